@@ -1,0 +1,1 @@
+"""The method itself, on arrays: numpy, torch and the standard library only."""

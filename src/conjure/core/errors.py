@@ -1,0 +1,13 @@
+"""What can go wrong, in words for people: each message says what was given and what to do."""
+
+
+class ConjureError(Exception):
+    """Anything conjure refuses to do; the command line prints it on one line and exits with 2."""
+
+
+class InputError(ConjureError, ValueError):
+    """Something the caller gave is wrong: a text, a file, a setting, a model id."""
+
+
+class NonFiniteError(ConjureError, ArithmeticError):
+    """The network predicted NaN or infinity; the message names the prompt and the step."""

@@ -1,0 +1,130 @@
+"""A process in which every prompt names a Gaussian: scores and divergences in closed form.
+
+It is how the estimator is checked against the truth, and how to watch it work within a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+from .schedule import Schedule
+from .shapes import Conditioning
+
+RHO = 7  # spacing of the noise levels (Karras et al. 2022, equation 5)
+
+
+class GaussianProcess:
+    """Prompts y ↦ N(μ_y, C_y), blurred to N(μ_y, C_y + σ² I) at noise level σ.
+
+    components: text → (mean (d,), covariance (d, d)); "" is the unconditional Gaussian, which
+                guidance other than 1 needs
+    sampler:    "euler", the probability-flow ODE, or "euler-maruyama", the reverse SDE
+    sigma_max:  the noise that trajectories start at; they end at 0
+
+    Variance exploding: x_T = sigma_max · noise, which is p_T up to O(1/sigma_max).
+    Raises InputError for a component that is no Gaussian, or a sampler of another name.
+    """
+
+    name, revision = "gaussian", ""
+
+    def __init__(
+        self,
+        components: Mapping[str, tuple[Tensor, Tensor]],
+        *,
+        sampler: str = "euler",
+        steps: int = 10,
+        guidance: float = 1.0,
+        sigma_max: float = 80.0,
+        dtype: torch.dtype = torch.float64,
+        batch_size: int = 1024,
+    ) -> None:
+        if sampler not in ("euler", "euler-maruyama"):
+            raise InputError(f"unknown sampler {sampler!r}: use euler or euler-maruyama")
+        if steps < 1:
+            raise InputError(f"steps must be at least 1, not {steps}")
+        self.components = {
+            text: _gaussian(text, mean, covariance)
+            for text, (mean, covariance) in components.items()
+        }
+        sigmas = tuple(sigma_max * (1 - j / steps) ** RHO for j in range(steps + 1))
+        self.schedule = Schedule(sigmas[:-1], sigmas, sigma_max, sampler == "euler-maruyama")
+        self.sampler, self.guidance, self.batch_size = sampler, guidance, batch_size
+        self.latent_shape = tuple(next(iter(self.components.values()))[0].shape)
+        self.latent_dtype, self.dtype = dtype, str(dtype).removeprefix("torch.")
+        self._sigmas = torch.tensor(sigmas, dtype=dtype)
+        self.device = torch.device("cpu")
+
+    def embed(self, prompts: Sequence[str]) -> Conditioning:
+        """Means and eigen-decomposed covariances: the score's inverse becomes a division."""
+        for text in prompts:
+            if text not in self.components:
+                raise InputError(f"no Gaussian is named {text!r}; declare it in components")
+        means, covariances = zip(*(self.components[text] for text in prompts), strict=True)
+        variances, axes = torch.linalg.eigh(torch.stack(covariances))
+        tensors = {"mean": torch.stack(means), "variances": variances, "axes": axes}
+        return Conditioning({name: t.to(self.latent_dtype) for name, t in tensors.items()})
+
+    def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
+        """ε = −σ s = σ (C + σ² I)⁻¹ (x − μ), (n, d)."""
+        given = conditioning.tensors
+        sigma = self._sigmas[step].unsqueeze(1)
+        axes, gap = given["axes"], (x - given["mean"]).unsqueeze(2)
+        along = (axes.mT @ gap).squeeze(2) * sigma / (given["variances"] + sigma**2)
+        epsilon: Tensor = (axes @ along.unsqueeze(2)).squeeze(2)
+        return epsilon
+
+    def solver(self) -> EulerSolver:
+        return EulerSolver(self.schedule)
+
+    def kl(self, text1: str, text2: str, sigma: float = 0.0) -> float:
+        """KL(p_σ^1 ‖ p_σ^2) in nats between the two prompts' Gaussians at noise level σ."""
+        mean1, covariance1 = self.components[text1]
+        mean2, covariance2 = self.components[text2]
+        blur = sigma**2 * torch.eye(len(mean1), dtype=torch.float64)
+        return gaussian_kl(mean1, covariance1 + blur, mean2, covariance2 + blur)
+
+    def girsanov(self, text1: str, text2: str) -> float:
+        """What ``girsanov`` converges to: KL(p₀¹‖p₀²) − KL(p_T¹‖p_T²), both directions added."""
+        top = self.schedule.sigmas[0]
+        return sum(self.kl(a, b) - self.kl(a, b, top) for a, b in [(text1, text2), (text2, text1)])
+
+
+class EulerSolver:
+    """Euler's step of the probability-flow ODE, or Euler–Maruyama's of the reverse SDE."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def step(
+        self, x: Tensor, prediction: Tensor, step: int, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        now, then = self.schedule.sigmas[step : step + 2]
+        if not self.schedule.stochastic:
+            return x + (then - now) * prediction  # dx = ε dσ
+        lost = now**2 - then**2  # g² Δt
+        noise = torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators])
+        return x - lost / now * prediction + math.sqrt(lost) * noise.to(x)  # dx = −g² s dt + g dw
+
+
+def gaussian_kl(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> float:
+    """KL(N(μ₁, C₁) ‖ N(μ₂, C₂)) in nats; means (d,), covariances (d, d)."""
+    gap = mean2 - mean1
+    ratio = torch.linalg.solve(covariance2, covariance1)
+    distance = gap @ torch.linalg.solve(covariance2, gap)
+    return float(0.5 * (ratio.trace() - len(gap) + distance - torch.logdet(ratio)))
+
+
+def _gaussian(text: str, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float64, or InputError."""
+    mean = torch.as_tensor(mean, dtype=torch.float64)
+    covariance = torch.as_tensor(covariance, dtype=torch.float64)
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise InputError(f"{text!r}: a mean (d,) and a covariance (d, d) are needed")
+    if not torch.allclose(covariance, covariance.T) or torch.linalg.eigvalsh(covariance)[0] <= 0:
+        raise InputError(f"{text!r}: a covariance must be symmetric and positive definite")
+    return mean, covariance
