@@ -1,0 +1,68 @@
+"""Put the trained parts together: a ``StableDiffusionPipeline`` folder in float16 safetensors.
+
+    python training/emoji/assemble.py --out RUN --text TEXT --to src/conjure/processes/emoji
+
+Keeps what else lies in the target (the model card, the recommended settings of conjure.json) and
+writes conjure.json's ``revision``, a hash of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from diffusion import build, noise_schedule
+from transformers import AutoModel, AutoTokenizer
+
+BUDGET = 36_000_000  # bytes, all files together
+RECOMMENDED = {"name": "emoji", "sampler": "ddim", "steps": 10, "guidance": 7.5}
+
+
+def pipeline(run: Path, text: Path) -> StableDiffusionPipeline:
+    unet = build()
+    unet.load_state_dict(torch.load(run / "diffusion.pt", weights_only=True)["average"])
+    return StableDiffusionPipeline(
+        vae=AutoencoderTiny.from_pretrained(run / "vae"),
+        text_encoder=AutoModel.from_pretrained(text / "text_encoder", dtype=torch.float32),
+        tokenizer=AutoTokenizer.from_pretrained(text / "tokenizer"),
+        unet=unet,
+        scheduler=noise_schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def revision(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/")
+    parser.add_argument("--to", type=Path, required=True)
+    args = parser.parse_args()
+    pipe = pipeline(args.out, args.text)
+    for part in (pipe.vae, pipe.text_encoder, pipe.unet):
+        part.half()
+    pipe.save_pretrained(args.to, safe_serialization=True)
+    settings_file = args.to / "conjure.json"
+    settings = json.loads(settings_file.read_text()) if settings_file.exists() else dict(RECOMMENDED)
+    settings["revision"] = revision(args.to)
+    settings_file.write_text(json.dumps(settings, indent=2) + "\n")
+    size = sum(f.stat().st_size for f in args.to.rglob("*") if f.is_file())
+    print(f"{args.to}: {size / 1e6:.1f} MB of at most {BUDGET / 1e6:.0f}, revision {settings['revision']}")
+    if size > BUDGET:
+        raise SystemExit("too large for the package")
+
+
+if __name__ == "__main__":
+    main()

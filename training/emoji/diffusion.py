@@ -1,0 +1,137 @@
+"""Train the bundled process's denoiser on the bank of scenes.
+
+    python training/emoji/diffusion.py --out RUN --text TEXT
+
+A ``UNet2DConditionModel`` of 10 M parameters, v-prediction on Stable Diffusion's scaled-linear
+schedule, conditioned on the small text encoder's 32 token states (padding included, as
+``StableDiffusionPipeline`` passes them). AdamW, warm-up and cosine decay, weight average. Resumes from
+RUN/diffusion.pt; ``--samples`` may change between runs, the learning rate follows the share done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from optimisation import learning_rate, save
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+DROPPED = 0.1  # share of captions replaced by "", for classifier-free guidance
+
+
+def build() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=8,
+        out_channels=8,
+        block_out_channels=(96, 192),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=384,
+        attention_head_dim=4,  # the number of heads, for historical reasons
+        norm_num_groups=16,
+    )
+
+
+def noise_schedule() -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+@torch.no_grad()
+def token_states(folder: Path, captions: list[str], batch: int = 256) -> Tensor:
+    """(n, 32, 384) float16: what the pipeline will show the network, padding and all."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    encoder = AutoModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
+    parts: list[Tensor] = []
+    for i in range(0, len(captions), batch):
+        tokens = tokenizer(
+            captions[i : i + batch],
+            padding="max_length",
+            truncation=True,
+            max_length=tokenizer.model_max_length,
+            return_tensors="pt",
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+        parts.append(states.half())
+    return torch.cat(parts)
+
+
+def train(args: argparse.Namespace) -> None:
+    torch.manual_seed(args.seed)
+    bank = torch.load(args.out / "bank.pt", weights_only=True)
+    scenes, latents = bank["scenes"], bank["latents"]
+    states = token_states(args.text, [*bank["captions"], ""])
+    empty = len(states) - 1
+    print(f"{len(scenes)} scenes, {len(states)} captions encoded", flush=True)
+    model, average = build().to(memory_format=torch.channels_last), build()
+    average.load_state_dict(model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99))
+    checkpoint, start = args.out / "diffusion.pt", 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        for part, name in ((model, "model"), (average, "average"), (optimizer, "optimizer")):
+            part.load_state_dict(saved[name])
+        start = saved["step"]
+    alphas = noise_schedule().alphas_cumprod
+    generator = torch.Generator().manual_seed(args.seed + start)
+    steps, clock, running = args.samples // args.batch, time.time(), 0.0
+    for step in range(start, steps):
+        rows = scenes[torch.randint(len(scenes), (args.batch,), generator=generator)]
+        captions = rows[:, 1].clone()
+        captions[torch.rand(args.batch, generator=generator) < DROPPED] = empty
+        x0, text = latents[rows[:, 0]].float(), states[captions].float()
+        noise = torch.randn(x0.shape, generator=generator)
+        t = torch.randint(1000, (args.batch,), generator=generator)
+        alpha = alphas[t].sqrt().view(-1, 1, 1, 1)
+        sigma = (1 - alphas[t]).sqrt().view(-1, 1, 1, 1)
+        x = (alpha * x0 + sigma * noise).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            v = model(x, t, text).sample
+        loss = (v.float() - (alpha * noise - sigma * x0)).square().mean()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(args.lr, (step + 1) / steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        decay = min(0.999, (step + 1) / (step + 10))
+        with torch.no_grad():
+            pairs = zip(average.parameters(), model.parameters(), strict=True)
+            for kept, fresh in pairs:
+                kept.lerp_(fresh, 1 - decay)
+        running = loss.item() if step == start else 0.99 * running + 0.01 * loss.item()
+        if step % 100 == 0:
+            rate = (step - start + 1) * args.batch / (time.time() - clock)
+            print(f"step {step}/{steps} loss {running:.4f} {rate:.0f} samples/s", flush=True)
+        if step % 250 == 249 or step == steps - 1:
+            parts = {"model": model, "average": average, "optimizer": optimizer}
+            save({k: p.state_dict() for k, p in parts.items()} | {"step": step + 1}, checkpoint)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="run folder with bank.pt")
+    parser.add_argument("--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/")
+    parser.add_argument("--samples", type=int, default=450_000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

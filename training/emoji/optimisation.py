@@ -1,0 +1,21 @@
+"""What the training steps share: a learning rate that follows the share done, and safe saving."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+
+def learning_rate(peak: float, share: float, warm: float = 0.02) -> float:
+    """Linear warm-up to ``peak``, then a cosine to zero; ``share`` of the training done, 0 … 1."""
+    if share < warm:
+        return peak * share / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (share - warm) / (1 - warm))))
+
+
+def save(state: dict, path: Path) -> None:
+    """Write beside, then rename: a crash leaves the last checkpoint whole."""
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
