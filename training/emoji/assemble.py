@@ -23,11 +23,14 @@ RECOMMENDED = {"name": "emoji", "sampler": "ddim", "steps": 10, "guidance": 7.5}
 
 
 def pipeline(run: Path, text: Path) -> StableDiffusionPipeline:
+    encoder = AutoModel.from_pretrained(text / "text_encoder", dtype=torch.float32)
+    for weight in encoder.pooler.parameters():  # never used, but a file without it gives a warning
+        torch.nn.init.zeros_(weight)
     unet = build()
     unet.load_state_dict(torch.load(run / "diffusion.pt", weights_only=True)["average"])
     return StableDiffusionPipeline(
         vae=AutoencoderTiny.from_pretrained(run / "vae"),
-        text_encoder=AutoModel.from_pretrained(text / "text_encoder", dtype=torch.float32),
+        text_encoder=encoder,
         tokenizer=AutoTokenizer.from_pretrained(text / "tokenizer"),
         unet=unet,
         scheduler=noise_schedule(),
@@ -35,6 +38,18 @@ def pipeline(run: Path, text: Path) -> StableDiffusionPipeline:
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def tidy(folder: Path) -> None:
+    """Drop from the configs what diffusers writes but warns of on reading, and where we built."""
+    for file in folder.glob("*/config.json"):
+        config = json.loads(file.read_text())
+        config.pop("_name_or_path", None)
+        if config.get("_class_name") == "AutoencoderTiny":
+            config.pop("block_out_channels")  # set anew by its constructor
+        file.write_text(json.dumps(config, indent=2) + "\n")
+    for file in folder.rglob("*.safetensors"):
+        file.chmod(0o644)
 
 
 def revision(folder: Path) -> str:
@@ -54,6 +69,7 @@ def main() -> None:
     for part in (pipe.vae, pipe.text_encoder, pipe.unet):
         part.half()
     pipe.save_pretrained(args.to, safe_serialization=True)
+    tidy(args.to)
     settings_file = args.to / "conjure.json"
     settings = json.loads(settings_file.read_text()) if settings_file.exists() else dict(RECOMMENDED)
     settings["revision"] = revision(args.to)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import zlib
 from pathlib import Path
 
 import torch
@@ -70,11 +71,21 @@ def token_states(folder: Path, captions: list[str], batch: int = 256) -> Tensor:
     return torch.cat(parts)
 
 
+def cached_states(run: Path, text: Path, captions: list[str]) -> Tensor:
+    """``token_states``, kept in the run folder under the hash of captions and encoder."""
+    digest = zlib.crc32("\n".join(captions).encode())
+    digest = zlib.crc32((text / "text_encoder" / "model.safetensors").read_bytes(), digest)
+    file = run / f"states-{digest:08x}.pt"
+    if not file.exists():
+        save({"states": token_states(text, captions)}, file)
+    return torch.load(file, weights_only=True, mmap=True)["states"]
+
+
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     bank = torch.load(args.out / "bank.pt", weights_only=True)
     scenes, latents = bank["scenes"], bank["latents"]
-    states = token_states(args.text, [*bank["captions"], ""])
+    states = cached_states(args.out, args.text, [*bank["captions"], ""])
     empty = len(states) - 1
     print(f"{len(scenes)} scenes, {len(states)} captions encoded", flush=True)
     model, average = build().to(memory_format=torch.channels_last), build()

@@ -226,9 +226,8 @@ def main() -> None:
     rows = encode(tokenizer, read_corpus(options.data))
     counts = Counter(token for row in rows for token in row)
     teacher = BertModel.from_pretrained(folder, add_pooling_layer=False).eval().bfloat16()
-    student = initial_student(
-        teacher, keep, torch.tensor([counts[token] for token in range(len(keep))])
-    )
+    frequency = torch.tensor([counts[token] for token in range(len(keep))])
+    student = initial_student(teacher, keep, frequency)
     batches = Batches(rows, teacher, keep, cache)
     print(f"{len(rows)} texts, {batches.starts[-1]} tokens, {len(batches.ids)} batches; ", end="")
     print(f"{len(keep)} pieces, {time.time() - began:.0f} s", flush=True)
