@@ -48,6 +48,10 @@ def tidy(folder: Path) -> None:
         if config.get("_class_name") == "AutoencoderTiny":
             config.pop("block_out_channels")  # set anew by its constructor
         file.write_text(json.dumps(config, indent=2) + "\n")
+    file = folder / "scheduler" / "scheduler_config.json"
+    config = json.loads(file.read_text())
+    config.pop("timestep_spacing")  # DDIM's default; written out, other samplers would follow it
+    file.write_text(json.dumps(config, indent=2) + "\n")
     for file in folder.rglob("*.safetensors"):
         file.chmod(0o644)
 

@@ -1,0 +1,169 @@
+"""Where weights come from: the bundled folder, a folder, or the hub; every refusal in one line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import errors, hf_hub_download
+
+from ..core.errors import InputError
+from .folders import check_class, check_weights, content_hash, missing, pickle_refusal, read_card
+from .quiet import quiet
+from .settings import Choice, ProcessSettings
+
+with quiet():  # importing it remarks on what is not installed and not needed
+    from diffusers import StableDiffusionPipeline
+
+BUNDLED = {"emoji": Path(__file__).parent / "emoji"}
+
+_UNUSED = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+_HTTP_CLIENTS = ("httpx2", "httpx", "requests")  # one or the other, by huggingface_hub's version
+_RECOMMENDED = ("sampler", "steps", "guidance")  # what conjure.json may set
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A pipeline on the CPU, in its dtype, what it is called, and what was settled on."""
+
+    pipeline: Any  # a StableDiffusionPipeline; diffusers does not type its parts
+    name: str
+    revision: str
+    choice: Choice
+
+
+def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> Opened:
+    """A bundled process's name, a folder's path or a hub id → its pipeline.
+
+    Raises InputError where there is none, or none that conjure can read.
+    """
+    folder, name, commit = _locate(source, settings)
+    card = read_card(folder)
+    try:
+        recommended = ProcessSettings(**{k: card[k] for k in _RECOMMENDED if k in card})
+    except InputError as error:
+        raise InputError(f"{folder / 'conjure.json'}: {error}") from error
+    choice = settings.over(recommended)
+    revision = str(card.get("revision") or commit or content_hash(folder))
+    if settings.variant:
+        revision += f"-{settings.variant}"
+    pipeline = _read(folder, settings, choice.dtype)
+    return Opened(pipeline, str(card.get("name") or name), revision, choice)
+
+
+def _locate(
+    source: str | os.PathLike[str], settings: ProcessSettings
+) -> tuple[Path, str, str | None]:
+    """→ a checked pipeline folder, its name, and its commit where it comes from the hub."""
+    if not isinstance(source, str | os.PathLike) or not os.fspath(source):
+        raise InputError(f"a process is a name, a folder or a hub id, not {source!r}")
+    text = str(source)
+    folder = BUNDLED.get(text) or Path(text).expanduser()
+    if folder.is_dir():
+        if settings.revision is not None:
+            raise InputError(f"{text} is a folder and has no revisions; leave revision out")
+        check_class(folder / "model_index.json", text)
+        check_weights(folder, text, settings)
+        return folder, text if text in BUNDLED else folder.resolve().name, None
+    if folder.exists():
+        raise InputError(f"{text} is a file; give the folder of a diffusers pipeline")
+    if not isinstance(source, str) or text[0] in "./~\\" or text in BUNDLED:
+        raise InputError(f"there is no folder {text}")
+    folder = fetch(text, settings)
+    check_weights(folder, text, settings)
+    return folder, text, folder.name  # the cache names a snapshot after its commit
+
+
+def fetch(repo: str, settings: ProcessSettings) -> Path:
+    """A hub id → the folder in the hub's cache that holds what the process needs.
+
+    The only function that talks to the hub. What is cached is used as it is when the hub cannot
+    be reached.
+    """
+    try:
+        index = Path(hf_hub_download(repo, "model_index.json", revision=settings.revision))
+        check_class(index, repo)  # before gigabytes of something else are fetched
+        try:
+            folder = StableDiffusionPipeline.download(
+                repo,
+                revision=settings.revision,
+                variant=settings.variant,
+                use_safetensors=None if settings.allow_pickle else True,
+                **_UNUSED,
+            )
+        except Exception:
+            # diffusers asks the hub even when all is there
+            if missing(index.parent, settings):
+                raise
+            folder = index.parent
+        return Path(folder)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(explain(error, repo, settings)) from error
+
+
+def explain(error: Exception, repo: str, settings: ProcessSettings) -> str:
+    """What went wrong at the hub, and what to do about it, in one line."""
+    known: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+        (
+            errors.GatedRepoError,  # a RepositoryNotFoundError too, so it comes first
+            f"{repo} is gated: accept its conditions on https://huggingface.co/{repo}, then log"
+            " in with `hf auth login`",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            f"there is no {repo}: not a bundled process, not a folder here, and not on the hub"
+            " (or private: log in with `hf auth login`)",
+        ),
+        (errors.RevisionNotFoundError, f"{repo} has no revision {settings.revision!r}"),
+        (
+            (
+                errors.LocalEntryNotFoundError,  # an EntryNotFoundError too
+                errors.OfflineModeIsEnabled,
+                getattr(errors, "RevisionResolutionError", ConnectionError),  # new in 2.0
+                ConnectionError,
+                TimeoutError,
+            ),
+            f"{repo} is neither a folder here nor cached whole, and the hub cannot be reached:"
+            " go online once (and unset HF_HUB_OFFLINE), or give the path of a folder",
+        ),
+        (
+            errors.EntryNotFoundError,
+            f"{repo} is no diffusers pipeline: it has no model_index.json",
+        ),
+        (
+            errors.HFValidationError,
+            f"{repo!r} is neither a folder here nor a hub id such as CompVis/stable-diffusion-v1-4",
+        ),
+    ]
+    if type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
+        error = ConnectionError()
+    for kinds, line in known:
+        if isinstance(error, kinds):
+            return line
+    if "safetensors" in str(error) and not settings.allow_pickle:
+        return pickle_refusal(repo, settings)
+    first = next(iter(str(error).splitlines()), "")
+    return f"{repo} could not be had from the hub: {type(error).__name__}: {first}"
+
+
+def _read(folder: Path, settings: ProcessSettings, dtype: str) -> Any:
+    try:
+        with quiet():
+            pipeline = StableDiffusionPipeline.from_pretrained(
+                folder,
+                variant=settings.variant,
+                torch_dtype=getattr(torch, dtype),
+                use_safetensors=None if settings.allow_pickle else True,
+                requires_safety_checker=False,
+                **_UNUSED,
+            )
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise InputError(f"{folder} cannot be loaded: {first}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

@@ -1,0 +1,32 @@
+"""diffusers and transformers without their bars and remarks, for a moment."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import diffusers
+import transformers
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, only errors are logged and no bar is drawn; afterwards all is as before."""
+    logs = (diffusers.utils.logging, transformers.utils.logging)
+    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+    try:
+        for log in logs:
+            log.set_verbosity_error()
+            log.disable_progress_bar()
+        with warnings.catch_warnings():
+            # "your scheduler's configuration is outdated": diffusers corrects it by itself
+            warnings.simplefilter("ignore", FutureWarning)
+            # "__array__ should take a copy keyword": between numpy and torch, inside diffusers
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        for log, (verbosity, bar) in zip(logs, before, strict=True):
+            log.set_verbosity(verbosity)
+            if bar:
+                log.enable_progress_bar()

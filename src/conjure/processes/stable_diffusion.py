@@ -1,0 +1,187 @@
+"""Any StableDiffusionPipeline as the core's ``GenerativeProcess``: SD 1.x, 2.x, fine-tunes, emoji.
+
+The text goes the way ``StableDiffusionPipeline.encode_prompt`` takes it; the network's ε, v or x₀
+becomes ε; half precision stays inside the networks, everything between them is ``latent_dtype``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import InputError
+from ..core.shapes import Conditioning
+from .hub import Opened
+from .samplers import Sampler, SchedulerSolver
+
+_PREDICTIONS = ("epsilon", "v_prediction", "sample")
+
+
+class PromptTruncatedWarning(UserWarning):
+    """A prompt has more tokens than the text encoder reads; its end does not count."""
+
+
+class StableDiffusion:
+    """A Stable Diffusion model with its sampler, steps and guidance; see ``processes.load``.
+
+    The attributes are those of ``core.process.GenerativeProcess``; and
+    pipeline: the diffusers pipeline, for pictures
+    """
+
+    def __init__(self, opened: Opened, device: torch.device, batch_size: int | None = None) -> None:
+        """Raises InputError where the network is none that text alone conditions."""
+        choice, unet = opened.choice, opened.pipeline.unet
+        self.name = opened.name
+        self.revision = opened.revision
+        self.sampler = choice.sampler
+        self.guidance = float(choice.guidance)
+        self.dtype = choice.dtype
+        self.device = device
+        self.latent_dtype = torch.float64 if choice.dtype == "float64" else torch.float32
+        self.latent_shape = _latent_shape(self.name, unet.config)
+        self.batch_size = batch_size or default_batch_size(device, self.latent_shape)
+        self.pipeline = opened.pipeline.to(device)
+
+        config = opened.pipeline.scheduler.config
+        self._prediction = config.get("prediction_type", "epsilon")
+        if self._prediction not in _PREDICTIONS:
+            raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
+        self._sampler = Sampler(choice.sampler, choice.steps, config)
+        self.schedule = self._sampler.schedule
+        self._timesteps = self._table(self.schedule.timesteps)
+        self._input_scale = self._table(self._sampler.input_scale)
+        self._alpha = self._table([(s * s + 1) ** -0.5 for s in self.schedule.sigmas])
+        self._sigma = self._table([s * (s * s + 1) ** -0.5 for s in self.schedule.sigmas])
+        self._reported: set[str] = set()
+
+    @torch.inference_mode()
+    def embed(self, prompts: Sequence[str]) -> Conditioning:
+        """n prompts → ``encoder_hidden_states`` (n, tokens, width) in the network's dtype.
+
+        A prompt of more tokens than the encoder reads is cut, and a PromptTruncatedWarning says
+        so, once.
+        """
+        parts = [
+            self._encode(list(prompts[i : i + self.batch_size]))
+            for i in range(0, len(prompts), self.batch_size)
+        ]
+        return Conditioning({"encoder_hidden_states": torch.cat(parts)})
+
+    @torch.inference_mode()
+    def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
+        """The network's ε at x_j, unguided; see ``core.process.GenerativeProcess.predict``."""
+        unet = self.pipeline.unet
+        j = step.to(self.device)
+        x = x * _column(self._input_scale[j], x)  # now αx₀ + σε, whatever the solver's scale
+        out = unet(
+            x.to(unet.dtype),
+            self._timesteps[j],
+            encoder_hidden_states=conditioning.tensors["encoder_hidden_states"],
+            return_dict=False,
+        )[0].to(self.latent_dtype)
+        if self._prediction == "epsilon":
+            return out
+        alpha, sigma = _column(self._alpha[j], x), _column(self._sigma[j], x)
+        if self._prediction == "v_prediction":  # v = αε − σx₀ (Salimans & Ho 2022, section 4)
+            return alpha * out + sigma * x
+        return (x - alpha * out) / sigma
+
+    def solver(self) -> SchedulerSolver:
+        """A fresh solver, for one batch of trajectories in lockstep."""
+        return self._sampler.solver()
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """x_0 (n, *latent_shape) → pictures (n, 3, height, width), float32 in 0 … 1."""
+        vae = self.pipeline.vae
+        scaled = (latents / vae.config.scaling_factor).to(self.device, vae.dtype)
+        parts = [
+            vae.decode(part, return_dict=False)[0].float() for part in scaled.split(self.batch_size)
+        ]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    def _encode(self, prompts: list[str]) -> Tensor:
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        self._report_truncation(prompts)
+        tokens = tokenizer(
+            prompts,
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        ).to(self.device)
+        masked = getattr(encoder.config, "use_attention_mask", False)
+        mask = tokens.attention_mask if masked else None
+        states = encoder(tokens.input_ids, attention_mask=mask)[0]
+        return states.to(self.pipeline.unet.dtype)
+
+    def _report_truncation(self, prompts: list[str]) -> None:
+        tokenizer = self.pipeline.tokenizer
+        limit = tokenizer.model_max_length
+        for prompt, ids in zip(prompts, tokenizer(prompts, verbose=False).input_ids, strict=True):
+            if len(ids) <= limit or prompt in self._reported:
+                continue
+            self._reported.add(prompt)
+            warnings.warn(
+                f"{self.name} reads {limit} tokens (start and end marks included) and this prompt"
+                f" has {len(ids)}, so its end does not count: {prompt!r}",
+                PromptTruncatedWarning,
+                stacklevel=2,
+            )
+
+    def _table(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=self.latent_dtype, device=self.device)
+
+
+def find_device(name: str | None, dtype: str | None) -> torch.device:
+    """The device of that name, tried out; None: "cuda" where there is one, else "cpu".
+
+    Raises InputError where it cannot be used, or not with that dtype.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.ones(1, dtype=getattr(torch, dtype or "float32"), device=device).sum().item()
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        have = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        have += ["mps"] if torch.backends.mps.is_available() else []
+        with_dtype = f" with {dtype}" if dtype else ""
+        raise InputError(
+            f"device {name!r} cannot be used here{with_dtype}; there is {', '.join(['cpu', *have])}"
+        ) from error
+    return device
+
+
+def default_batch_size(device: torch.device, latent_shape: tuple[int, ...]) -> int:
+    """Rows that keep the device busy and still fit: fewer, the larger the pictures.
+
+    Work and memory of a row grow with its latent positions. A GPU is busy from about 2¹⁶ of them:
+    16 rows of SD 1.4's 64×64, in fp16 within 8 GB. A CPU is busy with far less, 32 rows of 8×8;
+    beyond that a batch costs memory and gains nothing.
+    """
+    positions = latent_shape[-2] * latent_shape[-1]
+    if device.type == "cpu":
+        return min(max(2048 // positions, 4), 32)
+    return min(max(65536 // positions, 4), 256)
+
+
+def _latent_shape(name: str, config: Any) -> tuple[int, ...]:
+    """(channels, height, width) of the network's native size."""
+    if config.in_channels != config.out_channels:
+        raise InputError(f"{name} takes more than latents (an inpainting or depth model, say)")
+    if config.time_cond_proj_dim is not None:
+        raise InputError(
+            f"{name} is told its guidance (a distilled model), which is not known here"
+        )
+    size = config.sample_size
+    height, width = (size, size) if isinstance(size, int) else size
+    return (config.in_channels, height, width)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    """(n,) → (n, 1, …, 1), to scale the rows of ``like``."""
+    return values.reshape(-1, *[1] * (like.dim() - 1))

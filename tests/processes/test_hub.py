@@ -1,0 +1,291 @@
+"""Where weights come from. No hub is asked: its exceptions are raised where it would be."""
+
+import importlib
+import json
+import os
+import re
+import shutil
+
+import pytest
+import torch
+from huggingface_hub import constants, errors
+from safetensors.torch import load_file, save_file
+
+from conjure.core.errors import InputError
+from conjure.processes import folders, hub, load
+
+# the HTTP client that this version of huggingface_hub uses
+client = importlib.import_module(errors.HTTPError.__module__.partition(".")[0])
+
+REPO = "someone/something"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def edit_json(path, **changes):
+    found = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**found, **changes}))
+
+
+def refusal(source, **settings):
+    """The one line in which ``load`` refuses."""
+    with pytest.raises(InputError) as caught:
+        load(source, **settings)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def pickle_weights(folder, part="unet", stem="diffusion_pytorch_model"):
+    path = next((folder / part).glob("*.safetensors"))
+    torch.save(load_file(path), folder / part / f"{stem}.bin")
+    path.unlink()
+
+
+# ------------------------------------------------------------------ folders
+
+
+def test_a_folder_is_named_after_itself_and_its_content(folder):
+    process = load(folder, steps=2)
+    assert process.name == "pipeline"
+    assert re.fullmatch(r"sha256-[0-9a-f]{12}", process.revision)
+    assert load(str(folder), steps=5).revision == process.revision
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_other_weights_are_another_revision(folder, part):
+    before = folders.content_hash(folder)
+    path = next((folder / part).glob("*.safetensors"))
+    weights = load_file(path)
+    last = sorted(weights)[-1]
+    weights[last].view(-1)[-1] += 1e-3
+    path.unlink()
+    save_file(weights, path, metadata={"format": "pt"})
+    assert folders.content_hash(folder) != before
+
+
+def test_of_a_big_file_the_hash_sees_size_and_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_BLOCK", 4)
+    (tmp_path / "unet").mkdir()
+    file = tmp_path / "unet" / "weights.safetensors"
+    content = bytearray(4096)  # a block of 4 bytes is read from every 64
+
+    def hashed(change=None, size=4096):
+        changed = bytearray(content[:size])
+        if change is not None:
+            changed[change] = 1
+        file.write_bytes(changed)
+        return folders.content_hash(tmp_path)
+
+    assert hashed() == hashed(change=5)  # between two blocks
+    assert len({hashed(), hashed(change=4 * 64), hashed(size=4032), hashed(size=4092)}) == 4
+
+
+def test_conjure_json_names_recommends_and_versions(folder):
+    edit_json(
+        folder / "conjure.json",
+        name="toy",
+        revision="7",
+        sampler="ddim",
+        steps=4,
+        guidance=3,
+        trained_for=2,
+    )
+    process = load(folder)
+    assert (process.name, process.revision, process.sampler) == ("toy", "7", "ddim")
+    assert (len(process.schedule), process.guidance) == (4, 3.0)
+    assert (load(folder, steps=2).sampler, len(load(folder, steps=2).schedule)) == ("ddim", 2)
+
+
+def test_a_bad_conjure_json_is_named(folder):
+    edit_json(folder / "conjure.json", steps=0)
+    assert re.search(r"conjure\.json: steps must be", refusal(folder))
+    (folder / "conjure.json").write_text("{")
+    assert re.search(r"conjure\.json cannot be read", refusal(folder))
+    (folder / "conjure.json").write_text("[]")
+    assert re.search(r"conjure\.json should hold a JSON object", refusal(folder))
+
+
+def test_a_variant_is_read_and_shows_in_the_revision(folder):
+    for path in list(folder.rglob("*.safetensors")):
+        weights = {name: w.half() for name, w in load_file(path).items()}
+        save_file(weights, path.with_suffix(".fp16.safetensors"), metadata={"format": "pt"})
+        path.unlink()
+    process = load(folder, variant="fp16")
+    assert process.revision.endswith("-fp16")
+    assert process.pipeline.unet.dtype == torch.float32
+    assert "no unet; complete it, or name a variant it has" in refusal(folder)
+
+
+def test_a_variant_may_be_of_one_network_alone(folder):
+    """As SD 1.5's "non_ema" is."""
+    plain = next((folder / "unet").glob("*.safetensors"))
+    weights = load_file(plain)
+    weights["conv_in.bias"] += 1
+    other = plain.with_suffix(".non_ema.safetensors")
+    save_file(weights, other, metadata={"format": "pt"})
+    changed = load(folder, variant="non_ema", steps=2).pipeline.unet.conv_in.bias
+    assert torch.equal(changed, load(folder, steps=2).pipeline.unet.conv_in.bias + 1)
+    assert "no weights of variant ema" in refusal(folder, variant="ema")
+
+
+def test_pickled_weights_are_refused_unless_allowed(folder):
+    expected = load(folder, steps=2).pipeline.unet.conv_in.weight
+    pickle_weights(folder)
+    pickle_weights(folder, "text_encoder", "pytorch_model")
+    line = refusal(folder)
+    assert "safetensors" in line
+    assert "allow_pickle=True" in line
+    process = load(folder, steps=2, allow_pickle=True)
+    assert torch.equal(process.pipeline.unet.conv_in.weight, expected)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
+def test_a_missing_part_is_named(folder, part):
+    shutil.rmtree(folder / part)
+    assert f"it has no {part}" in refusal(folder)
+
+
+def test_what_is_no_pipeline_says_so(tmp_path, folder):
+    assert "no model_index.json" in refusal(tmp_path)
+    edit_json(folder / "model_index.json", _class_name="StableDiffusionXLPipeline")
+    assert "is a StableDiffusionXLPipeline" in refusal(folder)
+    (folder / "model_index.json").write_text("not json")
+    assert "model_index.json cannot be read" in refusal(folder)
+
+
+def test_damaged_weights_are_refused_in_one_line(folder):
+    path = next((folder / "unet").glob("*.safetensors"))
+    path.unlink()
+    path.write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
+    assert "cannot be loaded" in refusal(folder)
+
+
+def test_paths_that_lead_nowhere(tmp_path):
+    for source in (tmp_path / "gone", str(tmp_path / "gone"), "./gone", "~/gone-from-here"):
+        assert "there is no folder" in refusal(source)
+    file = tmp_path / "model.safetensors"
+    file.touch()
+    assert "is a file" in refusal(file)
+    for source in ("", None, 3):
+        assert "a process is a name, a folder or a hub id" in refusal(source)
+
+
+def test_a_folder_has_no_revisions(folder):
+    assert "leave revision out" in refusal(folder, revision="main")
+
+
+# ------------------------------------------------------------------ the hub
+
+
+def response(status):
+    return client.Response(status, request=client.Request("GET", "https://huggingface.co/x"))
+
+
+def raising(error):
+    def instead(*args, **kwargs):
+        raise error
+
+    return instead
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (errors.GatedRepoError("x", response=response(403)), "gated: accept its conditions"),
+        (errors.RepositoryNotFoundError("x", response=response(404)), "there is no someone/"),
+        (errors.RevisionNotFoundError("x", response=response(404)), "has no revision 'v9'"),
+        (errors.LocalEntryNotFoundError("x"), "hub cannot be reached"),
+        (errors.OfflineModeIsEnabled("x"), "unset HF_HUB_OFFLINE"),
+        (errors.RevisionResolutionError("x"), "hub cannot be reached"),
+        (client.ConnectError("x"), "hub cannot be reached"),
+        (client.ConnectTimeout("x"), "hub cannot be reached"),
+        (errors.RemoteEntryNotFoundError("x", response=response(404)), "no diffusers pipeline"),
+        (errors.HFValidationError("x"), "nor a hub id such as"),
+        (errors.HfHubHTTPError("500 Server Error\nmore", response=response(500)), "500 Server"),
+        (OSError("disk full\nmore"), "OSError: disk full"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_each_refusal_of_the_hub_is_one_line_that_says_what_to_do(monkeypatch, error, says):
+    monkeypatch.setattr(hub, "hf_hub_download", raising(error))
+    assert says in refusal(REPO, revision="v9")
+
+
+def test_a_real_bad_id_is_refused_without_the_hub():
+    assert "nor a hub id such as" in refusal("not a/hub/id")
+
+
+@pytest.fixture
+def cached(folder, tmp_path, monkeypatch):
+    """The ε-pipeline in a hub cache, laid out as the hub's client does, and no hub."""
+    cache = tmp_path / "cache"
+    repo = cache / "models--someone--something"
+    snapshot = repo / "snapshots" / COMMIT
+    snapshot.parent.mkdir(parents=True)
+    shutil.copytree(folder, snapshot, symlinks=True)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return snapshot
+
+
+def test_a_cached_id_loads_offline(cached):
+    process = load(REPO, steps=2)
+    assert (process.name, process.revision) == (REPO, COMMIT)
+    assert load(REPO, revision=COMMIT, steps=2).revision == COMMIT
+
+
+def test_a_cached_id_loads_when_the_hub_cannot_be_reached(cached, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(
+        hub, "hf_hub_download", lambda repo, name, revision: str(cached / "model_index.json")
+    )
+    for error in (client.ConnectTimeout("x"), errors.RevisionResolutionError("x")):
+        monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(error))
+        assert load(REPO, steps=2).revision == COMMIT
+
+
+def test_an_id_cached_in_part_is_refused_offline(cached):
+    shutil.rmtree(cached / "unet")
+    assert "it has no unet" in refusal(REPO)
+    assert "nor cached whole" in refusal("someone/else")
+
+
+def test_a_model_of_another_kind_is_refused_before_its_weights_are_fetched(cached, monkeypatch):
+    edit_json(cached / "model_index.json", _class_name="FluxPipeline")
+    monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(AssertionError("fetched")))
+    assert "is a FluxPipeline" in refusal(REPO)
+
+
+def test_the_hub_is_asked_for_what_is_needed_and_no_pickle(cached, monkeypatch):
+    asked = []
+
+    def download(repo, **options):
+        asked.append((repo, options))
+        return cached
+
+    monkeypatch.setattr(hub.StableDiffusionPipeline, "download", download)
+    load(REPO, revision="main", steps=2)
+    load(REPO, steps=2, allow_pickle=True)
+    (repo, safe), (_, trusting) = asked
+    assert (repo, safe["revision"], safe["use_safetensors"]) == (REPO, "main", True)
+    assert trusting["use_safetensors"] is None
+    unused = {"safety_checker", "feature_extractor", "image_encoder"}
+    assert {name for name in safe if safe[name] is None} >= unused
+
+
+def test_a_repository_of_pickles_is_refused(cached, monkeypatch):
+    """What diffusers says when it finds no safetensors at the hub."""
+    shutil.rmtree(cached / "unet")
+    said = OSError("Could not find the necessary `safetensors` weights in {…} (variant=None)")
+    monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(said))
+    assert "allow_pickle=True" in refusal(REPO)
+
+
+@pytest.mark.hub
+def test_a_model_of_the_real_hub_loads():
+    if os.environ.get("HF_HUB_OFFLINE"):
+        pytest.skip("HF_HUB_OFFLINE is set")
+    process = load("hf-internal-testing/tiny-stable-diffusion-torch", steps=2, allow_pickle=True)
+    assert re.fullmatch(r"[0-9a-f]{40}", process.revision)
