@@ -192,6 +192,8 @@ def test_many_pairs_come_in_blocks_that_fill_four_batches():
     assert sum(sizes) == 2 * (1 + 3 * 6 + 2 * 2 * 3)
     assert max(sizes) == 6
     assert len(list(results)) == len(pairs) - 1
+    # and two pairs at a time to the end, of three or four prompts
+    assert sum(sizes) == sum(2 * (1 + prompts * 6 + 2 * 2 * 3) for prompts in [3, 4, 3, 3, 4, 3])
 
 
 def test_more_samples_than_a_block_holds_still_go():

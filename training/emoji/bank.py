@@ -3,7 +3,7 @@
     python training/emoji/bank.py --data DATA --out RUN
 
 Writes RUN/bank.pt: ``latents`` (m, 8, 8, 8) float16, one for each distinct picture, ``captions``,
-the distinct captions, and ``scenes`` (n, 2), for each scene which latent and which caption.
+the distinct captions, and ``scenes`` (n, 2), for each scene which latent and which caption, and ``styles`` (n,), which of STYLES it is drawn in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from scenes import draw_scene, load_concepts, render, to_pixels
+from scenes import STYLES, draw_scene, load_concepts, render, to_pixels
 
 KINDS = {"single": 0.62, "colour": 0.14, "pair": 0.24}
 
@@ -41,13 +41,14 @@ def main() -> None:
     rng = random.Random(args.seed)
     pictures: dict[tuple, int] = {}
     captions: dict[str, int] = {}
-    scenes, waiting, latents = [], [], []
+    scenes, styles, waiting, latents = [], [], [], []
     for kind in rng.choices(list(KINDS), list(KINDS.values()), k=args.scenes):
         scene = draw_scene(concepts, rng, kind)
         key = (scene.concepts, scene.style, scene.layout, scene.colour)
         if key not in pictures:
             pictures[key] = len(pictures)
             waiting.append(render(scene, concepts))
+        styles.append(list(STYLES).index(scene.style))
         scenes.append((pictures[key], captions.setdefault(scene.caption, len(captions))))
         if len(waiting) == 4096:
             latents.append(encode(vae, np.stack(waiting)))
@@ -56,6 +57,7 @@ def main() -> None:
     if waiting:
         latents.append(encode(vae, np.stack(waiting)))
     bank = {"latents": torch.cat(latents), "captions": list(captions), "scenes": torch.tensor(scenes)}
+    bank["styles"] = torch.tensor(styles)
     torch.save(bank, args.out / "bank.pt")
     z = bank["latents"].float()
     print(f"{len(concepts)} concepts, {len(z)} pictures, {len(captions)} captions, {len(scenes)} scenes")
