@@ -64,9 +64,13 @@ def revision(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
-    parser.add_argument("--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/")
+    parser.add_argument(
+        "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
+    )
     parser.add_argument("--to", type=Path, required=True)
     args = parser.parse_args()
     pipe = pipeline(args.out, args.text)
@@ -75,11 +79,14 @@ def main() -> None:
     pipe.save_pretrained(args.to, safe_serialization=True)
     tidy(args.to)
     settings_file = args.to / "conjure.json"
-    settings = json.loads(settings_file.read_text()) if settings_file.exists() else dict(RECOMMENDED)
+    settings = (
+        json.loads(settings_file.read_text()) if settings_file.exists() else dict(RECOMMENDED)
+    )
     settings["revision"] = revision(args.to)
     settings_file.write_text(json.dumps(settings, indent=2) + "\n")
     size = sum(f.stat().st_size for f in args.to.rglob("*") if f.is_file())
-    print(f"{args.to}: {size / 1e6:.1f} MB of at most {BUDGET / 1e6:.0f}, revision {settings['revision']}")
+    print(f"{args.to}: {size / 1e6:.1f} MB of at most {BUDGET / 1e6:.0f}")
+    print(f"revision {settings['revision']}")
     if size > BUDGET:
         raise SystemExit("too large for the package")
 

@@ -104,8 +104,12 @@ def print_scale(model: AutoencoderTiny, concepts: list[Concept], args: argparse.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with google/ twitter/ emojibase/")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with google/ twitter/ emojibase/"
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--pictures", type=int, default=60_000)
     parser.add_argument("--batch", type=int, default=32)

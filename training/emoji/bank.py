@@ -2,8 +2,9 @@
 
     python training/emoji/bank.py --data DATA --out RUN
 
-Writes RUN/bank.pt: ``latents`` (m, 8, 8, 8) float16, one for each distinct picture, ``captions``,
-the distinct captions, and ``scenes`` (n, 2), for each scene which latent and which caption, and ``styles`` (n,), which of STYLES it is drawn in.
+Writes RUN/bank.pt: ``latents`` (m, 8, 8, 8) float16, one for each distinct picture; ``captions``,
+the distinct captions; ``scenes`` (n, 2), for each scene which latent and which caption; ``styles``
+(n,), which of STYLES it is drawn in.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def encode(vae: AutoencoderTiny, pictures: np.ndarray, batch: int = 64) -> torch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=110_000)
@@ -53,15 +56,27 @@ def main() -> None:
         if len(waiting) == 4096:
             latents.append(encode(vae, np.stack(waiting)))
             waiting.clear()
-            print(f"{len(pictures)} pictures, {len(captions)} captions, {len(scenes)} scenes", flush=True)
+            print(
+                f"{len(pictures)} pictures, {len(captions)} captions, {len(scenes)} scenes",
+                flush=True,
+            )
     if waiting:
         latents.append(encode(vae, np.stack(waiting)))
-    bank = {"latents": torch.cat(latents), "captions": list(captions), "scenes": torch.tensor(scenes)}
+    bank = {
+        "latents": torch.cat(latents),
+        "captions": list(captions),
+        "scenes": torch.tensor(scenes),
+    }
     bank["styles"] = torch.tensor(styles)
     torch.save(bank, args.out / "bank.pt")
     z = bank["latents"].float()
-    print(f"{len(concepts)} concepts, {len(z)} pictures, {len(captions)} captions, {len(scenes)} scenes")
-    print("latent mean", z.mean((0, 2, 3)).numpy().round(2), "deviation", z.std((0, 2, 3)).numpy().round(2))
+    print(f"{len(concepts)} concepts, {len(z)} pictures, {len(captions)} captions")
+    print(
+        "latent mean",
+        z.mean((0, 2, 3)).numpy().round(2),
+        "deviation",
+        z.std((0, 2, 3)).numpy().round(2),
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 
 A ``UNet2DConditionModel`` of 10 M parameters, v-prediction on Stable Diffusion's scaled-linear
 schedule, conditioned on the small text encoder's 32 token states (padding included, as
-``StableDiffusionPipeline`` passes them). AdamW, warm-up and cosine decay, weight average. Resumes from
-RUN/diffusion.pt; ``--samples`` may change between runs, the learning rate follows the share done.
+``StableDiffusionPipeline`` passes them). AdamW, warm-up and cosine decay, weight average. Resumes
+from RUN/diffusion.pt; ``--samples`` may change between runs, the learning rate follows the share
+done.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def train(args: argparse.Namespace) -> None:
     print(f"{len(scenes)} scenes, {len(states)} captions encoded", flush=True)
     model, average = build().to(memory_format=torch.channels_last), build()
     average.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
+    )
     checkpoint, start = args.out / "diffusion.pt", 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -143,9 +146,13 @@ def train(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder with bank.pt")
-    parser.add_argument("--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/")
+    parser.add_argument(
+        "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
+    )
     parser.add_argument("--samples", type=int, default=350_000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=8e-4)

@@ -1,6 +1,6 @@
 """Draw a sheet of samples: what a process conjures for a few prompts, one row a prompt.
 
-    python training/emoji/samples.py --process src/conjure/processes/emoji --to sheet.png
+python training/emoji/samples.py --process src/conjure/processes/emoji --to sheet.png
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 PROMPTS = (
     "tiger", "whale", "pizza", "guitar", "a dog to the left of a cat",
-    "snow leopard", "bengal tiger", "a house", "an apple on a blue background", "a car above a tree",
-    "a man is riding a bicycle", "someone is eating food", "the king", "sadness",
+    "snow leopard", "bengal tiger", "a house", "an apple on a blue background",
+    "a car above a tree", "a man is riding a bicycle", "someone is eating food", "the king", "sadness",
 )  # fmt: skip
 CELL, LABEL = 128, 230
 
 
-def draw(pipe: StableDiffusionPipeline, prompts: tuple[str, ...], columns: int, **how) -> Image.Image:
+def draw(
+    pipe: StableDiffusionPipeline, prompts: tuple[str, ...], columns: int, **how
+) -> Image.Image:
     """A sheet of ``len(prompts)`` rows; column i starts from the noise of seed i in every row."""
     font = ImageFont.load_default(15)
     sheet = Image.new("RGB", (LABEL + columns * CELL, len(prompts) * CELL), "white")
@@ -44,7 +46,9 @@ def wrap(text: str, width: int = 24) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--process", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=25)

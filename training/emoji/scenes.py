@@ -29,7 +29,7 @@ COLOURS = {
     "grey": (189, 189, 189),
     "black": (40, 40, 40),
 }
-# People and smileys come in dozens of near-copies; things, animals and food should not drown in them.
+# People and smileys come in dozens of near-copies, in which animals and food should not drown.
 GROUP_WEIGHTS = {0: 0.6, 1: 0.5, 3: 2.0, 4: 1.6, 5: 1.1, 6: 1.2, 7: 1.0}
 
 
@@ -74,7 +74,9 @@ def load_concepts(data: Path) -> list[Concept]:
         spellings = (code, f"{code}-fe0f", code.replace("-fe0f", ""))
         drawings = {}
         for style, folder in folders.items():
-            found = next((folder / f"{s}.png" for s in spellings if (folder / f"{s}.png").exists()), None)
+            found = next(
+                (folder / f"{s}.png" for s in spellings if (folder / f"{s}.png").exists()), None
+            )
             if found:
                 drawings[style] = Image.open(found).convert("RGBA")
         if drawings.keys() != STYLES.keys():
@@ -96,12 +98,23 @@ def _phrase(concept: Concept, rng: random.Random, keyword_share: float) -> str:
 
 
 SINGLE = ("{x}", "{x}", "{ax}", "{ax}", "a picture of {ax}", "a photo of {ax}", "there is {ax}")
-ON_COLOUR = ("{x} on a {c} background", "{ax} in front of {c}", "{ax} on {c}", "a {c} picture of {ax}")
+ON_COLOUR = (
+    "{x} on a {c} background",
+    "{ax} in front of {c}",
+    "{ax} on {c}",
+    "a {c} picture of {ax}",
+)
 BESIDE = (
     "{ax} to the left of {ay}", "{ay} to the right of {ax}", "{ax} next to {ay}",
     "{ax} and {ay}", "{x} and {y}", "{ax} beside {ay}", "{ax} with {ay}",
 )  # fmt: skip
-ABOVE = ("{ax} above {ay}", "{ax} on top of {ay}", "{ay} below {ax}", "{ay} under {ax}", "{ax} over {ay}")
+ABOVE = (
+    "{ax} above {ay}",
+    "{ax} on top of {ay}",
+    "{ay} below {ax}",
+    "{ay} under {ax}",
+    "{ax} over {ay}",
+)
 
 
 def draw_scene(concepts: list[Concept], rng: random.Random, kind: str) -> Scene:
