@@ -27,11 +27,10 @@ from importlib import metadata
 from .core.divergence import Record, pair_terms
 from .core.errors import InputError
 from .core.estimands import reduction
+from .core.plan import Pair, blocks, network_rows
 from .core.process import GenerativeProcess
 from .core.shapes import Terms
 from .core.uncertainty import estimate
-
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,8 @@ def stream(
     samples = _whole("samples", samples, least=1)
     seed = _whole("seed", seed, least=0)
     reduce = reduction(estimand, len(process.schedule))
-    blocks = _blocks(_checked_pairs(pairs), most=2 * process.batch_size // samples)
-    record = Record(output=estimand == "output", coupled=estimand == "coupled")
+    planned = blocks(_checked_pairs(pairs), process, samples)
+    record = _record(estimand)
     line = signature(process, samples=samples, seed=seed, estimand=estimand)
 
     def measure(block: Sequence[Pair]) -> Iterator[Distance]:
@@ -155,7 +154,19 @@ def stream(
                 terms=terms,
             )
 
-    return (result for block in blocks for result in measure(block))
+    return (result for block in planned for result in measure(block))
+
+
+def cost(
+    pairs: Iterable[Pair],
+    *,
+    process: GenerativeProcess | None = None,
+    samples: int = 1,
+    estimand: str = "jeffreys",
+) -> int:
+    """How many network rows ``distances`` would compute for the same arguments."""
+    process = _checked_process(process)
+    return network_rows(_checked_pairs(pairs), process, samples, _record(estimand))
 
 
 def signature(process: GenerativeProcess, *, samples: int, seed: int, estimand: str) -> str:
@@ -185,25 +196,8 @@ def signature(process: GenerativeProcess, *, samples: int, seed: int, estimand: 
     return "|".join(f"{key}:{value}" for key, value in facts.items())
 
 
-def _blocks(pairs: Sequence[Pair], most: int) -> Iterator[Sequence[Pair]]:
-    """Consecutive pairs that walk together: at most ``most`` distinct prompts and pairs.
-
-    S prompts and P pairs ask for 2 (S + P) rows a sample at a step, so ``most`` = 2 batches'
-    worth fills about four: little is wasted on the last one, little is held in memory, and a long
-    run shows results early. A pair that needs more than ``most`` by itself is its own block.
-    """
-    block: list[Pair] = []
-    prompts: set[str] = set()
-    apart: set[frozenset[str]] = set()
-    for pair in pairs:
-        if block and len(prompts | {*pair}) + len(apart | {frozenset(pair)}) > most:
-            yield block
-            block, prompts, apart = [], set(), set()
-        block.append(pair)
-        prompts |= {*pair}
-        apart |= {frozenset(pair)}
-    if block:
-        yield block
+def _record(estimand: str) -> Record:
+    return Record(output=estimand == "output", coupled=estimand == "coupled")
 
 
 def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
