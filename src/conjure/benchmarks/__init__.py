@@ -1,0 +1,1 @@
+"""Human-annotated similarity sets, and how well distances agree with them."""

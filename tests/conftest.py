@@ -1,0 +1,60 @@
+"""What all tests share: the hub marker, a tiny pipeline and a process of named Gaussians."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from conjure.core.gaussian import GaussianProcess
+
+# A busy machine is no reason to fail, and a run that fails must fail again.
+settings.register_profile(
+    "conjure", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("conjure")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--hub", action="store_true", help="run the tests that need a model hub")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--hub"):
+        skip = pytest.mark.skip(reason="needs a model hub over the network: run with --hub")
+        for item in items:
+            if "hub" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small random StableDiffusionPipeline (its builder says how)."""
+    from small_pipelines import save_pipeline
+
+    return save_pipeline(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+class CountingGaussians(GaussianProcess):
+    """Gaussians named "a" … "h" and "", which count the network rows that they are asked for."""
+
+    rows = 0
+
+    def __init__(self, **settings: object) -> None:
+        draw = torch.Generator().manual_seed(0)
+        named = {
+            text: (torch.randn(4, generator=draw, dtype=torch.float64), scale * torch.eye(4))
+            for scale, text in enumerate(["", *"abcdefgh"], start=1)
+        }
+        super().__init__(named, **settings)
+
+    def predict(self, x, step, conditioning):
+        self.rows += len(x)
+        return super().predict(x, step, conditioning)
+
+
+@pytest.fixture
+def gaussians() -> type[CountingGaussians]:
+    return CountingGaussians
