@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 PROMPTS = (
     "tiger", "whale", "pizza", "guitar", "a dog to the left of a cat",
     "snow leopard", "bengal tiger", "a house", "an apple on a blue background",
-    "a car above a tree", "a man is riding a bicycle", "someone is eating food", "the king", "sadness",
+    "a car above a tree", "a man is riding a bicycle", "someone is eating food",
+    "the king", "sadness",
 )  # fmt: skip
 CELL, LABEL = 128, 230
 
