@@ -47,6 +47,8 @@ def tidy(folder: Path) -> None:
         config.pop("_name_or_path", None)
         if config.get("_class_name") == "AutoencoderTiny":
             config.pop("block_out_channels")  # set anew by its constructor
+        if "dtype" in config:  # transformers would load it so, and diffusers the rest in float32
+            config["dtype"] = "float32"
         file.write_text(json.dumps(config, indent=2) + "\n")
     file = folder / "scheduler" / "scheduler_config.json"
     config = json.loads(file.read_text())

@@ -1,0 +1,80 @@
+"""The bundled process: what it promises as a folder, and that it has learnt what it was shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import conjure
+from conjure.core.sampling import walk
+from conjure.processes.hub import BUNDLED
+
+FOLDER = BUNDLED["emoji"]
+FILES = [path for path in FOLDER.rglob("*") if path.is_file()]
+
+# Two prompts that mean nearly the same, and one that does not.
+TRIPLETS = [
+    ("a dog", "a puppy", "a violin"),
+    ("a car", "an automobile", "a banana"),
+    ("snow leopard", "bengal tiger", "telephone"),
+    ("a happy child", "a joyful kid", "a steam engine"),
+    ("the ship sails on the sea", "a boat is out on the ocean", "a chef cuts an onion"),
+    ("someone plays the guitar", "a man is making music", "an airplane lands"),
+]
+
+
+@pytest.fixture(scope="module")
+def process():
+    return conjure.load(device="cpu")
+
+
+def test_the_folder_keeps_its_budget() -> None:
+    assert sum(path.stat().st_size for path in FILES) <= 36_000_000
+    weights = [path for path in FILES if path.stat().st_size > 1_000_000]
+    assert {path.suffix for path in weights} == {".safetensors"}
+    assert {path.parent.name for path in weights} == {"unet", "vae", "text_encoder"}
+
+
+def test_weights_are_half_precision() -> None:
+    from safetensors import safe_open
+
+    for path in FOLDER.rglob("*.safetensors"):
+        with safe_open(path, "pt") as weights:
+            assert {weights.get_tensor(key).dtype for key in weights.keys()} == {torch.float16}  # noqa: SIM118
+
+
+def test_its_recommended_settings_are_used(process) -> None:
+    card = json.loads((FOLDER / "conjure.json").read_text(encoding="utf-8"))
+    assert (process.name, process.revision) == ("emoji", card["revision"])
+    assert (process.sampler, process.guidance) == (card["sampler"], card["guidance"])
+    assert len(process.schedule) == card["steps"]
+    assert process.latent_shape == (8, 8, 8)
+
+
+def test_near_texts_are_nearer_than_far_ones(process) -> None:
+    near = conjure.distances([(a, b) for a, b, _ in TRIPLETS], process=process, samples=2)
+    far = conjure.distances([(a, c) for a, _, c in TRIPLETS], process=process, samples=2)
+    assert [n.value < f.value for n, f in zip(near, far, strict=True)] == [True] * len(TRIPLETS)
+
+
+@pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
+def test_it_paints_the_background_that_the_prompt_names(process, colour, channel) -> None:
+    prompt = f"an apple on a {colour} background"
+    *_, last = walk(process, [prompt], range(4), finish=True)
+    pictures = process.decode(last.after[0])
+    assert pictures.shape == (4, 3, 64, 64)
+    corners = pictures[:, :, [2, 2, -3, -3], [2, -3, 2, -3]].mean(dim=(0, 2))
+    assert corners.argmax() == channel
+    assert corners[channel] - corners.min() > 0.2
+
+
+def test_plain_diffusers_reads_it(tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(FOLDER)
+    pipe.set_progress_bar_config(disable=True)
+    [picture] = pipe("a tiger", num_inference_steps=2, height=64, width=64).images
+    assert picture.size == (64, 64)
