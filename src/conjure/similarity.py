@@ -22,8 +22,8 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 
+from . import __version__
 from .core.divergence import Record, pair_terms
 from .core.errors import InputError
 from .core.estimands import reduction
@@ -191,7 +191,7 @@ def signature(process: GenerativeProcess, *, samples: int, seed: int, estimand: 
         "dtype": process.dtype,
         "batch": process.batch_size,
         "device": process.device,
-        "v": _version(),
+        "v": __version__,
     }
     return "|".join(f"{key}:{value}" for key, value in facts.items())
 
@@ -245,10 +245,3 @@ def _bundled() -> GenerativeProcess:
     from .processes import load  # diffusers and transformers: only when nothing else was given
 
     return load()
-
-
-def _version() -> str:
-    try:
-        return metadata.version("conjure")
-    except metadata.PackageNotFoundError:
-        return "0+unknown"
