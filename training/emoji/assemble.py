@@ -27,7 +27,9 @@ def pipeline(run: Path, text: Path) -> StableDiffusionPipeline:
     for weight in encoder.pooler.parameters():  # never used, but a file without it gives a warning
         torch.nn.init.zeros_(weight)
     unet = build()
-    unet.load_state_dict(torch.load(run / "diffusion.pt", weights_only=True)["average"])
+    unet.load_state_dict(
+        torch.load(run / "diffusion.pt", weights_only=True, map_location="cpu")["average"]
+    )
     return StableDiffusionPipeline(
         vae=AutoencoderTiny.from_pretrained(run / "vae"),
         text_encoder=encoder,

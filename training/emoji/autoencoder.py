@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from optimisation import learning_rate, save
+from optimisation import DEVICE, learning_rate, save
 from scenes import Concept, draw_scene, load_concepts, render, to_pixels
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,7 +52,7 @@ def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loss_of(model: AutoencoderTiny, x: Tensor) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(DEVICE, torch.bfloat16):
         z = model.encode(x).latents.float()
         y = model.decode(z + LATENT_NOISE * torch.randn_like(z)).sample.float()
     pixels = F.l1_loss(y, x)
@@ -64,19 +64,19 @@ def loss_of(model: AutoencoderTiny, x: Tensor) -> Tensor:
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     concepts = load_concepts(args.data)
-    model = build().to(memory_format=torch.channels_last)
+    model = build().to(DEVICE, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4)
     steps = args.pictures // args.batch
     checkpoint, start = args.out / "autoencoder.pt", 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=DEVICE)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         start = saved["step"]
     stream = batches(concepts, args.batch, args.seed + start)
     clock = time.time()
     for step in range(start, steps):
-        x = next(stream).to(memory_format=torch.channels_last)
+        x = next(stream).to(DEVICE, memory_format=torch.channels_last)
         loss = loss_of(model, x)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -98,7 +98,7 @@ def train(args: argparse.Namespace) -> None:
 def print_scale(model: AutoencoderTiny, concepts: list[Concept], args: argparse.Namespace) -> None:
     """Say how standard the latents came out over fresh scenes."""
     stream = batches(concepts, 128, args.seed + 10_000)
-    z = torch.cat([model.encode(next(stream)).latents for _ in range(8)])
+    z = torch.cat([model.encode(next(stream).to(DEVICE)).latents.cpu() for _ in range(8)])
     mean, deviation = z.mean((0, 2, 3)).numpy(), z.std((0, 2, 3)).numpy()
     print("latent channels: mean", mean.round(2), "deviation", deviation.round(2))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from optimisation import learning_rate, save
+from optimisation import DEVICE, learning_rate, save
 from scenes import STYLES
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
@@ -99,14 +99,15 @@ def train(args: argparse.Namespace) -> None:
     states = cached_states(args.out, args.text, [*bank["captions"], ""])
     empty = len(states) - 1
     print(f"{len(scenes)} scenes, {len(states)} captions encoded", flush=True)
-    model, average = build().to(memory_format=torch.channels_last), build()
+    model = build().to(DEVICE, memory_format=torch.channels_last)
+    average = build().to(DEVICE)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
     )
     checkpoint, start = args.out / "diffusion.pt", 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=DEVICE)
         for part, name in ((model, "model"), (average, "average"), (optimizer, "optimizer")):
             part.load_state_dict(saved[name])
         start = saved["seen"]
@@ -122,10 +123,10 @@ def train(args: argparse.Namespace) -> None:
         t = timesteps(args.batch, generator)
         alpha = alphas[t].sqrt().view(-1, 1, 1, 1)
         sigma = (1 - alphas[t]).sqrt().view(-1, 1, 1, 1)
-        x = (alpha * x0 + sigma * noise).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            v = model(x, t, text).sample
-        loss = (v.float() - (alpha * noise - sigma * x0)).square().mean()
+        x = (alpha * x0 + sigma * noise).to(DEVICE, memory_format=torch.channels_last)
+        with torch.autocast(DEVICE, torch.bfloat16):
+            v = model(x, t.to(DEVICE), text.to(DEVICE)).sample
+        loss = (v.float() - (alpha * noise - sigma * x0).to(DEVICE)).square().mean()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(args.lr, (seen + args.batch) / args.samples)
         optimizer.zero_grad(set_to_none=True)
