@@ -7,13 +7,14 @@ and exit status 2; an interrupted run exits with 130. torch loads when a command
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -50,6 +51,30 @@ MEASURE_OPTIONS = (
         help="jeffreys, kl, initial, final, output, coupled, girsanov, pointwise:STEP or "
         "cumulative:STEP.  [default: jeffreys]",
     ),
+)
+
+
+class _Bytes(click.ParamType):
+    """An amount of memory: 2GB, 512MiB, or a number of bytes."""
+
+    name = "size"
+    units: ClassVar = {
+        "": 1,
+        **{f"{prefix}b": 1000**n for n, prefix in enumerate(("", "k", "m", "g", "t"))},
+        **{f"{prefix}ib": 1024**n for n, prefix in enumerate(("k", "m", "g", "t"), start=1)},
+    }
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*)", str(value).strip().lower())
+        if found is None or found[2] not in self.units:
+            self.fail(f"{value!r} is no amount of memory; write 2GB or 512MiB", param, ctx)
+        return int(float(found[1]) * self.units[found[2]])
+
+
+MEMORY_OPTION = click.option(
+    "--max-memory",
+    type=_Bytes(),
+    help="Most that trajectories may take, such as 2GB.  [default: a quarter of what is free]",
 )
 
 
@@ -101,9 +126,15 @@ def distance(text1: str, text2: str, as_json: bool, **flags: Any) -> None:
 @click.option(
     "--overwrite", is_flag=True, help="Replace OUT, and a partial file of other settings."
 )
+@MEMORY_OPTION
 @_settings
 def score(
-    pairs: Path, out: Path, columns: tuple[str, str] | None, overwrite: bool, **flags: Any
+    pairs: Path,
+    out: Path,
+    columns: tuple[str, str] | None,
+    overwrite: bool,
+    max_memory: int | None,
+    **flags: Any,
 ) -> None:
     """Score each row of PAIRS, a TSV, CSV, JSONL or Parquet file, into OUT.
 
@@ -116,7 +147,7 @@ def score(
         raise InputError(f"{pairs} has no pair of texts to score")
     scoring.check_out(out, table, overwrite=overwrite)
     process, measure = _choose(flags)
-    _run(table, process, measure, out, overwrite)
+    _run(table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
     click.echo(f"{len(table.rows)} pairs scored: {out}", err=True)
 
 
@@ -128,6 +159,7 @@ def score(
 @click.option(
     "--overwrite", is_flag=True, help="Replace OUT, and a partial file of other settings."
 )
+@MEMORY_OPTION
 @_settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -136,6 +168,7 @@ def evaluate(
     limit: int | None,
     out: Path | None,
     overwrite: bool,
+    max_memory: int | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -155,7 +188,7 @@ def evaluate(
     if out is not None:
         scoring.check_out(out, data.table, overwrite=overwrite)
     process, measure = _choose(flags)
-    results = _run(data.table, process, measure, out, overwrite)
+    results = _run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
     found = correlate(data.scores, [result.value for result in results])
     signature = measure.signature(process)
     if as_json:
@@ -215,15 +248,20 @@ def _run(
     process: GenerativeProcess,
     measure: Measure,
     out: Path | None,
+    *,
     overwrite: bool,
+    max_memory: int | None,
 ) -> list[Result]:
     """Score a table with a progress bar; into ``out``, resumably, where it is given."""
+    from .core.memory import automatic_bound
+
+    bound = max_memory or automatic_bound(process.device)
     if out is None:
-        return _score_aloud(table, process, measure, None)
+        return _score_aloud(table, process, measure, None, bound)
     signature = measure.signature(process)
     with Partial(out, signature, overwrite=overwrite) as partial:
         try:
-            results = _score_aloud(table, process, measure, partial)
+            results = _score_aloud(table, process, measure, partial, bound)
         except (KeyboardInterrupt, ConjureError, OSError):
             click.echo(
                 f"conjure: {len(partial.done)} finished rows are kept in {partial.path}; "
@@ -237,18 +275,27 @@ def _run(
 
 
 def _score_aloud(
-    table: PairTable, process: GenerativeProcess, measure: Measure, partial: Partial | None
+    table: PairTable,
+    process: GenerativeProcess,
+    measure: Measure,
+    partial: Partial | None,
+    bound: int,
 ) -> list[Result]:
     """Say what it will cost, then score; the bar is drawn on a terminal only."""
     from tqdm import tqdm
 
     pairs = [(text1, text2) for _, text1, text2 in scoring.pending(table, partial)]
     total, kept = len(table.rows), len(table.rows) - len(pairs)
-    cost = measure.cost(pairs, process)
+    cost = measure.cost(pairs, process, bound)
     already = f", {kept} of them finished earlier" if kept else ""
-    click.echo(f"conjure: {total} pairs{already}: {cost:,} network rows to compute", err=True)
+    again = f", {cost.recomputed:,} of them again for want of memory" if cost.recomputed else ""
+    click.echo(
+        f"conjure: {total} pairs{already}: {cost.rows:,} network rows to compute{again}", err=True
+    )
     with tqdm(total=total, initial=kept, unit="pair", disable=None) as bar:
-        return scoring.score(table, process, measure, partial=partial, progress=bar.update)
+        return scoring.score(
+            table, process, measure, partial=partial, max_memory=bound, progress=bar.update
+        )
 
 
 def _report_bad(table: PairTable) -> None:

@@ -1,7 +1,7 @@
 """A table of pairs → a table of distances, such that finished rows are never lost.
 
 Each row is written to ``OUT.partial`` (JSON lines: the signature, then one line a row) as soon as
-its block is finished; the output itself appears at the end, whole. The same command run again
+it is finished; the output itself appears at the end, whole. The same command run again
 takes up what the partial file holds, provided that the signature is the same.
 """
 
@@ -18,6 +18,7 @@ from .core.errors import InputError
 from .tables import PairTable, check_writable, extension, write_rows
 
 if TYPE_CHECKING:
+    from .core.plan import Plan
     from .core.process import GenerativeProcess
     from .similarity import Distance
 
@@ -40,11 +41,22 @@ class Measure:
 
         stream([], process=process, **asdict(self))
 
-    def cost(self, pairs: Sequence[tuple[str, str]], process: GenerativeProcess) -> int:
-        """How many network rows the pairs will take."""
+    def cost(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        process: GenerativeProcess,
+        max_memory: int | None = None,
+    ) -> Plan:
+        """What the pairs will take: ``rows`` of the network, and how many are ``recomputed``."""
         from .similarity import cost
 
-        return cost(pairs, process=process, samples=self.samples, estimand=self.estimand)
+        return cost(
+            pairs,
+            process=process,
+            samples=self.samples,
+            estimand=self.estimand,
+            max_memory=max_memory,
+        )
 
     def signature(self, process: GenerativeProcess) -> str:
         from .similarity import signature
@@ -163,19 +175,22 @@ def score(
     measure: Measure,
     *,
     partial: Partial | None = None,
+    max_memory: int | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> list[Result]:
     """One result for each row of the table, in its order; rows that ``partial`` holds are reused.
 
-    progress: called with the number of rows finished since its last call.
+    max_memory: as in ``similarity.stream``
+    progress:   called with the number of rows finished since its last call
     """
     from .similarity import stream
 
     missing = pending(table, partial)
     pairs = [(text1, text2) for _, text1, text2 in missing]
     results = dict(partial.done) if partial else {}
-    found = stream(pairs, process=process, **asdict(measure))
-    for key, distance in zip(missing, found, strict=True):
+    found = stream(pairs, process=process, max_memory=max_memory, **asdict(measure))
+    for place, distance in found:
+        key = missing[place]
         results[key] = Result.of(distance)
         if partial:
             partial.add(key, results[key])

@@ -11,26 +11,28 @@ k samples, T steps and the guided prediction ε(x, t | y) = ε_∅ + w (ε_y −
         backward[i, j] = ‖ε(x̃_j, t_j | a) − ε(x̃_j, t_j | b)‖²      on b's trajectory
     d(a, b) = mean_i mean_j (forward[i, j] + backward[i, j])
 
-The trajectories are walked in ``core/sampling.py`` and compared in ``core/divergence.py``; what
-that leaves is reduced to one number a sample in ``core/estimands.py``, and averaged with its
-uncertainty in ``core/uncertainty.py``. This page puts the four together.
+Which trajectories are walked when, so that many pairs cost little, is settled in ``core/plan.py``.
+They are walked in ``core/sampling.py`` and compared in ``core/divergence.py``; what that leaves is
+reduced to one number a sample in ``core/estimands.py``, and averaged with its uncertainty in
+``core/uncertainty.py``. This page puts them together.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
 from . import __version__
-from .core.divergence import Record, pair_terms
-from .core.errors import InputError
+from .approximation import EXACT, Approximation
+from .checks import checked_pairs, checked_process, whole
+from .core.divergence import measure
 from .core.estimands import reduction
-from .core.plan import Pair, blocks, network_rows
+from .core.memory import automatic_bound
+from .core.plan import Pair, Plan, distinct, plan
 from .core.process import GenerativeProcess
-from .core.shapes import Terms
-from .core.uncertainty import estimate
+from .core.shapes import Record, Terms
+from .core.uncertainty import Estimate, estimate
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def distance(
     samples: int = 1,
     seed: int = 0,
     estimand: str = "jeffreys",
+    approximation: Approximation = EXACT,
 ) -> Distance:
     """How far apart two texts are, by the images that they conjure in a process.
 
@@ -74,6 +77,7 @@ def distance(
     samples:  k, noises to average over; sample i starts from the noise of seed + i
     estimand: jeffreys (Algorithm 1), kl (text1's trajectories alone), initial, final, output,
               coupled, girsanov (nats), "pointwise:3" or "cumulative:3" (a step, from 1)
+    approximation: nothing, unless you choose to estimate
 
     Raises InputError for a text, number, estimand or process that makes no sense, and
     NonFiniteError, naming prompt and step, where the network predicts NaN or infinity.
@@ -87,9 +91,15 @@ def distance(
     >>> distance("here", "here", process=process).value
     0.0
     """
-    pair = (text1, text2)
-    [result] = stream([pair], process=process, samples=samples, seed=seed, estimand=estimand)
-    return result
+    [(_, found)] = stream(
+        [(text1, text2)],
+        process=process,
+        samples=samples,
+        seed=seed,
+        estimand=estimand,
+        approximation=approximation,
+    )
+    return found
 
 
 def distances(
@@ -99,20 +109,30 @@ def distances(
     samples: int = 1,
     seed: int = 0,
     estimand: str = "jeffreys",
+    approximation: Approximation = EXACT,
+    max_memory: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Distance]:
-    """The distance of each pair, in the order given; neighbours share batches and trajectories.
+    """The distance of each pair, in the order given; all share batches and trajectories.
 
     ``progress`` is called with (pairs done, pairs in all) after each; the rest is as in
-    ``distance``.
+    ``stream``.
     """
-    pairs = _checked_pairs(pairs)
-    found: list[Distance] = []
-    for result in stream(pairs, process=process, samples=samples, seed=seed, estimand=estimand):
-        found.append(result)
+    pairs = checked_pairs(pairs)
+    found: dict[int, Distance] = {}
+    for place, result in stream(
+        pairs,
+        process=process,
+        samples=samples,
+        seed=seed,
+        estimand=estimand,
+        approximation=approximation,
+        max_memory=max_memory,
+    ):
+        found[place] = result
         if progress is not None:
             progress(len(found), len(pairs))
-    return found
+    return [found[place] for place in range(len(pairs))]
 
 
 def stream(
@@ -122,39 +142,57 @@ def stream(
     samples: int = 1,
     seed: int = 0,
     estimand: str = "jeffreys",
-) -> Iterator[Distance]:
-    """Distances in the order of ``pairs``, yielded as they are measured, block by block.
+    approximation: Approximation = EXACT,
+    max_memory: int | None = None,
+) -> Iterator[tuple[int, Distance]]:
+    """Yield (place in ``pairs``, Distance) as each is finished, roughly in the order given.
 
-    Takes what ``distance`` takes. Everything given is checked before the first is measured.
+    Takes what ``distance`` takes, and max_memory: in bytes, for the trajectories that are kept
+    until their last pair is done; None is a quarter of what is free. What does not fit is walked
+    again, as ``cost`` tells beforehand. Everything is checked before the first is measured.
     """
-    process = _checked_process(process)
-    samples = _whole("samples", samples, least=1)
-    seed = _whole("seed", seed, least=0)
+    pairs, process = checked_pairs(pairs), _chosen(process)
+    samples, seed = whole("samples", samples, least=1), whole("seed", seed, least=0)
+    max_memory = None if max_memory is None else whole("max_memory", max_memory, least=1)
     reduce = reduction(estimand, len(process.schedule))
-    planned = blocks(_checked_pairs(pairs), process, samples)
-    record = _record(estimand)
-    line = signature(process, samples=samples, seed=seed, estimand=estimand)
+    approximation.check(process, samples, estimand)
+    record = _record(estimand, approximation)
+    line = signature(
+        process, samples=samples, seed=seed, estimand=estimand, approximation=approximation
+    )
 
-    def measure(block: Sequence[Pair]) -> Iterator[Distance]:
-        found = pair_terms(process, block, range(seed, seed + samples), record)
-        for (text1, text2), terms in zip(block, found, strict=True):
-            mean = estimate(reduce(terms))
-            yield Distance(
-                text1=text1,
-                text2=text2,
-                value=mean.value,
-                standard_error=mean.standard_error,
-                interval=mean.interval,
-                estimand=estimand,
-                samples=samples,
-                steps=len(process.schedule),
-                guidance=process.guidance,
-                seed=seed,
-                signature=line,
-                terms=terms,
-            )
+    def distance_of(place: int, terms: Terms, mean: Estimate) -> Distance:
+        return Distance(
+            *pairs[place],
+            value=mean.value,
+            standard_error=mean.standard_error,
+            interval=mean.interval,
+            estimand=estimand,
+            samples=len(terms.forward),
+            steps=len(process.schedule),
+            guidance=process.guidance,
+            seed=seed,
+            signature=line,
+            terms=terms,
+        )
 
-    return (result for block in planned for result in measure(block))
+    def rounds() -> Iterator[tuple[int, Distance]]:
+        """One, unless k is adaptive: then more and more samples of fewer and fewer pairs."""
+        unsure: dict[int, list[Terms]] = {place: [] for place in range(len(pairs))}
+        begin, end = seed, seed + samples
+        while places := sorted(unsure):
+            asked = [pairs[place] for place in places]
+            for n, new in measure(process, asked, range(begin, end), record, max_memory):
+                terms = Terms.join([*unsure[places[n]], new])
+                mean = estimate(reduce(terms))
+                if approximation.enough(mean, len(terms.forward)):
+                    del unsure[places[n]]
+                    yield places[n], distance_of(places[n], terms, mean)
+                else:
+                    unsure[places[n]] = [terms]
+            begin, end = end, seed + approximation.next_samples(end - seed)
+
+    return rounds()
 
 
 def cost(
@@ -163,30 +201,50 @@ def cost(
     process: GenerativeProcess | None = None,
     samples: int = 1,
     estimand: str = "jeffreys",
-) -> int:
-    """How many network rows ``distances`` would compute for the same arguments."""
-    process = _checked_process(process)
-    return network_rows(_checked_pairs(pairs), process, samples, _record(estimand))
+    approximation: Approximation = EXACT,
+    max_memory: int | None = None,
+) -> Plan:
+    """What ``distances`` would do for the same arguments: ``rows``, ``recomputed`` and the work.
+
+    With a tolerance it is the first round: what the run costs at least.
+    """
+    process = _chosen(process)
+    bound = automatic_bound(process.device) if max_memory is None else max_memory
+    record = _record(estimand, approximation)
+    return plan(distinct(checked_pairs(pairs)), process, samples, record, bound)
 
 
-def signature(process: GenerativeProcess, *, samples: int, seed: int, estimand: str) -> str:
+def signature(
+    process: GenerativeProcess,
+    *,
+    samples: int,
+    seed: int,
+    estimand: str,
+    approximation: Approximation = EXACT,
+) -> str:
     """One line, in sacreBLEU's manner, that says how a distance was measured.
 
     For ``girsanov`` it also says what the integral reads: the path measures of a stochastic
-    sampler, or the marginals that a deterministic one shares with its SDE.
+    sampler, or the marginals that a deterministic one shares with its SDE. What was only estimated
+    says so: ``cross_steps``, ``tolerance``.
     """
+    adaptive = approximation.tolerance is not None
     facts = {
         "process": process.name,
         "rev": process.revision or "none",
         "sampler": process.sampler,
         "T": len(process.schedule),
         "w": f"{process.guidance:.12g}",
-        "k": samples,
+        "k": f"{samples}..{approximation.most_samples}" if adaptive else samples,
         "seed": seed,
         "estimand": estimand,
     }
     if estimand == "girsanov":
         facts["reading"] = "path" if process.schedule.stochastic else "marginal"
+    if approximation.cross_steps is not None:
+        facts["cross_steps"] = approximation.cross_steps
+    if adaptive:
+        facts["tolerance"] = f"{approximation.tolerance:.12g}"
     facts |= {
         "dtype": process.dtype,
         "batch": process.batch_size,
@@ -196,48 +254,16 @@ def signature(process: GenerativeProcess, *, samples: int, seed: int, estimand: 
     return "|".join(f"{key}:{value}" for key, value in facts.items())
 
 
-def _record(estimand: str) -> Record:
-    return Record(output=estimand == "output", coupled=estimand == "coupled")
+def _record(estimand: str, approximation: Approximation) -> Record:
+    return Record(
+        output=estimand == "output",
+        coupled=estimand == "coupled",
+        cross_steps=approximation.cross_steps,
+    )
 
 
-def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
-    if isinstance(pairs, str | bytes):
-        raise InputError("pairs must be a list of (text, text), not a single text")
-    return [_checked_pair(number, pair) for number, pair in enumerate(pairs, start=1)]
-
-
-def _checked_pair(number: int, pair: Pair) -> Pair:
-    if isinstance(pair, str | bytes) or not isinstance(pair, Sequence) or len(pair) != 2:
-        raise InputError(f"pair {number} must be two texts, not {pair!r:.80}")
-    for text in pair:
-        if not isinstance(text, str):
-            raise InputError(f"pair {number}: a text must be a str, not {text!r:.80}")
-        if not text.strip():
-            raise InputError(f"pair {number}: a text is empty")
-    return pair[0], pair[1]
-
-
-def _whole(name: str, number: int, least: int) -> int:
-    try:
-        value = int(operator.index(number))
-    except TypeError:
-        value = least - 1
-    if not least <= value < 2**63:  # the seeds that a generator takes
-        raise InputError(f"{name} must be a whole number, at least {least}, not {number!r:.80}")
-    return value
-
-
-def _checked_process(process: GenerativeProcess | None) -> GenerativeProcess:
-    if process is None:
-        return _bundled()
-    wanted = [*GenerativeProcess.__annotations__, "embed", "predict", "solver"]
-    missing = [name for name in wanted if not hasattr(process, name)]
-    if missing:
-        raise InputError(
-            f"process {process!r:.80} has no {', '.join(missing)}: "
-            "give what conjure.load() returns, or an object with these attributes"
-        )
-    return process
+def _chosen(process: GenerativeProcess | None) -> GenerativeProcess:
+    return _bundled() if process is None else checked_process(process)
 
 
 @cache

@@ -11,3 +11,7 @@ class InputError(ConjureError, ValueError):
 
 class NonFiniteError(ConjureError, ArithmeticError):
     """The network predicted NaN or infinity; the message names the prompt and the step."""
+
+
+class SmallerBatchWarning(UserWarning):
+    """Memory ran out, and the network is given fewer rows at once from now on."""

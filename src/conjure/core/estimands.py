@@ -1,7 +1,7 @@
 """Terms → one number a sample: what a run left behind, reduced in the ways people ask for.
 
 Every reduction is a pure function (Terms) → (samples,) float64. All but ``kl`` are symmetric in
-the two prompts.
+the two prompts. Those in SUMS add over steps, and so can be estimated from some of them.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Reduction = Callable[[Terms], Tensor]
 
 def jeffreys(terms: Terms) -> Tensor:
     """mean_j (forward + backward): Algorithm 1, the paper's method (the sum of both directions)."""
-    return (terms.forward + terms.backward).mean(dim=1)
+    return _both(terms).mean(dim=1)
 
 
 def kl(terms: Terms) -> Tensor:
     """mean_j forward: one direction, on the first prompt's trajectories; not symmetric."""
-    return terms.forward.mean(dim=1)
+    return _weighted(terms, terms.forward).mean(dim=1)
 
 
 def pointwise(step: int) -> Reduction:
     """Step ``step`` alone, counted from 1 (pure noise) to T as in the paper (Figure 3)."""
-    return lambda terms: (terms.forward + terms.backward)[:, step - 1]
+    return lambda terms: _both(terms)[:, step - 1]
 
 
 def cumulative(step: int) -> Reduction:
     """The mean over steps 1 … ``step``, counted as in the paper (Figure 3); T gives jeffreys."""
-    return lambda terms: (terms.forward + terms.backward)[:, :step].mean(dim=1)
+    return lambda terms: _both(terms)[:, :step].mean(dim=1)
 
 
 def initial(terms: Terms) -> Tensor:
@@ -64,7 +64,7 @@ def girsanov(terms: Terms) -> Tensor:
     With a stochastic sampler P are the path measures; with a deterministic one the same integral
     is read over the marginals p_t, which the ODE shares with the SDE.
     """
-    return (terms.forward + terms.backward) @ girsanov_weights(terms.schedule)
+    return _both(terms) @ girsanov_weights(terms.schedule)
 
 
 def girsanov_weights(schedule: Schedule) -> Tensor:
@@ -87,6 +87,7 @@ ESTIMANDS: dict[str, Reduction] = {
     "coupled": coupled,
     "girsanov": girsanov,
 }
+SUMS = ("jeffreys", "kl", "girsanov", "cumulative")
 AT_STEP: dict[str, Callable[[int], Reduction]] = {"pointwise": pointwise, "cumulative": cumulative}
 
 
@@ -110,6 +111,15 @@ def reduction(estimand: str, steps: int) -> Reduction:
 def per_sample(terms: Terms, estimand: str) -> Tensor:
     """The estimand of each sample: (samples,) float64. Raises InputError, as ``reduction`` does."""
     return reduction(estimand, len(terms.schedule))(terms)
+
+
+def _both(terms: Terms) -> Tensor:
+    return _weighted(terms, terms.forward + terms.backward)
+
+
+def _weighted(terms: Terms, values: Tensor) -> Tensor:
+    """Where some steps were left out, those measured count for them too: sums stay unbiased."""
+    return values if terms.weights is None else values * terms.weights
 
 
 def _recorded(values: Tensor | None, name: str) -> Tensor:

@@ -1,0 +1,51 @@
+"""What callers may pass: each check returns what is used, or raises an InputError in one line."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+
+from .core.errors import InputError
+from .core.plan import Pair
+from .core.process import GenerativeProcess
+
+
+def checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs as a list, or InputError, naming the first that is not two texts."""
+    if isinstance(pairs, str | bytes):
+        raise InputError("pairs must be a list of (text, text), not a single text")
+    return [_checked_pair(number, pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def _checked_pair(number: int, pair: Pair) -> Pair:
+    if isinstance(pair, str | bytes) or not isinstance(pair, Sequence) or len(pair) != 2:
+        raise InputError(f"pair {number} must be two texts, not {pair!r:.80}")
+    for text in pair:
+        if not isinstance(text, str):
+            raise InputError(f"pair {number}: a text must be a str, not {text!r:.80}")
+        if not text.strip():
+            raise InputError(f"pair {number}: a text is empty")
+    return pair[0], pair[1]
+
+
+def whole(name: str, number: int, least: int) -> int:
+    """The number, or InputError where it is not whole or below ``least``."""
+    try:
+        value = int(operator.index(number))
+    except TypeError:
+        value = least - 1
+    if not least <= value < 2**63:  # the seeds that a generator takes
+        raise InputError(f"{name} must be a whole number, at least {least}, not {number!r:.80}")
+    return value
+
+
+def checked_process(process: GenerativeProcess) -> GenerativeProcess:
+    """The process, or InputError where it lacks an attribute."""
+    wanted = [*GenerativeProcess.__annotations__, "embed", "predict", "solver"]
+    missing = [name for name in wanted if not hasattr(process, name)]
+    if missing:
+        raise InputError(
+            f"process {process!r:.80} has no {', '.join(missing)}: "
+            "give what conjure.load() returns, or an object with these attributes"
+        )
+    return process

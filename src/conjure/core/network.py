@@ -1,0 +1,91 @@
+"""Ask a process's network for any rows: in batches that fit, naming what breaks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .errors import InputError, NonFiniteError, SmallerBatchWarning
+from .process import GenerativeProcess
+from .shapes import Conditioning
+
+
+def ask(
+    process: GenerativeProcess,
+    x: Tensor,
+    step: Tensor,
+    told: Conditioning,
+    whom: Tensor,
+    describe: Callable[[int], str],
+) -> Tensor:
+    """The network's ε, one row for each row of x, at most ``batch_size`` rows at once.
+
+    x: (n, *latent_shape); step: (n,); whom: (n,), which row of ``told`` each is asked of;
+    describe: what row i was asked for, in words → (n, *latent_shape).
+
+    Where memory runs out, ``batch_size`` is halved from then on, and nothing done is lost.
+    Raises NonFiniteError for NaN or infinity, and InputError where not even one row fits.
+    """
+    answers: list[Tensor] = []
+    done = 0
+    while done < len(x):
+        batch = slice(done, done + process.batch_size)
+        answer = _predict(process, x[batch], step[batch], told.rows(whom[batch]))
+        if answer is None:  # too many at once
+            continue
+        if answer.shape != x[batch].shape:
+            raise InputError(
+                f"process {process.name!r} predicted shape {tuple(answer.shape)} for x of "
+                f"shape {tuple(x[batch].shape)}: predict must return one ε for each row of x"
+            )
+        answers.append(answer)
+        done += len(answer)
+    result = torch.cat(answers)
+    require_finite(result, step, lambda row: f"the network, {describe(row)},")
+    return result
+
+
+def require_finite(values: Tensor, step: Tensor, whose: Callable[[int], str]) -> None:
+    """values: (n, *latent_shape), row i the work of ``whose(i)`` at step ``step[i]``."""
+    finite = torch.isfinite(values).flatten(1).all(dim=1)
+    if not finite.all():
+        row = int((~finite).nonzero()[0, 0])
+        raise NonFiniteError(
+            f"{whose(row)} gave NaN or infinity at step {int(step[row]) + 1}: "
+            "try dtype float32, another sampler or a smaller guidance"
+        )
+
+
+def _predict(
+    process: GenerativeProcess, x: Tensor, step: Tensor, told: Conditioning
+) -> Tensor | None:
+    """What the process predicts, or None where memory ran out and the batch size was halved."""
+    try:
+        return process.predict(x, step, told)
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        if len(x) == 1:
+            raise InputError(
+                f"not even one row of {process.name} fits the memory of {process.device}: "
+                "try another device or a smaller dtype"
+            ) from error
+    # Only here, behind the handler: the traceback held on to the memory that was too little.
+    process.batch_size = len(x) // 2
+    if process.device.type == "cuda":
+        torch.cuda.empty_cache()
+    warnings.warn(
+        f"{len(x)} rows at once do not fit the memory of {process.device}: "
+        f"going on with batch_size {process.batch_size}",
+        SmallerBatchWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Only a GPU has an exception of its own for it; a CPU's allocator just says so."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
