@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -54,26 +54,27 @@ MEASURE_OPTIONS = (
 )
 
 
-class _Bytes(click.ParamType):
-    """An amount of memory: 2GB, 512MiB, or a number of bytes."""
+_UNITS = {
+    "": 1,
+    **{f"{prefix}b": 1000**n for n, prefix in enumerate(("", "k", "m", "g", "t"))},
+    **{f"{prefix}ib": 1024**n for n, prefix in enumerate(("k", "m", "g", "t"), start=1)},
+}
 
-    name = "size"
-    units: ClassVar = {
-        "": 1,
-        **{f"{prefix}b": 1000**n for n, prefix in enumerate(("", "k", "m", "g", "t"))},
-        **{f"{prefix}ib": 1024**n for n, prefix in enumerate(("k", "m", "g", "t"), start=1)},
-    }
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*)", str(value).strip().lower())
-        if found is None or found[2] not in self.units:
-            self.fail(f"{value!r} is no amount of memory; write 2GB or 512MiB", param, ctx)
-        return int(float(found[1]) * self.units[found[2]])
+def _bytes(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
+    """An amount of memory as people write it: 2GB, 512MiB, or a number of bytes."""
+    if given is None:
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*)", given.strip().lower())
+    if found is None or found[2] not in _UNITS:
+        raise click.BadParameter(f"{given!r} is no amount of memory; write 2GB or 512MiB")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 MEMORY_OPTION = click.option(
     "--max-memory",
-    type=_Bytes(),
+    metavar="SIZE",
+    callback=_bytes,
     help="Most that trajectories may take, such as 2GB.  [default: a quarter of what is free]",
 )
 
@@ -255,7 +256,7 @@ def _run(
     """Score a table with a progress bar; into ``out``, resumably, where it is given."""
     from .core.memory import automatic_bound
 
-    bound = max_memory or automatic_bound(process.device)
+    bound = automatic_bound(process.device) if max_memory is None else max_memory
     if out is None:
         return _score_aloud(table, process, measure, None, bound)
     signature = measure.signature(process)

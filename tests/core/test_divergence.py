@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from conjure.core.divergence import Record, pair_terms
+from conjure.core.divergence import pair_terms
+from conjure.core.errors import NonFiniteError
 from conjure.core.gaussian import GaussianProcess
+from conjure.core.shapes import Record
 
 EVERYTHING = Record(output=True, coupled=True)
 SAMPLERS = ["euler", "euler-maruyama"]
@@ -206,3 +208,23 @@ def test_nothing_asks_for_gradients():
 
     [terms] = pair_terms(Learning(gaussians(TEXTS)), [("a", "b")], [0])
     assert not terms.forward.requires_grad
+
+
+def test_nan_on_another_trajectory_is_named():
+    class Spoilt(GaussianProcess):
+        """Breaks for "b" at the third step, on the first trajectory that is not its own."""
+
+        asked = 0
+
+        def predict(self, x, step, conditioning):
+            prediction = super().predict(x, step, conditioning)
+            for_b = (conditioning.tensors["mean"] == self.components["b"][0]).all(dim=1)
+            for row in (for_b & (step == 2)).nonzero()[:, 0].tolist():
+                self.asked += 1
+                if self.asked == 2:
+                    prediction[row] = float("nan")
+            return prediction
+
+    process = Spoilt(gaussians(TEXTS), guidance=2.0, steps=4)
+    with pytest.raises(NonFiniteError, match=r'for "b" on the trajectory of "a", .* step 3'):
+        pair_terms(process, [("b", "a")], [0])

@@ -7,7 +7,8 @@ import torch
 
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.sampling import guide, walk
+from conjure.core.sampling import Walker, guide, walk
+from conjure.core.shapes import Record
 
 COMPONENTS = {
     "": (torch.zeros(2), torch.eye(2)),
@@ -18,11 +19,11 @@ SAMPLERS = ["euler", "euler-maruyama"]
 
 
 class Spoilt:
-    """A process whose network breaks for one prompt from one step on; ``spared`` rows are sound."""
+    """A process whose network breaks for one prompt from one step on."""
 
-    def __init__(self, process, text, step, value=math.nan, spared=0):
+    def __init__(self, process, text, step, value=math.nan):
         self.process, self.mean, self.step = process, COMPONENTS[text][0], step
-        self.value, self.spared = value, spared
+        self.value = value
 
     def __getattr__(self, name):
         return getattr(self.process, name)
@@ -30,7 +31,7 @@ class Spoilt:
     def predict(self, x, step, conditioning):
         prediction = self.process.predict(x, step, conditioning)
         of_prompt = (conditioning.tensors["mean"] == self.mean).all(dim=1)
-        broken = (of_prompt & (step >= self.step)).nonzero()[self.spared :, 0]
+        broken = (of_prompt & (step >= self.step)).nonzero()[:, 0]
         prediction[broken, 0] = self.value
         return prediction
 
@@ -47,7 +48,7 @@ def test_every_prompt_starts_from_the_noise_of_its_sample():
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_trajectory_is_the_same_in_any_company(sampler):
     process = GaussianProcess(COMPONENTS, guidance=3.0, sampler=sampler)
-    together = list(walk(process, ["cat", "dog"], [0, 1], [(0, 1), (1, 0)], finish=True))
+    together = list(walk(process, ["cat", "dog"], [0, 1], finish=True))
     process.batch_size = 1
     alone = list(walk(process, ["dog"], [1], finish=True))
     for one, many in zip(alone, together, strict=True):
@@ -65,13 +66,39 @@ def test_a_stochastic_sampler_gives_both_prompts_the_same_noise_all_the_way():
     assert not torch.allclose(last.after[0, 0], last.after[0, 1])
 
 
-def test_cross_predictions_are_taken_where_the_other_stands():
+def test_what_is_kept_is_what_was_walked():
     process = GaussianProcess(COMPONENTS, guidance=2.0, steps=4)
-    for moment in walk(process, ["cat", "dog"], [0, 1], [(0, 1), (1, 0), (0, 0)]):
-        told = process.embed(["dog", "dog", "cat", "cat", "cat", "cat"])
-        x = moment.x[[0, 1, 0]].flatten(0, 1)
-        expected = process.predict(x, torch.full((6,), moment.step), told)
-        torch.testing.assert_close(moment.cross.flatten(0, 1), expected)
+    record = Record(output=True, coupled=True)
+    kept = Walker(process).trajectories(["cat", "dog"], [3, 4], record)
+    moments = list(walk(process, ["cat", "dog"], [3, 4], finish=True))
+    for n, trajectory in enumerate(kept):
+        for name in ["x", "own", "null"]:
+            walked = torch.stack([getattr(moment, name)[n] for moment in moments])
+            assert torch.equal(getattr(trajectory, name), walked)
+        assert torch.equal(trajectory.end, moments[-1].after[n])
+        owned = [trajectory.x, trajectory.own, trajectory.null, trajectory.end]
+        owned += trajectory.told.tensors.values()
+        assert all(t.untyped_storage().nbytes() == t.nbytes for t in owned)  # freed with it
+    plain = Walker(process).trajectories(["cat"], [3], Record())[0]
+    assert plain.null is plain.end is None
+
+
+def test_all_groups_of_a_walker_share_the_unconditional_row_at_pure_noise():
+    asked = []
+
+    class Watched(GaussianProcess):
+        def predict(self, x, step, conditioning):
+            asked.extend(step.tolist())
+            return super().predict(x, step, conditioning)
+
+    process = Watched(COMPONENTS, guidance=2.0, steps=3)
+    walker = Walker(process)
+    for prompt, rows in [("cat", [2, 2]), ("dog", [1, 1])]:
+        list(walker.walk([prompt], process.embed([prompt]), [0]))
+        assert asked.count(0) == rows[0]
+        asked.clear()
+    list(walker.walk(["cat"], process.embed(["cat"]), [0, 1]))
+    assert asked.count(0) == 2 + 1  # seed 1 is new
 
 
 def test_a_moment_says_what_it_left_out():
@@ -106,9 +133,9 @@ def test_a_batch_is_never_larger_than_the_process_allows():
             return super().predict(x, step, conditioning)
 
     process = Watched(COMPONENTS, guidance=2.0, steps=3, batch_size=4)
-    list(walk(process, ["cat", "dog"], [0, 1, 2], [(0, 1), (1, 0)]))
-    # 6 own + 3 shared; 6 own + 6 unconditional + 6 cross; 6 own + 6 cross
-    assert sizes == [4, 4, 1, 4, 4, 4, 4, 2, 4, 4, 4]
+    list(walk(process, ["cat", "dog"], [0, 1, 2]))
+    # 6 own + 3 shared; 6 own + 6 unconditional; 6 own
+    assert sizes == [4, 4, 1, 4, 4, 4, 4, 2]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -121,11 +148,8 @@ def test_nan_names_the_prompt_and_the_step(value, step):
     list(walk(spoilt, ["cat"], [0, 1]))  # others are not blamed
 
 
-def test_nan_on_another_trajectory_and_without_a_prompt_is_named_too():
+def test_nan_without_a_prompt_is_named_too():
     process = GaussianProcess(COMPONENTS, guidance=2.0, steps=4)
-    cross = Spoilt(process, "dog", 1, spared=1)
-    with pytest.raises(NonFiniteError, match=r'for "dog" on the trajectory of "cat", .* step 2'):
-        list(walk(cross, ["cat", "dog"], [0], [(0, 1)]))
     with pytest.raises(NonFiniteError, match=r'for "" on the trajectory of "cat", .* step 2'):
         list(walk(Spoilt(process, "", 1), ["cat"], [0]))
 
