@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conjure import similarity
+from conjure.approximation import Approximation
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.estimands import ESTIMANDS
 from conjure.core.gaussian import GaussianProcess
@@ -179,21 +180,41 @@ def test_the_signature_says_how_girsanov_is_read(sampler, reading):
     assert f"|estimand:girsanov|reading:{reading}|dtype:" in line
 
 
-def test_many_pairs_come_in_blocks_that_fill_four_batches():
-    process = process_of(batch_size=6)
+def test_pairs_come_as_they_are_finished():
+    process = process_of(batch_size=2)
     sizes = []
     plain = process.predict
     process.predict = lambda x, step, told: sizes.append(len(x)) or plain(x, step, told)
-    pairs = [("a dog", "a puppy"), ("a puppy", "a violin"), ("a violin", "é ∅ 語")] * 4
+    pairs = [
+        ("a dog", "a puppy"),
+        ("é ∅ 語", "é ∅ 語"),
+        ("a violin", "é ∅ 語"),
+        ("a puppy", "a dog"),
+    ]
     results = stream(pairs, process=process, samples=2)
     assert not sizes  # nothing runs before it is asked for
-    next(results)
-    # two pairs of three prompts walk first: 2 (3 + 2) rows a sample at a middle step
-    assert sum(sizes) == 2 * (1 + 3 * 6 + 2 * 2 * 3)
-    assert max(sizes) == 6
-    assert len(list(results)) == len(pairs) - 1
-    # and two pairs at a time to the end, of three or four prompts
-    assert sum(sizes) == sum(2 * (1 + prompts * 6 + 2 * 2 * 3) for prompts in [3, 4, 3, 3, 4, 3])
+    place, found = next(results)
+    assert (place, found.value, sizes) == (1, 0.0, [])
+    assert [next(results)[0] for _ in range(2)] == [0, 3]
+    # two prompts walk, two rows at a time, and their pair is finished before the next two walk
+    assert sum(sizes) == 2 * (1 + 2 * 6 + 2 * 3)
+    [(place, found)] = results
+    assert (place, found.text1) == (2, "a violin")
+    assert sum(sizes) == 2 * (1 + 4 * 6 + 2 * 2 * 3)
+
+
+@properties
+@given(processes, pair_lists, st.integers(2, 6), measures)
+def test_unchanged_by_the_memory_there_is(process, pairs, held, measure):
+    """Room for two to six trajectories of one sample: components are tiled, samples taken apart."""
+    latent = 8 * process.latent_shape[0]
+    bound = held * (3 * len(process.schedule) * latent + 10 * latent * latent)
+    found = distances(pairs, process=process, **measure)
+    for one, other in zip(
+        found, distances(pairs, process=process, max_memory=bound, **measure), strict=True
+    ):
+        assert close(one.value, other.value)
+        torch.testing.assert_close(one.terms.forward, other.terms.forward, rtol=1e-9, atol=1e-12)
 
 
 def test_more_samples_than_a_block_holds_still_go():
@@ -243,6 +264,19 @@ def test_bad_pairs_are_refused_before_anything_runs(pairs, message):
         ({"seed": None}, "seed must be a whole number"),
         ({"estimand": "hellinger"}, "unknown estimand 'hellinger'"),
         ({"estimand": "pointwise:5"}, "a step from 1 to 4"),
+        ({"max_memory": 0}, "max_memory must be a whole number, at least 1, not 0"),
+        ({"approximation": Approximation(cross_steps=0)}, "cross_steps must be a whole number"),
+        ({"approximation": Approximation(cross_steps=4)}, "cross_steps must be at most 3"),
+        (
+            {"approximation": Approximation(cross_steps=2), "estimand": "final"},
+            "estimand 'final' needs every step",
+        ),
+        ({"approximation": Approximation(tolerance=0.0), "samples": 2}, "tolerance must be a pos"),
+        ({"approximation": Approximation(tolerance=0.1)}, "samples of 2 or more"),
+        (
+            {"approximation": Approximation(tolerance=0.1, most_samples=3), "samples": 4},
+            "most_samples must be a whole number, at least 4, not 3",
+        ),
         ({"process": "emoji"}, r"'emoji' has no name, .*conjure\.load"),
     ],
 )

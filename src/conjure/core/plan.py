@@ -142,6 +142,11 @@ def plan(
     guided = process.guidance != 1
     sample = latent * (2 * steps + steps * (record.coupled and guided) + record.output)
     told = process.embed(pairs[0][:1]).nbytes
+    if max_memory < 2 * (sample + told):
+        raise InputError(
+            f"max_memory is {max_memory} bytes, and one pair takes {2 * (sample + told)} bytes: "
+            "allow that much"
+        )
     parts: list[Part] = []
     small: list[Pair] = []  # components that fit with all samples share walks, and a part
 
@@ -195,8 +200,6 @@ def _tiled(part: Part) -> Part:
     want blocks as large as the room; sparse ones are done best in an order in which neighbours
     are near each other, breadth first.
     """
-    if part.room < 2:
-        raise InputError("max_memory holds less than the two trajectories of a pair")
     part = replace(part, group=min(part.group, max(1, part.room // 8)))
     stay = part.room - part.group
     given = dict.fromkeys(text for pair in part.pairs for text in pair)
