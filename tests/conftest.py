@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ settings.load_profile("conjure")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hub", action="store_true", help="run the tests that need a model hub")
+    parser.addoption(
+        "--data-dir",
+        default=os.environ.get("CONJURE_DATA_DIR"),
+        help="folder of the human-annotated sets, for tests on them (or CONJURE_DATA_DIR)",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,6 +33,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "hub" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def data_dir(request: pytest.FixtureRequest) -> Path:
+    """The folder of the human-annotated sets, which are not part of the repository."""
+    folder = request.config.getoption("--data-dir")
+    if folder is None:
+        pytest.skip("needs the human-annotated sets: give --data-dir or CONJURE_DATA_DIR")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")
