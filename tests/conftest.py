@@ -20,11 +20,6 @@ settings.load_profile("conjure")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hub", action="store_true", help="run the tests that need a model hub")
-    parser.addoption(
-        "--data-dir",
-        default=os.environ.get("CONJURE_DATA_DIR"),
-        help="folder of the human-annotated sets, for tests on them (or CONJURE_DATA_DIR)",
-    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -36,11 +31,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def data_dir(request: pytest.FixtureRequest) -> Path:
+def data_dir() -> Path:
     """The folder of the human-annotated sets, which are not part of the repository."""
-    folder = request.config.getoption("--data-dir")
-    if folder is None:
-        pytest.skip("needs the human-annotated sets: give --data-dir or CONJURE_DATA_DIR")
+    folder = os.environ.get("CONJURE_DATA_DIR")
+    if not folder:
+        pytest.skip("needs the human-annotated sets: CONJURE_DATA_DIR names their folder")
     return Path(folder)
 
 

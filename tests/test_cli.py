@@ -12,8 +12,10 @@ from scipy.stats import spearmanr
 
 import conjure
 from conjure.benchmarks.cards import DATASETS
+from conjure.benchmarks.correlation import Correlation
 from conjure.benchmarks.datasets import read_dataset
 from conjure.cli import main
+from conjure.presentation import Evaluation, evaluation_lines
 from conjure.scoring import RESULT_COLUMNS, Partial
 from conjure.tables import read_pairs
 
@@ -389,6 +391,12 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["subsets"]["y"]["spearman"] is found["subset_mean"] is None
     assert found["subset_reason"] == f"y: {reason}"
+
+
+def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated) -> None:
+    found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
+    evaluation = Evaluation(read_dataset(str(rated)), found, None, "signature")
+    assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 
 
 def test_what_evaluate_refuses(counting, tmp_path, capsys) -> None:

@@ -113,6 +113,7 @@ def evaluation_lines(evaluation: Evaluation) -> str:
     if facts["subsample_seed"] is not None:
         part = f" of {facts['total']}, drawn with seed {facts['subsample_seed']}"
     low, high = facts["interval"]
+    p_value = f"{facts['p_value']:.2g}" if facts["p_value"] else "below 1e-300"
     lines = [
         f"{'dataset':<10} {facts['dataset']}",
         f"{'n':<10} {facts['n']} pairs{part}",
@@ -120,7 +121,7 @@ def evaluation_lines(evaluation: Evaluation) -> str:
         f"(95 % bootstrap interval over {facts['interval_over']} {low:.2f} to {high:.2f})",
         f"{'Pearson':<10} {facts['pearson']:.2f}",
         f"{'Kendall':<10} {facts['kendall']:.2f}",
-        f"{'p-value':<10} {facts['p_value']:.2g}  (of Spearman, two-sided)",
+        f"{'p-value':<10} {p_value}  (of Spearman, two-sided)",
         *(_subset_lines(facts) if facts["subsets"] else []),
         f"{'signature':<10} {facts['signature']}",
     ]
