@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "hub" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of the human-annotated sets, which are not part of the repository."""
+    folder = os.environ.get("CONJURE_DATA_DIR")
+    if not folder:
+        pytest.skip("needs the human-annotated sets: CONJURE_DATA_DIR names their folder")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 
 import pytest
+from scipy.stats import spearmanr
 
 import conjure
+from conjure.benchmarks.cards import DATASETS
+from conjure.benchmarks.correlation import Correlation
+from conjure.benchmarks.datasets import read_dataset
 from conjure.cli import main
+from conjure.presentation import Evaluation, evaluation_lines
 from conjure.scoring import RESULT_COLUMNS, Partial
 from conjure.tables import read_pairs
 
@@ -283,46 +290,113 @@ def test_score_refuses_before_it_computes(counting, pairs, tmp_path, capsys) -> 
 
 @pytest.fixture
 def rated(tmp_path: Path, gaussians) -> Path:
-    """A folder with an rg65.tsv whose scores fall as the distances rise, but for one pair."""
+    """A TSV whose scores fall as the distances rise, but for one pair."""
     process = gaussians()
     texts = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("a", "h"), ("b", "g"), ("a", "a")]
     apart = {pair: conjure.distance(*pair, process=process).value for pair in texts}
     order = sorted(texts, key=apart.__getitem__)
     order[0], order[1] = order[1], order[0]
     lines = [f"x\t{9 - n}\t{a}\t{b}" for n, (a, b) in enumerate(order)]
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "rg65.tsv").write_text("\n".join(["subset\tscore\tsentence1\tsentence2", *lines]))
-    return folder
+    path = tmp_path / "rated.tsv"
+    path.write_text("\n".join(["subset\tscore\tsentence1\tsentence2", *lines]))
+    return path
+
+
+@pytest.fixture
+def simlex(tmp_path: Path) -> Path:
+    """A folder with a simlex999.tsv of made-up scores, on few pairs: they cost little."""
+    counts = {"adjective": 111, "noun": 666, "verb": 222}
+    subsets = [subset for subset, count in counts.items() for _ in range(count)]
+    texts = list(itertools.product("abcdefgh", repeat=2))
+    lines = [
+        "\t".join([subset, str(n * 7 % 11 * 0.9), *texts[n % 64]])
+        for n, subset in enumerate(subsets)
+    ]
+    header = "subset\tscore\tsentence1\tsentence2"
+    (tmp_path / "simlex999.tsv").write_text("\n".join([header, *lines]))
+    return tmp_path
 
 
 def test_evaluate(counting, rated, capsys) -> None:
-    assert main(["evaluate", "rg65", "--data-dir", str(rated), "--json"]) == 0
+    assert main(["evaluate", str(rated), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["spearman"] == pytest.approx(100 * (1 - 6 * 2 / (7 * 48)))
     assert found["n"] == found["total"] == 7
     assert found["subsample_seed"] is None
     assert found["interval"][0] < found["spearman"] <= found["interval"][1] <= 100
-    assert 0 < found["p_value"] < 0.01
+    assert found["p_value"] == pytest.approx(2 * 7 / math.factorial(7))  # over all orders
+    assert found["kendall"] == pytest.approx(100 * (1 - 2 / 21))
+    assert found["interval_over"] == "pairs"
+    assert found["subsets"] is found["subset_mean"] is found["reason"] is None  # one is no part
     assert found["signature"].startswith("process:gaussian|")
 
-    assert main(["evaluate", str(rated / "rg65.tsv")]) == 0
+    assert main(["evaluate", str(rated)]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["n"] == "7 pairs"
     assert lines["Spearman"].startswith(f"{found['spearman']:.2f}  (95 % bootstrap interval")
     assert lines["Pearson"] == f"{found['pearson']:.2f}"
+    assert lines["Kendall"] == f"{found['kendall']:.2f}"
+    assert "subsets" not in lines
     assert lines["signature"] == found["signature"]
 
 
 def test_evaluate_part_of_a_set_and_keep_the_distances(counting, rated, tmp_path, capsys) -> None:
-    out = tmp_path / "rg65.parquet"
-    command = ["evaluate", "rg65", "--data-dir", str(rated), "--limit", "5", "--out", str(out)]
+    out = tmp_path / "distances.parquet"
+    command = ["evaluate", str(rated), "--limit", "5", "--out", str(out)]
     assert main(command) == 0
     assert "5 pairs of 7, drawn with seed 0" in capsys.readouterr().out
     table = read_pairs(out)
     assert len(table.rows) == 5
     assert table.columns == ("subset", "score", "sentence1", "sentence2", *RESULT_COLUMNS)
     assert "exists already" in refused(capsys, command)
+
+
+def test_evaluate_by_subset_and_over_seeds(counting, simlex, capsys) -> None:
+    counting.batch_size = 1024
+    command = ["evaluate", "simlex999", "--data-dir", str(simlex), "--samples", "3"]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["interval_over"] == "pairs and seeds"
+    assert {name: part["n"] for name, part in found["subsets"].items()} == {
+        "adjective": 111,
+        "noun": 666,
+        "verb": 222,
+    }
+    data = read_dataset("simlex999", simlex)
+    measured = conjure.distances(data.table.pairs(), process=counting, samples=3)
+    distances = [distance.value for distance in measured]
+    whole = spearmanr(data.scores, distances).statistic
+    verbs = spearmanr(data.scores[-222:], distances[-222:]).statistic
+    assert found["spearman"] == pytest.approx(-100 * whole)
+    assert found["subsets"]["verb"]["spearman"] == pytest.approx(-100 * verbs)
+    parts = [part["spearman"] for part in found["subsets"].values()]
+    assert found["subset_mean"] == pytest.approx(sum(parts) / 3)
+
+    assert main(command) == 0
+    lines = capsys.readouterr().out
+    assert "95 % bootstrap interval over pairs and seeds" in lines
+    assert f"  verb             222 pairs  {found['subsets']['verb']['spearman']:6.2f}  (" in lines
+    assert f"  mean                        {found['subset_mean']:6.2f}\n" in lines
+    assert f"  weighted mean               {found['subset_weighted_mean']:6.2f}\n" in lines
+
+
+def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
+    rated.write_text(rated.read_text().replace("x\t9", "y\t9", 1))
+    assert main(["evaluate", str(rated)]) == 0
+    lines = capsys.readouterr().out
+    reason = "a correlation needs at least 3 pairs; there are 1"
+    assert f"  y                  1 pairs  none: {reason}\n" in lines
+    assert f"  mean                        none: y: {reason}\n" in lines
+    assert main(["evaluate", str(rated), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["subsets"]["y"]["spearman"] is found["subset_mean"] is None
+    assert found["subset_reason"] == f"y: {reason}"
+
+
+def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated) -> None:
+    found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
+    evaluation = Evaluation(read_dataset(str(rated)), found, None, "signature")
+    assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 
 
 def test_what_evaluate_refuses(counting, tmp_path, capsys) -> None:
@@ -335,7 +409,7 @@ def test_what_evaluate_refuses(counting, tmp_path, capsys) -> None:
         (tmp_path / name).write_text(content)
         assert words in refused(capsys, ["evaluate", str(tmp_path / name)])
     assert "unknown dataset" in refused(capsys, ["evaluate", "sts99"])
-    assert "give --data-dir" in refused(capsys, ["evaluate", "stsb"])
+    assert "give --data-dir" in refused(capsys, ["evaluate", "rg65"])
     assert "no such file" in refused(capsys, ["evaluate", "stsb", "--data-dir", str(tmp_path)])
     assert counting.rows == 0
     same = tmp_path / "same.tsv"
@@ -354,3 +428,23 @@ def test_the_main_job(capsys) -> None:
     assert near["value"] > 0
     assert main(["distance", "snow leopard", "pizza", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["value"] > near["value"]
+
+
+# datasets
+
+
+def test_datasets_are_listed(capsys) -> None:
+    assert main(["datasets", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [card["name"] for card in listed] == list(DATASETS)
+    stsb, rg65 = listed[0], listed[-2]
+    assert (stsb["pairs"], stsb["scale"], rg65["hub"]) == (1379, [0, 5], None)
+    assert len(stsb["hub"]["revision"]) == 40
+    assert all(card["source"] and card["licence"] for card in listed)
+
+    assert main(["datasets"]) == 0
+    printed = capsys.readouterr().out
+    for name, card in DATASETS.items():
+        assert f"{name:<10} {card.pairs:,} pairs" in printed
+        assert card.licence in printed
+    assert "subsets: adjective 111, noun 666, verb 222" in printed

@@ -9,6 +9,7 @@ import pytest
 
 from conjure import distance
 from conjure.core.errors import InputError
+from conjure.core.estimands import per_sample
 from conjure.scoring import (
     RESULT_COLUMNS,
     Measure,
@@ -42,6 +43,7 @@ def test_values_are_those_of_distance(table, gaussians) -> None:
         assert result.value == pytest.approx(alone.value, rel=1e-9)
         assert result.standard_error == pytest.approx(alone.standard_error, rel=1e-9, abs=1e-12)
         assert (result.interval_low, result.interval_high) == pytest.approx(alone.interval)
+        assert result.per_sample == pytest.approx(per_sample(alone.terms, "kl").tolist(), rel=1e-9)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
@@ -97,6 +99,7 @@ def test_resumed_scores_are_the_same_as_undisturbed_ones(
     assert process.rows < gaussians_cost(table, gaussians(), measure)
     for resumed, plain in zip(results, undisturbed, strict=True):
         assert resumed.value == pytest.approx(plain.value, rel=1e-9)
+        assert resumed.per_sample == pytest.approx(plain.per_sample, rel=1e-9)
 
     write_scores(out, table, results, signature)
     read = read_pairs(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -31,6 +32,20 @@ def test_written_rows_are_read_back(tmp_path: Path, suffix: str) -> None:
     assert table.pairs() == [(row["text1"], row["text2"]) for row in ROWS]
     assert table.bad == ()
     assert list(tmp_path.iterdir()) == [path]  # no draft left behind
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "csv", "jsonl"])
+def test_gzipped_text_is_read_and_not_written(tmp_path: Path, suffix: str) -> None:
+    plain, packed = tmp_path / f"p.{suffix}", tmp_path / f"p.{suffix}.gz"
+    write_rows(plain, COLUMNS, ROWS)
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_pairs(packed) == read_pairs(plain)
+    for damaged in (plain.read_bytes(), packed.read_bytes()[:-9], packed.read_bytes()[:30] * 2):
+        packed.write_bytes(damaged)
+        with pytest.raises(InputError, match=rf"p\.{suffix}\.gz is not gzip, or damaged"):
+            read_pairs(packed)
+    with pytest.raises(InputError, match=r"unknown table format '\.gz'"):
+        write_rows(packed, COLUMNS, ROWS)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

@@ -1,4 +1,4 @@
-"""The command line: ``conjure distance``, ``conjure score``, ``conjure evaluate``.
+"""The command line: ``conjure distance``, ``score``, ``evaluate`` and ``datasets``.
 
 The only place that chooses process and files. Whatever the user got wrong is one line on stderr
 and exit status 2; an interrupted run exits with 130. torch loads when a command needs it.
@@ -154,7 +154,11 @@ def score(
 
 @cli.command()
 @click.argument("dataset")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the dataset's TSVs.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the dataset's TSVs; else the hub.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Draw that many pairs, by a fixed seed.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write each pair's distance, too.")
 @click.option(
@@ -175,10 +179,11 @@ def evaluate(
 ) -> None:
     """Correlate distances with human scores on DATASET.
 
-    DATASET is stsb, sts12 … sts16, sickr, rg65 or simlex999, read from --data-dir, or the path of
-    a TSV with the columns score, sentence1 and sentence2. What is correlated is −distance.
+    DATASET is a name that `conjure datasets` lists, read from --data-dir or else from the hub, or
+    the path of a table with the columns score, sentence1 and sentence2, and perhaps subset. What is
+    correlated is −distance.
     """
-    from .benchmarks.correlation import check_scores, correlate
+    from .benchmarks.correlation import by_subset, check_scores, correlate
     from .benchmarks.datasets import read_dataset, subsample
 
     data = read_dataset(dataset, data_dir)
@@ -190,12 +195,31 @@ def evaluate(
         scoring.check_out(out, data.table, overwrite=overwrite)
     process, measure = _choose(flags)
     results = _run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
-    found = correlate(data.scores, [result.value for result in results])
-    signature = measure.signature(process)
+    samples = list(zip(*(result.per_sample for result in results), strict=True))
+    found = correlate(data.scores, samples)
+    if found.reason is not None:
+        raise InputError(found.reason)
+    subsets = data.subsets or ()
+    parts = by_subset(data.scores, subsets, samples) if len(set(subsets)) > 1 else None
+    evaluation = presentation.Evaluation(data, found, parts, measure.signature(process))
     if as_json:
-        click.echo(json.dumps(presentation.evaluation_object(data, found, signature)))
+        click.echo(json.dumps(presentation.evaluation_object(evaluation)))
     else:
-        click.echo(presentation.evaluation_lines(data, found, signature))
+        click.echo(presentation.evaluation_lines(evaluation))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def datasets(as_json: bool) -> None:
+    """List the human-annotated sets: size, scale, subsets, source, licence and files."""
+    from .benchmarks.cards import DATASETS
+
+    if as_json:
+        listed = [presentation.dataset_object(name, card) for name, card in DATASETS.items()]
+        click.echo(json.dumps(listed))
+    else:
+        lines = [presentation.dataset_lines(name, card) for name, card in DATASETS.items()]
+        click.echo("\n\n".join(lines))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

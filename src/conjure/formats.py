@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,8 @@ class BadRow:
     reason: str
 
 
+COMPRESSED = ".gz"  # read after the extension of any text format; never written
+
 # Reading: each reader yields lists of column names and the rows, good and bad, in file order.
 
 Items = Iterator[list[str] | Row | BadRow]
@@ -42,6 +46,11 @@ def _read_text(path: Path) -> str:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if path.suffix.lower() == COMPRESSED:
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} is not gzip, or damaged: {error}") from error
     try:
         return data.decode("utf-8-sig")  # spreadsheets put a byte order mark in front
     except UnicodeDecodeError as error:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .benchmarks.correlation import Correlation
+    from .benchmarks.cards import DatasetCard
+    from .benchmarks.correlation import Correlation, SubsetCorrelations
     from .benchmarks.datasets import Dataset
     from .similarity import Distance
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``evaluate`` found; ``parts`` is None where the set has no subsets."""
+
+    dataset: Dataset
+    whole: Correlation
+    parts: SubsetCorrelations | None
+    signature: str
 
 
 def distance_object(distance: Distance) -> dict[str, Any]:
@@ -52,38 +64,106 @@ def distance_lines(distance: Distance) -> str:
     return "\n".join(lines)
 
 
-def evaluation_object(dataset: Dataset, found: Correlation, signature: str) -> dict[str, Any]:
-    """An evaluation as one JSON object; coefficients and their interval are × 100."""
+def evaluation_object(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as one JSON object; coefficients and their intervals are × 100.
+
+    ``subsets`` holds a correlation for each subset, or is null where the set has none; their
+    means are of Spearman's coefficient, null with a ``subset_reason`` where a subset has none.
+    """
     from .benchmarks.datasets import SUBSAMPLE_SEED
 
+    dataset, found, parts = evaluation.dataset, evaluation.whole, evaluation.parts
     return {
         "dataset": dataset.name,
-        "spearman": 100 * found.spearman,
-        "pearson": 100 * found.pearson,
-        "interval": [100 * bound for bound in found.interval],
-        "p_value": found.p_value,
-        "n": found.n,
+        **correlation_object(found),
         "total": dataset.total,
         "subsample_seed": SUBSAMPLE_SEED if found.n < dataset.total else None,
-        "signature": signature,
+        "subsets": parts and {name: correlation_object(part) for name, part in parts.each.items()},
+        "subset_mean": parts and percent(parts.mean),
+        "subset_weighted_mean": parts and percent(parts.weighted_mean),
+        "subset_reason": parts and parts.reason,
+        "signature": evaluation.signature,
     }
 
 
-def evaluation_lines(dataset: Dataset, found: Correlation, signature: str) -> str:
-    """An evaluation for people; coefficients × 100, as the literature prints them."""
-    facts = evaluation_object(dataset, found, signature)
-    low, high = facts["interval"]
+def correlation_object(found: Correlation) -> dict[str, Any]:
+    """A correlation as a JSON object: coefficients × 100, null with a ``reason`` where none is."""
+    interval = found.interval and [100 * bound for bound in found.interval]
+    return {
+        "spearman": percent(found.spearman),
+        "pearson": percent(found.pearson),
+        "kendall": percent(found.kendall),
+        "interval": interval,
+        "interval_over": found.over,
+        "p_value": found.p_value,
+        "n": found.n,
+        "reason": found.reason,
+    }
+
+
+def percent(coefficient: float | None) -> float | None:
+    """A coefficient × 100, as the literature prints them."""
+    return None if coefficient is None else 100 * coefficient
+
+
+def evaluation_lines(evaluation: Evaluation) -> str:
+    """An evaluation for people; coefficients × 100."""
+    facts = evaluation_object(evaluation)
     part = ""
     if facts["subsample_seed"] is not None:
-        part = f" of {dataset.total}, drawn with seed {facts['subsample_seed']}"
+        part = f" of {facts['total']}, drawn with seed {facts['subsample_seed']}"
+    low, high = facts["interval"]
+    p_value = f"{facts['p_value']:.2g}" if facts["p_value"] else "below 1e-300"
+    lines = [
+        f"{'dataset':<10} {facts['dataset']}",
+        f"{'n':<10} {facts['n']} pairs{part}",
+        f"{'Spearman':<10} {facts['spearman']:.2f}  "
+        f"(95 % bootstrap interval over {facts['interval_over']} {low:.2f} to {high:.2f})",
+        f"{'Pearson':<10} {facts['pearson']:.2f}",
+        f"{'Kendall':<10} {facts['kendall']:.2f}",
+        f"{'p-value':<10} {p_value}  (of Spearman, two-sided)",
+        *(_subset_lines(facts) if facts["subsets"] else []),
+        f"{'signature':<10} {facts['signature']}",
+    ]
+    return "\n".join(lines)
+
+
+def _subset_lines(facts: dict[str, Any]) -> list[str]:
+    """Spearman's coefficient within each subset, and their averages."""
+    means = {"mean": facts["subset_mean"], "weighted mean": facts["subset_weighted_mean"]}
+    width = max(map(len, [*facts["subsets"], *means]))
+    lines = [f"{'subsets':<10} Spearman within each"]
+    for name, part in facts["subsets"].items():
+        row = f"  {name:<{width}}  {part['n']:>5} pairs  "
+        if part["spearman"] is None:
+            lines.append(f"{row}none: {part['reason']}")
+        else:
+            low, high = part["interval"]
+            lines.append(f"{row}{part['spearman']:6.2f}  ({low:.2f} to {high:.2f})")
+    for name, value in means.items():
+        shown = f"none: {facts['subset_reason']}" if value is None else f"{value:6.2f}"
+        lines.append(f"  {name:<{width}}  {'':>5}        {shown}")
+    return lines
+
+
+def dataset_object(name: str, card: DatasetCard) -> dict[str, Any]:
+    """What a set is, as one JSON object."""
+    return {"name": name, **asdict(card)}
+
+
+def dataset_lines(name: str, card: DatasetCard) -> str:
+    """What a set is, for people."""
+    low, high = card.scale
+    places = [f"--data-dir with {', '.join(card.files)}"]
+    if card.hub:
+        places.insert(0, f"{card.hub.repo} at {card.hub.revision[:12]}, or")
+    parts = card.subsets and ", ".join(f"{part} {count}" for part, count in card.subsets.items())
     return "\n".join(
         [
-            f"{'dataset':<10} {dataset.name}",
-            f"{'n':<10} {found.n} pairs{part}",
-            f"{'Spearman':<10} {facts['spearman']:.2f}  "
-            f"(95 % bootstrap interval over pairs {low:.2f} to {high:.2f})",
-            f"{'Pearson':<10} {facts['pearson']:.2f}",
-            f"{'p-value':<10} {found.p_value:.2g}  (of Spearman, two-sided)",
-            f"{'signature':<10} {signature}",
+            f"{name:<10} {card.pairs:,} pairs, scores from {low:g} to {high:g}",
+            f"{'':<10} {card.source}",
+            *([f"{'':<10} subsets: {parts}"] if parts else []),
+            f"{'':<10} licence: {card.licence}",
+            f"{'':<10} from: {' '.join(places)}",
         ]
     )

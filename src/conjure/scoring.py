@@ -66,17 +66,29 @@ class Measure:
 
 @dataclass(frozen=True)
 class Result:
-    """The numbers of one pair; the last three are None for a single sample."""
+    """The numbers of one pair; error and interval are None for a single sample.
+
+    per_sample: the (samples,) distances that ``value`` is the mean of; not a column of the output
+    """
 
     value: float
     standard_error: float | None
     interval_low: float | None
     interval_high: float | None
+    per_sample: tuple[float, ...]
 
     @classmethod
     def of(cls, distance: Distance) -> Result:
+        from .core.estimands import per_sample
+
         low, high = distance.interval or (None, None)
-        return cls(distance.value, distance.standard_error, low, high)
+        values = tuple(per_sample(distance.terms, distance.estimand).tolist())
+        return cls(distance.value, distance.standard_error, low, high, values)
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Result:
+        """The result that ``asdict`` made a JSON object of."""
+        return cls(**{**record, "per_sample": tuple(record["per_sample"])})
 
 
 class Partial:
@@ -110,7 +122,7 @@ class Partial:
             head, *records = map(json.loads, lines.splitlines())
             signature = head["signature"]
             done = {
-                (record.pop("line"), record.pop("text1"), record.pop("text2")): Result(**record)
+                (record.pop("line"), record.pop("text1"), record.pop("text2")): Result.read(record)
                 for record in records
             }
         except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .core.errors import InputError
-from .formats import READERS, WRITERS, BadRow, Row
+from .formats import COMPRESSED, READERS, WRITERS, BadRow, Row
 
 NAMED_COLUMNS = (("sentence1", "sentence2"), ("text1", "text2"))
 
@@ -33,7 +33,7 @@ class PairTable:
 
 
 def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> PairTable:
-    """Read pairs of texts from a TSV, CSV, JSONL or Parquet file.
+    """Read pairs of texts from a TSV, CSV, JSONL or Parquet file, or a gzipped TSV, CSV or JSONL.
 
     columns: the names of the two text columns; by default sentence1 and sentence2, or text1 and
     text2, where the table has them, else its first two columns. TSV and CSV need a header line.
@@ -42,7 +42,8 @@ def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     path = Path(path)
     names: list[str] = []
     found: list[Row | BadRow] = []
-    for item in READERS[extension(path)](path):
+    kind = path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
+    for item in READERS[extension(kind)](path):
         if isinstance(item, list):
             names += [name for name in item if name not in names]
         else:

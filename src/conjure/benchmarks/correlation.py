@@ -1,86 +1,171 @@
 """How well distances agree with people: rank and linear correlation, with an interval.
 
 A distance falls as similarity rises, so what is correlated with the human scores is −distance.
+Where there is no coefficient, it is None and ``reason`` says why: a table goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
+from .resampling import Array, Counts, Sorted, averaged, bootstrap, spearman
 
-Array = NDArray[np.float64]
-
-RESAMPLES = 2000
-CHUNK = 100  # resamples held in memory at once
-BOOTSTRAP_SEED = 0
 LEAST_PAIRS = 3  # two points always lie on a line
+MOST_PERMUTED = 8  # 8! = 40,320 orders
+PAIRS, PAIRS_AND_SEEDS = "pairs", "pairs and seeds"
 
 
 @dataclass(frozen=True)
 class Correlation:
     """Agreement of −distance with human scores over n pairs; coefficients are in −1 … 1.
 
-    p_value:  two-sided, of the Spearman coefficient (scipy's t approximation)
-    interval: 95 % percentile bootstrap interval of the Spearman coefficient, over pairs
+    kendall:  τ-b, which allows for ties
+    p_value:  two-sided, of Spearman's coefficient, for the seeds as drawn: over all orders of up
+              to eight pairs, by scipy's t approximation of more
+    interval: 95 % bootstrap interval of Spearman's coefficient, see ``resampling``
+    over:     what it was resampled over: "pairs", or "pairs and seeds" where there are several
+    reason:   why there is no coefficient, or None where there is one
     """
 
-    spearman: float
-    pearson: float
     n: int
-    p_value: float
-    interval: tuple[float, float]
+    spearman: float | None = None
+    pearson: float | None = None
+    kendall: float | None = None
+    p_value: float | None = None
+    interval: tuple[float, float] | None = None
+    over: str = PAIRS
+    reason: str | None = None
 
 
-def correlate(scores: Sequence[float], distances: Sequence[float]) -> Correlation:
+@dataclass(frozen=True)
+class SubsetCorrelations:
+    """The correlation within each subset, by name, and the averages of Spearman's coefficients.
+
+    mean, weighted_mean: each subset alike, or by its number of pairs; None, with a ``reason``,
+    where a subset has no coefficient: the mean of the others would be another figure.
+    """
+
+    each: dict[str, Correlation]
+    mean: float | None
+    weighted_mean: float | None
+    reason: str | None
+
+
+def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
     """Correlate human similarity scores with −distance.
 
-    scores, distances: (n,) each, row-aligned. Seeded: the same input gives the same interval.
-    Raises InputError for fewer than three pairs and where either side is constant.
+    scores: (n,); distances: (n,), or (k, n) with one row a sample, whose seed all pairs share:
+    coefficients are of the mean over samples. Seeded: the same input gives the same interval.
+    Raises InputError for shapes that do not fit and numbers that are not finite.
     """
-    from scipy.stats import pearsonr, spearmanr
+    gold, samples = checked(scores, distances)
+    over = PAIRS if len(samples) == 1 else PAIRS_AND_SEEDS
+    reason = fault(gold, samples)
+    if reason is not None:
+        return Correlation(len(gold), over=over, reason=reason)
+    from scipy.stats import kendalltau, pearsonr
 
-    check_scores(scores)
-    gold = np.asarray(scores, dtype=np.float64)
-    similarity = -np.asarray(distances, dtype=np.float64)
-    if np.ptp(similarity) == 0:
-        raise InputError("all distances are the same: there is nothing to correlate")
-    rank = spearmanr(gold, similarity)
-    draw = np.random.default_rng(BOOTSTRAP_SEED)
-    chunks = (draw.integers(len(gold), size=(CHUNK, len(gold))) for _ in range(RESAMPLES // CHUNK))
-    resampled = np.concatenate([_spearman(gold[i], similarity[i]) for i in chunks])
+    similarity = -mean_distances(samples)
+    rank, p_value = _spearman_test(gold, similarity)
     # A resample may hold one pair over and over: it has no correlation, and is left out.
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    low, high = np.nanquantile(bootstrap(gold, [samples])[0], [0.025, 0.975])
     return Correlation(
-        spearman=float(rank.statistic),
-        pearson=float(pearsonr(gold, similarity).statistic),
         n=len(gold),
-        p_value=float(rank.pvalue),
+        spearman=rank,
+        pearson=float(pearsonr(gold, similarity).statistic),
+        kendall=float(kendalltau(gold, similarity).statistic),
+        p_value=p_value,
         interval=(float(low), float(high)),
+        over=over,
     )
 
 
-def check_scores(scores: Sequence[float]) -> None:
+def by_subset(
+    scores: ArrayLike, subsets: Sequence[str], distances: ArrayLike
+) -> SubsetCorrelations:
+    """Correlate within each subset, in the order in which they first appear.
+
+    subsets: the subset of each of the n pairs; the rest is as in ``correlate``.
+    """
+    gold, samples = checked(scores, distances)
+    if len(subsets) != len(gold):
+        raise InputError(f"there are {len(gold)} scores and {len(subsets)} subsets")
+    member = np.array(subsets)
+    each = {
+        name: correlate(gold[member == name], samples[:, member == name])
+        for name in dict.fromkeys(subsets)
+    }
+    found = [(part.spearman, part.n) for part in each.values() if part.spearman is not None]
+    if len(found) < len(each):
+        reason = next(f"{name}: {part.reason}" for name, part in each.items() if part.reason)
+        return SubsetCorrelations(each, None, None, reason)
+    coefficients, sizes = zip(*found, strict=True)
+    return SubsetCorrelations(
+        each,
+        mean=float(np.mean(coefficients)),
+        weighted_mean=float(np.average(coefficients, weights=sizes)),
+        reason=None,
+    )
+
+
+def check_scores(scores: ArrayLike) -> None:
     """Raise InputError where no correlation with these human scores can exist."""
-    if len(scores) < LEAST_PAIRS:
+    if reason := _fault_of_scores(np.asarray(scores, dtype=np.float64)):
+        raise InputError(reason)
+
+
+def checked(scores: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
+    """Scores as (n,) and distances as (k, n), or InputError where they are not that."""
+    gold = np.asarray(scores, dtype=np.float64)
+    samples = np.atleast_2d(np.asarray(distances, dtype=np.float64))
+    if gold.ndim != 1 or samples.ndim != 2 or len(samples) < 1 or samples.shape[1] != len(gold):
         raise InputError(
-            f"a correlation needs at least {LEAST_PAIRS} pairs; there are {len(scores)}"
+            f"scores must be (n,) and distances (n,) or (k, n), not {gold.shape} and "
+            f"{np.shape(distances)}"
         )
-    if len(set(scores)) == 1:
-        raise InputError(f"all human scores are {scores[0]:g}: there is nothing to correlate with")
+    for name, values in (("score", gold), ("distance", samples)):
+        if not np.isfinite(values).all():
+            raise InputError(f"a {name} is not finite")
+    return gold, samples
 
 
-def _spearman(x: Array, y: Array) -> Array:
-    """Spearman's coefficient of each row: (m, n) twice → (m,); NaN where a side is constant."""
-    from scipy.stats import rankdata
+def mean_distances(samples: Array) -> Array:
+    """The mean over samples: (k, n) → (n,); equal distances have equal means."""
+    return averaged(samples, np.ones(len(samples), dtype=np.int64))
 
-    x, y = rankdata(x, axis=-1), rankdata(y, axis=-1)
-    x = x - x.mean(axis=-1, keepdims=True)
-    y = y - y.mean(axis=-1, keepdims=True)
-    scale = np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
-    with np.errstate(invalid="ignore"):
-        return np.asarray((x * y).sum(axis=-1) / scale)
+
+def fault(scores: Array, samples: Array) -> str | None:
+    """Why these scores and (k, n) distances have no correlation; None where they have one."""
+    if reason := _fault_of_scores(scores):
+        return reason
+    if np.ptp(mean_distances(samples)) == 0:
+        return "all distances are the same: there is nothing to correlate"
+    return None
+
+
+def _fault_of_scores(scores: Array) -> str | None:
+    if len(scores) < LEAST_PAIRS:
+        return f"a correlation needs at least {LEAST_PAIRS} pairs; there are {len(scores)}"
+    if np.ptp(scores) == 0:
+        return f"all human scores are {scores[0]:g}: there is nothing to correlate with"
+    return None
+
+
+def _spearman_test(x: Array, y: Array) -> tuple[float, float]:
+    """Spearman's coefficient and its two-sided p-value."""
+    from scipy.stats import spearmanr
+
+    found = spearmanr(x, y)
+    if len(x) > MOST_PERMUTED:
+        return float(found.statistic), float(found.pvalue)
+    once: Counts = np.ones((1, len(x)), dtype=np.int64)
+    ranks, orders = Sorted.of(y).ranks(once)[0], np.array(list(permutations(range(len(x)))))
+    chance = spearman(once, Sorted.of(x).ranks(once), ranks[orders])
+    as_far = np.abs(chance) >= abs(found.statistic) - 1e-12
+    return float(found.statistic), float(as_far.mean())

@@ -1,7 +1,7 @@
-"""Where the human-annotated sets lie in a folder, and how they are read.
+"""Human-annotated sets read and checked: a known set by its name, or any file with scores.
 
-Each is a TSV without quoting, with at least the columns ``score sentence1 sentence2``; a higher
-score means more similar. They are not part of the package: their licences differ.
+A known set must be whole: its pairs are counted, and so are those of its subsets, and every score
+lies on its scale. Of any other file, rows that cannot be used are set aside.
 """
 
 from __future__ import annotations
@@ -9,58 +9,55 @@ from __future__ import annotations
 import math
 import os
 import random
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import InputError
 from ..formats import BadRow, Row
 from ..tables import PairTable, read_pairs
+from .cards import DATASETS, DatasetCard
+from .hub import fetch
 
 SCORE = "score"
+SUBSET = "subset"
 TEXTS = ("sentence1", "sentence2")
+UNNAMED = "none"  # the subset of a row that names none
 SUBSAMPLE_SEED = 0
-
-DATASETS: dict[str, tuple[str, ...]] = {
-    "stsb": ("stsb-test.tsv",),
-    "sts12": ("sts12.tsv",),
-    "sts13": ("sts13.tsv",),
-    "sts14": ("sts14.tsv",),
-    "sts15": ("sts15.tsv",),
-    "sts16": ("sts16.tsv",),
-    # all 9,927 pairs, as the paper and those it compares with score it
-    "sickr": ("sickr-train.tsv", "sickr-trial.tsv", "sickr-test.tsv"),
-    "rg65": ("rg65.tsv",),
-    "simlex999": ("simlex999.tsv",),
-}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pairs with human scores. ``total``: how many there were before any subsample was drawn."""
+    """Pairs with human scores, row by row.
+
+    subsets: the subset of each pair, or None where the set has none
+    total:   how many pairs there were before any subsample was drawn
+    """
 
     name: str
     table: PairTable
     scores: tuple[float, ...]
+    subsets: tuple[str, ...] | None
     total: int
 
 
 def read_dataset(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """Read a set by its name from ``folder``, or any file of pairs with a column ``score``.
+    """Read a set by its name, from ``folder`` or else from the hub, or any file with scores.
 
-    Raises InputError for an unknown name, a file that is missing, columns that are missing.
+    A set from the hub comes without subsets: the hub does not keep them. A file of one's own needs
+    the columns ``score sentence1 sentence2``, and may have ``subset``.
+    Raises InputError for an unknown name, a file or column that is missing, a score off its scale,
+    a count that is not the published one.
     """
     if name in DATASETS:
-        if folder is None:
-            raise InputError(f"{name} is read from a folder: give --data-dir")
-        paths = [Path(folder, file) for file in DATASETS[name]]
-    elif Path(name).suffix:
-        paths = [Path(name)]
-    else:
+        return _read_known(name, DATASETS[name], folder)
+    if not Path(name).suffix:
         raise InputError(
             f"unknown dataset {name!r}: give one of {', '.join(DATASETS)}, or the path of a TSV "
             f"with the columns {SCORE} {' '.join(TEXTS)}"
         )
-    return _joined(name, paths)
+    table = _read_scored(Path(name))
+    return _dataset(name, table, with_subsets=SUBSET in table.columns)
 
 
 def subsample(dataset: Dataset, limit: int) -> Dataset:
@@ -68,18 +65,48 @@ def subsample(dataset: Dataset, limit: int) -> Dataset:
     if limit >= len(dataset.scores):
         return dataset
     chosen = sorted(random.Random(SUBSAMPLE_SEED).sample(range(len(dataset.scores)), limit))
+    subsets = dataset.subsets
     return replace(
         dataset,
         table=replace(dataset.table, rows=tuple(dataset.table.rows[i] for i in chosen)),
         scores=tuple(dataset.scores[i] for i in chosen),
+        subsets=None if subsets is None else tuple(subsets[i] for i in chosen),
     )
+
+
+def _read_known(name: str, card: DatasetCard, folder: str | os.PathLike[str] | None) -> Dataset:
+    if folder is not None:
+        paths = [Path(folder, file) for file in card.files]
+    elif card.hub is not None:
+        paths = [fetch(name, card.hub)]
+    else:
+        raise InputError(
+            f"{name} is not on the hub: give --data-dir, a folder with {', '.join(card.files)} "
+            f"({card.source})"
+        )
+    tables = [_read_scored(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        _check_scale(path, table, card)
+        if folder is not None and card.subsets is not None and SUBSET not in table.columns:
+            raise _no_column(path, SUBSET, table)
+    with_subsets = folder is not None and card.subsets is not None
+    found = _dataset(name, _joined(paths, tables), with_subsets=with_subsets)
+    _check_counts(found, card, ", ".join(path.name for path in paths))
+    return found
+
+
+def _dataset(name: str, table: PairTable, *, with_subsets: bool) -> Dataset:
+    scores = tuple(float(row.cells[SCORE]) for row in table.rows)
+    named = (row.cells.get(SUBSET) for row in table.rows)
+    subsets = tuple(UNNAMED if cell in (None, "") else str(cell) for cell in named)
+    return Dataset(name, table, scores, subsets if with_subsets else None, len(scores))
 
 
 def _read_scored(path: Path) -> PairTable:
     """The pairs of one file whose score is a number; the others join its bad rows."""
     table = read_pairs(path, TEXTS)
     if SCORE not in table.columns:
-        raise InputError(f"{path} has no column {SCORE!r}; it has {', '.join(table.columns)}")
+        raise _no_column(path, SCORE, table)
     rows: list[Row] = []
     bad = list(table.bad)
     for row in table.rows:
@@ -98,20 +125,46 @@ def _number(row: Row) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _joined(name: str, paths: list[Path]) -> Dataset:
+def _no_column(path: Path, column: str, table: PairTable) -> InputError:
+    return InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+
+
+def _joined(paths: list[Path], tables: list[PairTable]) -> PairTable:
     """Several files as one set; rows are counted on through them, so that each has its own line."""
     rows: list[Row] = []
     bad: list[BadRow] = []
-    columns: dict[str, None] = {}
     offset = 0
-    for path in paths:
-        table = _read_scored(path)
-        columns |= dict.fromkeys(table.columns)
+    for path, table in zip(paths, tables, strict=True):
         rows += [replace(row, line=row.line + offset) for row in table.rows]
-        where = f" in {path.name}" if len(paths) > 1 else ""
-        bad += [replace(item, reason=item.reason + where) for item in table.bad]
+        bad += [replace(item, reason=f"{item.reason} in {path.name}") for item in table.bad]
         offset += max([0, *(row.line for row in table.rows), *(item.line for item in table.bad)])
-    scores = tuple(float(row.cells[SCORE]) for row in rows)
-    return Dataset(
-        name, PairTable(tuple(columns), TEXTS, tuple(rows), tuple(bad)), scores, len(rows)
-    )
+    columns = dict.fromkeys(column for table in tables for column in table.columns)
+    return PairTable(tuple(columns), TEXTS, tuple(rows), tuple(bad))
+
+
+def _check_scale(path: Path, table: PairTable, card: DatasetCard) -> None:
+    low, high = card.scale
+    for row in table.rows:
+        if not low <= float(row.cells[SCORE]) <= high:
+            raise InputError(
+                f"{path}, line {row.line}: {SCORE} {row.cells[SCORE]} is outside the scale "
+                f"{low:g} to {high:g}"
+            )
+
+
+def _check_counts(found: Dataset, card: DatasetCard, files: str) -> None:
+    if found.total != card.pairs:
+        first = next((f"; line {bad.line}: {bad.reason}" for bad in found.table.bad), "")
+        raise InputError(
+            f"{found.name} has {card.pairs:,} pairs; {files} {'hold' if ',' in files else 'holds'} "
+            f"{found.total:,}{first}"
+        )
+    if found.subsets is not None and (counts := Counter(found.subsets)) != card.subsets:
+        raise InputError(
+            f"the subsets of {found.name} are {_listed(card.subsets or {})}; "
+            f"those in {files} are {_listed(counts)}"
+        )
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
