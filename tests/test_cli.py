@@ -177,6 +177,22 @@ def test_score_carries_the_other_columns(counting, pairs, tmp_path, capsys, suff
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, pairs.name])
 
 
+def test_a_bound_on_memory_costs_what_it_says(counting, tmp_path, capsys) -> None:
+    pairs, out = tmp_path / "pairs.csv", tmp_path / "out.csv"
+    texts = "abcdefgh"
+    pairs.write_text("text1,text2\n" + "".join(f"{a},{b}\n" for a in texts for b in texts))
+    assert main(["score", str(pairs), "--out", str(out), "--max-memory", "4kB"]) == 0
+    line = f"64 pairs: {counting.rows:,} network rows to compute, "
+    told = capsys.readouterr().err
+    assert line in told
+    again = int(told.split(line)[1].split()[0].replace(",", ""))
+    assert told.split(line)[1].split("\n")[0].endswith("of them again for want of memory")
+    assert again == counting.rows - (8 * 10 + 2 * 28 * 9)
+    for size, words in [("much", "'much' is no amount of memory"), ("1KiB", "one pair takes")]:
+        flags = ["--out", str(out), "--overwrite", "--max-memory", size]
+        assert words in refused(capsys, ["score", str(pairs), *flags])
+
+
 def test_score_through_a_pipeline(tiny, pairs, tmp_path, capsys) -> None:
     out = tmp_path / "out.jsonl"
     command = ["score", str(pairs), "--out", str(out), "--columns", "text2", "text1", *tiny]

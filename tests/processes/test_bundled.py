@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 import conjure
 from conjure.core.sampling import walk
 from conjure.processes.hub import BUNDLED
+from conjure.similarity import cost
 
 FOLDER = BUNDLED["emoji"]
 FILES = [path for path in FOLDER.rglob("*") if path.is_file()]
@@ -58,6 +60,46 @@ def test_near_texts_are_nearer_than_far_ones(process) -> None:
     near = conjure.distances([(a, b) for a, b, _ in TRIPLETS], process=process, samples=2)
     far = conjure.distances([(a, c) for a, _, c in TRIPLETS], process=process, samples=2)
     assert [n.value < f.value for n, f in zip(near, far, strict=True)] == [True] * len(TRIPLETS)
+
+
+A, B, C, D, E = "a dog", "a puppy", "a violin", "a red car", "two cats"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "texts", "apart"),
+    [
+        ([(A, B)], 2, 1),
+        ([(A, B), (C, D), (B, A), (A, B), (E, E), (C, A), (D, C)], 4, 3),
+        (list(itertools.product([A, B, C, D, E], repeat=2)), 5, 10),
+    ],
+    ids=["pair", "repeats", "matrix"],
+)
+def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) -> None:
+    rows = 0
+
+    def count(_, given, keywords) -> None:
+        nonlocal rows
+        rows += len(given[0] if given else keywords["sample"])
+
+    handle = process.pipeline.unet.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        found = conjure.distances(pairs, process=process)
+        assert rows == 1 + texts * (2 * 10 - 2) + 2 * apart * (10 - 1)
+        output, rows = rows, 0
+        conjure.distances(pairs, process=process, estimand="output")
+        assert rows == output + texts
+        rows = 0
+        bound = 3 * (2 * 10 * 512 * 4 + process.embed([A]).nbytes)  # three trajectories
+        told = cost(pairs, process=process, max_memory=bound)
+        tiled = conjure.distances(pairs, process=process, max_memory=bound)
+        assert rows == told.rows == output + told.recomputed
+        assert (told.recomputed > 0) == (texts == 5)
+    finally:
+        handle.remove()
+    for one, other in zip(found, tiled, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-4)
+        alone = conjure.distance(one.text1, one.text2, process=process)
+        assert one.value == pytest.approx(alone.value, rel=1e-4)
 
 
 @pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
