@@ -101,7 +101,7 @@ def check_pooling(name: str, model_type: str, pooling: str) -> None:
 
 def is_clip(model_type: str) -> bool:
     """Whether it is CLIP's text encoder, which is trained by the state of its end mark."""
-    return model_type.startswith("clip")
+    return model_type in ("clip", "clip_text_model")
 
 
 def report_truncation(name: str, tokenizer: Any, texts: list[str], limit: int | None) -> None:

@@ -63,8 +63,8 @@ def sample(
     drawn = torch.cat(tokens, 1)
     lengths = _lengths(drawn, ends)
     means = _mean(torch.cat(scores, 1), lengths)
-    split = (part.split(n) for part in (drawn, lengths, means))
-    return [Continuations(*parts) for parts in zip(*split, strict=True)]
+    parts = zip(drawn.view(-1, n, length), lengths.view(-1, n), means.view(-1, n), strict=True)
+    return [Continuations(*part) for part in parts]
 
 
 def score(
@@ -112,7 +112,6 @@ def _read(network: Any, texts: Sequence[Sequence[int]], copies: int) -> tuple[_S
         attention_mask=mask,
         position_ids=(mask.cumsum(1) - 1).clamp(min=0),
         use_cache=True,
-        logits_to_keep=1,
     )
     out.past_key_values.batch_repeat_interleave(copies)
     mask = mask.repeat_interleave(copies, 0)
