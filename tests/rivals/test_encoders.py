@@ -142,6 +142,9 @@ def test_dtype_and_device_are_taken(encoders):
     assert exact.distances(PAIRS) != usual
     assert half.distances(PAIRS) == pytest.approx(usual, rel=0.2)
     assert "dtype:float64|batch:32|device:cpu" in exact.signature
+    usual = rivals.load(f"encoder={encoders['clip']}").distances(PAIRS)
+    half = rivals.load(f"encoder={encoders['clip']}", dtype="float16")
+    assert half.distances(PAIRS) == pytest.approx(usual, rel=0.2)
 
 
 def test_a_vector_without_a_direction_is_said(encoders, bert):

@@ -126,11 +126,36 @@ def test_pickled_weights_are_refused_unless_allowed(bert):
     assert rivals.load(f"encoder={bert}", allow_pickle=True).distances([("a", "b")]) == expected
 
 
+def as_modules(folder, *more):
+    """Make a folder a sentence-transformers model of the transformer in it and further modules."""
+    transformer = {"path": "", "type": "sentence_transformers.models.Transformer"}
+    modules = [{**each, "idx": n, "name": str(n)} for n, each in enumerate([transformer, *more])]
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
 def test_pickles_of_a_module_are_refused_too(bert):
     """A sentence-transformers model may have more weights than its network's."""
+    as_modules(bert, {"path": "2_Dense", "type": "sentence_transformers.models.Dense"})
     (bert / "2_Dense").mkdir()
     torch.save({}, bert / "2_Dense" / "pytorch_model.bin")
     assert "allow_pickle=True" in refusal(f"encoder={bert}")
+
+
+def test_code_that_a_model_brings_along_is_not_run(bert):
+    (bert / "custom.py").write_text("raise SystemExit('ran')")
+    as_modules(bert, {"path": "", "type": "custom.Module"})
+    assert "is not part of Sentence Transformers" in refusal(f"encoder={bert}")
+    config = json.loads((bert / "config.json").read_text())
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "custom.Config"}}
+    (bert / "config.json").write_text(json.dumps({**config, **own}))
+    assert "bert cannot be loaded" in refusal(f"encoder={bert}:mean")
+
+
+def test_what_other_libraries_left_in_a_folder_is_no_pickle(bert):
+    (bert / "openvino").mkdir()
+    (bert / "openvino" / "openvino_model.bin").touch()
+    (bert / "training_args.bin").touch()
+    assert rivals.load(f"encoder={bert}").distances([("a", "a")]) == [0.0]
 
 
 def test_other_weights_are_another_revision(bert):

@@ -69,6 +69,8 @@ def pool(states: Tensor, ids: Tensor, mask: Tensor, pooling: str, ends: set[int]
              has none. The first, because CLIP pads with its end mark
     ends:    the end marks
     """
+    if states.dtype in (torch.float16, torch.bfloat16):
+        states = states.float()  # a sum over tokens would lose digits, or overflow
     rows = torch.arange(len(states), device=states.device)
     first = mask.argmax(dim=1)
     if pooling == "cls":

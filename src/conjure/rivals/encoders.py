@@ -78,7 +78,7 @@ def _transformer(
         tokens = tokenizer(texts, padding=True, return_tensors="pt", **cut).to(device)
         states = network(**tokens).last_hidden_state
         vectors = pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
-        return network.text_projection(vectors) if projected else vectors
+        return network.text_projection(vectors.to(network.dtype)) if projected else vectors
 
     chosen_as = f"{chosen}+projection" if projected else chosen
     return _rival(name, model, chosen_as, device, settings, encode)
@@ -94,12 +94,13 @@ def _sentence_transformer(
             f"{model.name} is a sentence-transformers model: pip install 'conjure[rivals]', or"
             f" say how to pool it, as in {name}:mean"
         ) from error
-    options = load_options(settings)
-    local = options.pop("local_files_only")
 
     def load() -> Any:
         return SentenceTransformer(
-            str(model.folder), device=str(device), local_files_only=local, model_kwargs=options
+            str(model.folder),
+            device=str(device),
+            local_files_only=True,
+            model_kwargs=load_options(settings),
         )
 
     network = read(model.name, load)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +24,8 @@ SOUGHT = Sought(
 )
 
 _READ = ("*.json", "*.txt", "*.model")  # configurations, vocabularies, SentencePiece models
-_SAFE, _PICKLED = "*.safetensors", "*.bin"
+_SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
+_AS_IT_IS = {"local_files_only": True, "trust_remote_code": False}  # nor ask whether to trust
 
 Loaded = TypeVar("Loaded")
 
@@ -41,8 +41,7 @@ class Model:
     @property
     def modules(self) -> list[dict[str, Any]]:
         """What sentence-transformers chains, in order; nothing where it is no model of theirs."""
-        path = self.folder / MODULES
-        return read_json(path) if path.exists() else []
+        return _modules(self.folder)
 
 
 def locate(source: str, settings: RivalSettings) -> Model:
@@ -76,11 +75,11 @@ def read(source: str, load: Callable[[], Loaded]) -> Loaded:
 
 
 def read_config(name: str, folder: Path) -> Any:
-    return read(name, lambda: AutoConfig.from_pretrained(folder, local_files_only=True))
+    return read(name, lambda: AutoConfig.from_pretrained(folder, **_AS_IT_IS))
 
 
 def read_tokenizer(name: str, folder: Path) -> Any:
-    return read(name, lambda: AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    return read(name, lambda: AutoTokenizer.from_pretrained(folder, **_AS_IT_IS))
 
 
 def read_network(
@@ -90,10 +89,8 @@ def read_network(
 
     loader: a class of transformers. What the files lack was drawn at random.
     """
-    options = load_options(settings)
-    network, info = read(
-        name, lambda: loader.from_pretrained(folder, output_loading_info=True, **options)
-    )
+    options = {**load_options(settings), **_AS_IT_IS, "output_loading_info": True}
+    network, info = read(name, lambda: loader.from_pretrained(folder, **options))
     return network.eval(), sorted(info["missing_keys"])
 
 
@@ -107,7 +104,6 @@ def load_options(settings: RivalSettings) -> dict[str, Any]:
     return {
         "torch_dtype": getattr(torch, settings.dtype),
         "use_safetensors": None if settings.allow_pickle else True,
-        "local_files_only": True,
     }
 
 
@@ -133,8 +129,8 @@ def _fetch(repo: str, settings: RivalSettings) -> Path:
     try:
         hf_hub_download(repo, SOUGHT.index, revision=settings.revision)
         folder = snapshot(_SAFE)
-        if settings.allow_pickle and not any(folder.rglob(_SAFE)):
-            folder = snapshot(_PICKLED)
+        if settings.allow_pickle:  # only where there is nothing better, and of further modules
+            folder = snapshot("*/" + _PICKLED, *([] if any(folder.glob(_SAFE)) else [_PICKLED]))
     except Exception as error:
         raise InputError(explain(error, repo, settings.of_process(), SOUGHT)) from error
     if not settings.allow_pickle and not any(folder.rglob(_SAFE)):
@@ -148,20 +144,27 @@ def _check(folder: Path, source: str, settings: RivalSettings) -> None:
         raise InputError(f"{source} is a diffusers pipeline; as a rival it is the row paragon")
     if not (folder / MODULES).exists() and not (folder / SOUGHT.index).exists():
         raise InputError(f"{source} is no {SOUGHT.kind}: it has no {SOUGHT.index}")
-    places = {path.parent for form in (_SAFE, _PICKLED) for path in _visible(folder, form)}
+    places = [place for place in _places(folder) if _holds(place, _SAFE, _PICKLED)]
     if not places:
         raise InputError(f"{source} is incomplete: it has no weights")
-    if not settings.allow_pickle and not all(any(place.glob(_SAFE)) for place in places):
+    if not settings.allow_pickle and not all(_holds(place, _SAFE) for place in places):
         raise InputError(pickle_refusal(source, settings.of_process()))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for form in (*_READ, _SAFE, _PICKLED):
-        yield from _visible(folder, form)
+def _modules(folder: Path) -> list[dict[str, Any]]:
+    path = folder / MODULES
+    return read_json(path) if path.exists() else []
 
 
-def _visible(folder: Path, form: str) -> Iterator[Path]:
-    """Files of that form, in the folder itself and one below, where modules have theirs."""
-    for path in (*folder.glob(form), *folder.glob(os.path.join("[!.]*", form))):
-        if path.is_file():
-            yield path
+def _places(folder: Path) -> list[Path]:
+    """Where files of a model lie: its folder, and those of its modules."""
+    return [folder, *{folder / m["path"] for m in _modules(folder) if m.get("path")}]
+
+
+def _holds(place: Path, *forms: str) -> bool:
+    return any(any(place.glob(form)) for form in forms)
+
+
+def _files(folder: Path) -> list[Path]:
+    forms = (*_READ, _SAFE, _PICKLED)
+    return [path for place in _places(folder) for form in forms for path in place.glob(form)]

@@ -45,7 +45,7 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineRiv
             truncation=True,
             return_tensors="pt",
         ).to(states.device)
-        return pool(states.float(), tokens.input_ids, tokens.attention_mask, chosen, ends)
+        return pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
 
     line = signature_line(
         rival="paragon",
