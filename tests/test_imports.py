@@ -31,6 +31,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     "use",
     [
         "import conjure; dir(conjure); conjure.__version__",
+        "import conjure.rivals; conjure.rivals.read_row('gpt2'); conjure.rivals.RivalSettings()",
         "import conjure.cli; assert conjure.cli.main(['--help']) == 0",
         "import conjure.cli; assert conjure.cli.main(['score', '--help']) == 0",
         "import conjure.cli; assert conjure.cli.main(['datasets', '--json']) == 0",
@@ -69,6 +70,14 @@ def test_core_imports_only_numpy_torch_and_the_standard_library(path: Path) -> N
             assert node.level == 1, f"core reaches out of itself: line {node.lineno}"
         elif isinstance(node, ast.ImportFrom):
             assert (node.module or "").split(".")[0] in allowed
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "rivals").glob("*.py")), ids=lambda p: p.stem)
+def test_rivals_build_on_core_and_processes_alone(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            assert (node.module or "").split(".")[0] in {"core", "processes", ""}
+            assert node.module or [name.name for name in node.names] == ["__version__"]
 
 
 def test_core_works_where_nothing_else_is_installed() -> None:

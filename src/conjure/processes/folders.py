@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -69,14 +70,19 @@ def pickle_refusal(source: str, settings: ProcessSettings) -> str:
 
 
 def content_hash(folder: Path) -> str:
-    """A short name for what a folder holds: "sha256-" and 12 hexadecimal digits.
+    """A short name for what a pipeline's folder holds: every file of its parts."""
+    return hash_files(folder, [p for part in _PARTS for p in (folder / part).rglob("*")])
 
-    Over the names, sizes and bytes of every file of its parts. Of a file above 64 MiB only 64
-    evenly spaced blocks of 1 MiB are read, so that 4 GB cost a tenth of a second or so:
+
+def hash_files(folder: Path, paths: Iterable[Path]) -> str:
+    """A short name for files below ``folder``: "sha256-" and 12 hexadecimal digits.
+
+    Over their names, sizes and bytes; folders among them are passed over. Of a file above 64 MiB
+    only 64 evenly spaced blocks of 1 MiB are read, so that 4 GB cost a tenth of a second or so:
     training changes weights everywhere, and this is to tell models apart, not to authenticate.
     """
     digest = sha256()
-    for path in sorted(p for part in _PARTS for p in (folder / part).rglob("*") if p.is_file()):
+    for path in sorted(p for p in paths if p.is_file()):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
         step = max(_BLOCK, size // 64)

@@ -26,6 +26,21 @@ _RECOMMENDED = ("sampler", "steps", "guidance")  # what conjure.json may set
 
 
 @dataclass(frozen=True)
+class Sought:
+    """What is looked for at the hub, in the words in which it may be refused."""
+
+    kind: str  # what it should be
+    index: str  # the file without which it is none
+    named: str  # what else the name could have meant
+    example: str  # a hub id of that kind
+
+
+PIPELINE = Sought(
+    "diffusers pipeline", "model_index.json", "a bundled process", "CompVis/stable-diffusion-v1-4"
+)
+
+
+@dataclass(frozen=True)
 class Opened:
     """A pipeline on the CPU, in its dtype, what it is called, and what was settled on."""
 
@@ -106,7 +121,9 @@ def fetch(repo: str, settings: ProcessSettings) -> Path:
         raise InputError(explain(error, repo, settings)) from error
 
 
-def explain(error: Exception, repo: str, settings: ProcessSettings) -> str:
+def explain(
+    error: Exception, repo: str, settings: ProcessSettings, sought: Sought = PIPELINE
+) -> str:
     """What went wrong at the hub, and what to do about it, in one line."""
     known: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
         (
@@ -116,7 +133,7 @@ def explain(error: Exception, repo: str, settings: ProcessSettings) -> str:
         ),
         (
             errors.RepositoryNotFoundError,
-            f"there is no {repo}: not a bundled process, not a folder here, and not on the hub"
+            f"there is no {repo}: not {sought.named}, not a folder here, and not on the hub"
             " (or private: log in with `hf auth login`)",
         ),
         (errors.RevisionNotFoundError, f"{repo} has no revision {settings.revision!r}"),
@@ -133,11 +150,11 @@ def explain(error: Exception, repo: str, settings: ProcessSettings) -> str:
         ),
         (
             errors.EntryNotFoundError,
-            f"{repo} is no diffusers pipeline: it has no model_index.json",
+            f"{repo} is no {sought.kind}: it has no {sought.index}",
         ),
         (
             errors.HFValidationError,
-            f"{repo!r} is neither a folder here nor a hub id such as CompVis/stable-diffusion-v1-4",
+            f"{repo!r} is neither a folder here nor a hub id such as {sought.example}",
         ),
     ]
     if type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:

@@ -1,0 +1,172 @@
+"""Text encoders by hub id or folder: transformers with a pooling, or sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModel,
+    AutoModelForTextEncoding,
+    CLIPTextModelWithProjection,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+)
+
+from ..core.errors import InputError
+from ..processes.stable_diffusion import find_device
+from .cosine import CosineRival, check_pooling, end_marks, is_clip, pool, report_truncation
+from .models import (
+    Model,
+    incomplete,
+    load_options,
+    locate,
+    read,
+    read_config,
+    read_network,
+    read_tokenizer,
+)
+from .rival import signature_line
+from .settings import RivalSettings
+
+BATCH_SIZE = 32
+_UNBOUNDED = 10**6  # what a tokenizer says that knows no limit is larger
+
+
+def open_encoder(
+    name: str, source: str, pooling: str | None, settings: RivalSettings
+) -> CosineRival:
+    """A folder or hub id → 1 − cosine of its vectors.
+
+    name:    the row
+    pooling: "mean", "cls" or "eos" (see ``cosine.pool``; for CLIP eos goes through the model's
+             text projection, if it has one). None: a sentence-transformers model's own modules;
+             else eos for CLIP and mean for every other
+
+    Raises InputError where there is no such model, or none that encodes texts.
+    """
+    device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
+    model = locate(source, settings)
+    if model.modules and pooling is None:
+        return _sentence_transformer(name, model, device, settings)
+    return _transformer(name, model, pooling, device, settings)
+
+
+def _transformer(
+    name: str, model: Model, pooling: str | None, device: torch.device, settings: RivalSettings
+) -> CosineRival:
+    folder = model.folder / (model.modules[0].get("path", "") if model.modules else "")
+    config = read_config(model.name, folder)
+    _check_kind(model.name, config)
+    chosen = pooling or ("eos" if is_clip(config.model_type) else "mean")
+    check_pooling(name, config.model_type, chosen)
+    tokenizer = read_tokenizer(model.name, folder)
+    network, projected = _network(model.name, folder, config.model_type, settings)
+    network = network.to(device)
+    projected = projected and chosen == "eos"
+    limit, ends = _limit(tokenizer, config), end_marks(tokenizer)
+
+    def encode(texts: list[str]) -> Tensor:
+        report_truncation(model.name, tokenizer, texts, limit)
+        cut = {"truncation": True, "max_length": limit} if limit is not None else {}
+        tokens = tokenizer(texts, padding=True, return_tensors="pt", **cut).to(device)
+        states = network(**tokens).last_hidden_state
+        vectors = pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
+        return network.text_projection(vectors.to(network.dtype)) if projected else vectors
+
+    chosen_as = f"{chosen}+projection" if projected else chosen
+    return _rival(name, model, chosen_as, device, settings, encode)
+
+
+def _sentence_transformer(
+    name: str, model: Model, device: torch.device, settings: RivalSettings
+) -> CosineRival:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise InputError(
+            f"{model.name} is a sentence-transformers model: pip install 'conjure[rivals]', or"
+            f" say how to pool it, as in {name}:mean"
+        ) from error
+
+    def load() -> Any:
+        return SentenceTransformer(
+            str(model.folder),
+            device=str(device),
+            local_files_only=True,
+            model_kwargs=load_options(settings),
+        )
+
+    network = read(model.name, load)
+
+    def encode(texts: list[str]) -> Tensor:
+        report_truncation(model.name, network.tokenizer, texts, network.max_seq_length)
+        vectors: Tensor = network.encode(
+            texts, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True
+        )
+        return vectors
+
+    return _rival(name, model, "its-own", device, settings, encode)
+
+
+def _rival(
+    name: str,
+    model: Model,
+    pooling: str,
+    device: torch.device,
+    settings: RivalSettings,
+    encode: Callable[[list[str]], Tensor],
+) -> CosineRival:
+    batch_size = settings.batch_size or BATCH_SIZE
+    line = signature_line(
+        rival="encoder",
+        model=model.name,
+        rev=model.revision,
+        pool=pooling,
+        distance="1-cos",
+        dtype=settings.dtype,
+        batch=batch_size,
+        device=device,
+    )
+    return CosineRival(name, line, encode, batch_size)
+
+
+def _check_kind(name: str, config: Any) -> None:
+    """Refuse what does not encode texts: a language model, a picture model, a whole translator."""
+    kind = config.model_type
+    masked = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
+    if masked or is_clip(kind) or kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
+        return
+    causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    hint = f"; for a causal language model give lm={name}" if causal else ""
+    raise InputError(f"{name} is of the kind {kind}, which is no text encoder{hint}")
+
+
+def _network(name: str, folder: Path, kind: str, settings: RivalSettings) -> tuple[Any, bool]:
+    """→ the encoder, and whether it came with a projection of its pooled state."""
+    loader: Any = AutoModel
+    if is_clip(kind):
+        loader = CLIPTextModelWithProjection
+    elif kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
+        loader = AutoModelForTextEncoding  # of T5, the encoder alone
+    network, absent = read_network(name, folder, loader, settings)
+    unused = ("pooler", "text_projection")
+    if lacking := [key for key in absent if not any(part in key for part in unused)]:
+        raise InputError(incomplete(name, lacking))
+    return network, is_clip(kind) and not any("text_projection" in key for key in absent)
+
+
+def _limit(tokenizer: Any, config: Any) -> int | None:
+    """The most tokens of a text that tokenizer and network take; None where there is no end."""
+    known = [tokenizer.model_max_length] if tokenizer.model_max_length < _UNBOUNDED else []
+    places = getattr(config, "max_position_embeddings", None)
+    if places is not None:
+        # RoBERTa's kin count positions from behind their padding token's number.
+        known.append(places - 2 if "roberta" in config.model_type else places)
+    return min(known, default=None)

@@ -1,0 +1,61 @@
+"""The paragon of Table 2: the text encoder that a process is conditioned by, asked directly.
+
+All that a prompt can tell the denoiser goes through these states, so what they know bounds what
+the process can mean; how far it stays behind is what the comparison shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..core.errors import InputError
+from ..core.process import GenerativeProcess
+from .cosine import CosineRival, check_pooling, end_marks, is_clip, pool
+from .rival import signature_line
+
+
+def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineRival:
+    """1 − cosine of the states that ``process.embed`` hands to the denoiser.
+
+    pooling: "mean", "cls" or "eos" (see ``cosine.pool``); None is what the encoder was trained
+             by: eos for CLIP (the vector of the paper's CLIP row, less its projection, which
+             the denoiser does not see either), mean for every other
+
+    Raises InputError where the process has no pipeline with a tokenizer and a text encoder.
+    """
+    pipeline: Any = getattr(process, "pipeline", None)
+    tokenizer = getattr(pipeline, "tokenizer", None)
+    encoder = getattr(pipeline, "text_encoder", None)
+    if tokenizer is None or encoder is None:
+        raise InputError(f"{process.name} has no text encoder of its own, so no paragon")
+    kind = encoder.config.model_type
+    chosen = pooling or ("eos" if is_clip(kind) else "mean")
+    name = f"paragon:{pooling}" if pooling else "paragon"
+    check_pooling(name, kind, chosen)
+    ends = end_marks(tokenizer)
+
+    def encode(texts: list[str]) -> Tensor:
+        states = process.embed(texts).tensors["encoder_hidden_states"]
+        tokens = tokenizer(  # as the process pads and cuts them
+            texts,
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        ).to(states.device)
+        return pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
+
+    line = signature_line(
+        rival="paragon",
+        process=process.name,
+        rev=process.revision or "none",
+        encoder=kind,
+        pool=chosen,
+        distance="1-cos",
+        dtype=process.dtype,
+        batch=process.batch_size,
+        device=process.device,
+    )
+    return CosineRival(name, line, encode, process.batch_size)

@@ -1,0 +1,51 @@
+"""What a rival is: anything that gives pairs of texts a distance, to be compared with ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from .. import __version__
+from ..core.errors import InputError
+
+Pair = tuple[str, str]
+Progress = Callable[[int, int], object]  # (network rows done, network rows in all)
+
+
+@runtime_checkable
+class Rival(Protocol):
+    """A way of telling how far apart two texts are. Nothing needs to be inherited.
+
+    name:      the row that it fills: "bert-mean", "encoder=my/model:cls", "paragon"
+    signature: one line that says how it measures: model, revision, pooling or settings, dtype,
+               version; enough to repeat it
+    """
+
+    name: str
+    signature: str
+
+    def distances(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[float]:
+        """The distance of each pair, in the order given: 0 for the same text, larger = less alike.
+
+        Raises InputError for a text that cannot be compared, NonFiniteError where the network
+        predicts NaN or infinity.
+        """
+        ...
+
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """How many texts or continuations go through the network for these pairs."""
+        ...
+
+
+def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
+    """Each text of the pairs once, in order of appearance; InputError for one that is empty."""
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"a text must be a str that is not empty, not {text!r:.80}")
+    return texts
+
+
+def signature_line(**facts: object) -> str:
+    """``key:value|key:value`` with the version of conjure at its end."""
+    return "|".join(f"{key}:{value}" for key, value in {**facts, "v": __version__}.items())

@@ -1,0 +1,213 @@
+"""The distance by continuations, against a plain loop without batches, padding or cache."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from conjure import rivals
+from conjure.core.errors import InputError, NonFiniteError
+from conjure.rivals.autoregressive import prepare
+from conjure.rivals.trajectories import Continuations, draws, sample, score
+
+KINDS = ["gpt2", "llama", "falcon"]
+TEXTS = ["a dog runs", "two cats sleep on the warm stones of a wall", "no", "is it raining?"]
+PAIRS = [(TEXTS[0], TEXTS[1]), (TEXTS[2], TEXTS[0]), (TEXTS[3], TEXTS[2])]
+
+
+def load(folder, **settings):
+    row = f"lm={folder}"
+    return rivals.load(row, **{"continuations": 5, "tokens": 6, **settings})
+
+
+class Naive:
+    """One text at a time, everything read anew for each token, no attention mask."""
+
+    def __init__(self, folder):
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def continuation(self, text, uniforms):
+        """Inverse-transform sampling, token by token, up to the end mark."""
+        ids, found = self.tokenizer(text).input_ids, []
+        for u in uniforms:
+            logits = self.network(torch.tensor([ids + found])).logits[0, -1]
+            rising = logits.double().softmax(-1).cumsum(-1)
+            found.append(int((rising <= u * rising[-1]).sum()))
+            if found[-1] == self.tokenizer.eos_token_id:
+                break
+        return found
+
+    @torch.no_grad()
+    def score(self, text, continuation):
+        """The mean log-probability a token of a continuation after a text."""
+        ids = self.tokenizer(text).input_ids
+        logits = self.network(torch.tensor([ids + continuation])).logits[0]
+        log_p = logits[len(ids) - 1 : -1].double().log_softmax(-1)
+        return float(log_p[range(len(continuation)), continuation].mean())
+
+    def distance(self, a, b, n, length, seed):
+        total = 0.0
+        for owner in (a, b):
+            for uniforms in draws(owner, seed, n, length):
+                found = self.continuation(owner + ("" if owner[-1] == "?" else "."), uniforms)
+                total += abs(
+                    self.score(prepare(a, False), found) - self.score(prepare(b, False), found)
+                )
+        return total
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equals_a_plain_loop(kind, language_models):
+    naive = Naive(language_models[kind])
+    expected = [naive.distance(a, b, 5, 6, seed=3) for a, b in PAIRS]
+    assert load(language_models[kind], seed=3).distances(PAIRS) == pytest.approx(expected, abs=1e-4)
+    assert min(expected) > 0.1  # far above what is allowed for rounding
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_and_cache_change_nothing(kind, language_models):
+    """Every continuation and every score of a batch of mixed lengths, one by one."""
+    naive = Naive(language_models[kind])
+    tokens = [naive.tokenizer(text).input_ids for text in TEXTS]
+    uniforms = torch.stack([draws(text, 0, 4, 8) for text in TEXTS])
+    with torch.inference_mode():
+        found = sample(naive.network, tokens, uniforms, [0])
+        crossed = score(naive.network, tokens, found[1:] + found[:1])
+    for text, own, other, row in zip(TEXTS, found, found[1:] + found[:1], crossed, strict=True):
+        for i, u in enumerate(draws(text, 0, 4, 8)):
+            continuation = own.tokens[i, : own.lengths[i]].tolist()
+            assert continuation == naive.continuation(text, u)
+            assert float(own.scores[i]) == pytest.approx(naive.score(text, continuation), abs=1e-4)
+            continuation = other.tokens[i, : other.lengths[i]].tolist()
+            assert float(row[i]) == pytest.approx(naive.score(text, continuation), abs=1e-4)
+
+
+def test_a_distance_depends_on_its_pair_and_the_seed_alone(language_models):
+    folder = language_models["gpt2"]
+    together = load(folder).distances(PAIRS)
+    alone = [load(folder, batch_size=1).distances([pair])[0] for pair in PAIRS]
+    back = load(folder, batch_size=15).distances([(b, a) for a, b in reversed(PAIRS)])[::-1]
+    assert alone == pytest.approx(together, abs=1e-5)
+    assert back == pytest.approx(together, abs=1e-5)
+    assert load(folder, seed=1).distances(PAIRS) != pytest.approx(together, abs=1e-2)
+
+
+def test_the_same_text_is_at_zero(language_models):
+    rival = load(language_models["gpt2"])
+    assert rival.distances([("a dog", "a dog")]) == [0.0]
+    # read as one text, though each has its own continuations
+    assert rival.distances([("a dog", "a dog. ")]) == pytest.approx([0.0], abs=1e-4)
+
+
+def test_tokens_are_drawn_from_the_models_distribution(language_models):
+    """20,000 first tokens of one text against the softmax: no top-k, no top-p, temperature 1."""
+    naive = Naive(language_models["gpt2"])
+    ids = naive.tokenizer("a dog runs.").input_ids
+    with torch.inference_mode():
+        [found] = sample(naive.network, [ids], draws("x", 0, 20_000, 1).unsqueeze(0), [0])
+        p = naive.network(torch.tensor([ids])).logits[0, -1].double().softmax(-1)
+    seen = torch.bincount(found.tokens[:, 0], minlength=257) / 20_000
+    spread = (p * (1 - p) / 20_000).sqrt()
+    assert ((seen - p).abs() < 5 * spread + 5e-5).all()
+    assert (p > 0.002).sum() > 50  # more tokens than a top-k of 50 would leave
+
+
+def test_an_early_end_counts_and_nothing_behind_it(language_models):
+    naive = Naive(language_models["gpt2"])
+    ids = naive.tokenizer("a dog runs.").input_ids
+    uniforms = draws("x", 0, 40, 8).unsqueeze(0)
+    with torch.inference_mode():
+        [free] = sample(naive.network, [ids], uniforms, [])
+        end = int(free.tokens[:, 3].mode().values)
+        [found] = sample(naive.network, [ids], uniforms, [end])
+        changed = found.tokens.clone()
+        for row, length in zip(changed, found.lengths, strict=True):
+            row[length:] = 7
+        again = score(naive.network, [ids], [Continuations(changed, found.lengths, found.scores)])
+    assert free.lengths.tolist() == [8] * 40
+    for row, length in zip(free.tokens.tolist(), found.lengths.tolist(), strict=True):
+        assert length == (row.index(end) + 1 if end in row else 8)
+    assert set(found.lengths.tolist()) > {8}
+    assert again[0].tolist() == pytest.approx(found.scores.tolist(), abs=1e-5)
+
+
+def test_the_prompted_form_asks_what_a_sentence_implies(language_models):
+    folder = language_models["gpt2"]
+    prompted = rivals.load(f"lm={folder}:prompted", continuations=5, tokens=6)
+    assert prompted.distances(PAIRS) != pytest.approx(load(folder).distances(PAIRS), abs=1e-2)
+    assert "prompt:prompted" in prompted.signature
+    assert prepare("A dog", True) == 'This sentence: "A dog." implies: '
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("a", "a."), ("a. ", "a."), ("a!", "a!"), ('he said "a"', 'he said "a"')]
+)
+def test_texts_end_with_a_stop(text, read):
+    assert prepare(text, False) == read
+
+
+def test_continuations_are_drawn_once_for_each_text(language_models):
+    rival, seen, read = load(language_models["gpt2"]), [], []
+
+    def count(module, given, named):
+        if named.get("past_key_values") is None:
+            read.append(len(named["input_ids"]))
+
+    rival._network.register_forward_pre_hook(count, with_kwargs=True)
+    pairs = [*PAIRS, PAIRS[0], PAIRS[0][::-1], ("no", "no")]
+    rival.distances(pairs, lambda done, total: seen.append((done, total)))
+    # four texts to sample from, and three pairs to score both ways, with 5 continuations each
+    assert sum(read) == 4 + 2 * 3
+    assert rival.cost(pairs) == 5 * sum(read)
+    assert seen[-1] == (50, 50)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_the_signature_says_what_it_takes_to_repeat_it(language_models):
+    rival = load(language_models["llama"], seed=4, batch_size=12)
+    assert rival.signature.startswith("rival:lm|model:llama|rev:sha256-")
+    settings = "prompt:none|n:5|tokens:6|temperature:1|seed:4|distance:L1|dtype:float32|batch:10"
+    assert settings in rival.signature
+    assert isinstance(rival, rivals.Rival)
+
+
+def test_half_precision_stays_close(language_models):
+    exact = load(language_models["llama"], continuations=40).distances(PAIRS)
+    half = load(language_models["llama"], continuations=40, dtype="bfloat16")
+    assert half.distances(PAIRS) == pytest.approx(exact, rel=0.1)
+    assert "dtype:bfloat16" in half.signature
+
+
+def test_a_network_that_predicts_nan_is_said(language_models):
+    rival = load(language_models["gpt2"])
+    with torch.no_grad():
+        rival._network.transformer.ln_f.weight.fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match="NaN or infinity for \\('a dog runs'"):
+        rival.distances(PAIRS)
+
+
+def refusal(row, **settings):
+    with pytest.raises(InputError) as caught:
+        rivals.load(row, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_text_that_leaves_no_room_is_refused(language_models):
+    rival = load(language_models["gpt2"])
+    with pytest.raises(InputError, match=r"reads 128 tokens, 6 of them .* has 124"):
+        rival.distances([("a" * 123, "b")])
+    assert rival.distances([("a" * 121, "b")])[0] > 0
+
+
+def test_what_is_no_language_model_is_refused(encoders, language_models, tmp_path):
+    assert "is of the kind bert, which is no causal" in refusal(f"lm={encoders['bert']}")
+    assert "which is no causal" in refusal(f"lm={encoders['t5']}")
+    headless = shutil.copytree(language_models["gpt2"], tmp_path / "headless")
+    config = json.loads((headless / "config.json").read_text())
+    (headless / "config.json").write_text(json.dumps({**config, "n_layer": 3}))
+    assert "headless is incomplete: it lacks" in refusal(f"lm={headless}")
