@@ -1,4 +1,4 @@
-"""The command line: ``conjure distance``, ``conjure score``, ``conjure evaluate``.
+"""The command line: ``conjure distance``, ``score``, ``evaluate`` and ``bench``.
 
 The only place that chooses process and files. Whatever the user got wrong is one line on stderr
 and exit status 2; an interrupted run exits with 130. torch loads when a command needs it.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from . import __version__, presentation, scoring
+from .bench.commands import bench
 from .core.errors import ConjureError, InputError
 from .processes.settings import DTYPES, SAMPLERS
 from .scoring import Measure, Partial, Result
@@ -38,6 +39,9 @@ PROCESS_OPTIONS = (
     click.option("--device", help="cpu, cuda, cuda:1, mps, …"),
     click.option("--dtype", help=f"Arithmetic inside the network: {', '.join(DTYPES)}."),
     click.option("--batch-size", type=int, help="Most rows that the network is given at once."),
+    click.option(
+        "--compile", is_flag=True, default=None, help="Compile the network: for runs of minutes."
+    ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
@@ -162,6 +166,9 @@ def evaluate(
         click.echo(json.dumps(presentation.evaluation_object(data, found, signature)))
     else:
         click.echo(presentation.evaluation_lines(data, found, signature))
+
+
+cli.add_command(bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
