@@ -1,4 +1,4 @@
-"""The command line: ``conjure distance``, ``score``, ``evaluate`` and ``datasets``.
+"""The command line: ``conjure distance``, ``score``, ``evaluate``, ``datasets`` and ``bench``.
 
 The only place that chooses process and files. Whatever the user got wrong is one line on stderr
 and exit status 2; an interrupted run exits with 130. torch loads when a command needs it.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from . import __version__, presentation, scoring
+from .bench.commands import bench
 from .core.errors import ConjureError, InputError
 from .processes.settings import DTYPES, SAMPLERS
 from .scoring import Measure, Partial, Result
@@ -39,6 +40,9 @@ PROCESS_OPTIONS = (
     click.option("--device", help="cpu, cuda, cuda:1, mps, …"),
     click.option("--dtype", help=f"Arithmetic inside the network: {', '.join(DTYPES)}."),
     click.option("--batch-size", type=int, help="Most rows that the network is given at once."),
+    click.option(
+        "--compile", is_flag=True, default=None, help="Compile the network: for runs of minutes."
+    ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
@@ -220,6 +224,9 @@ def datasets(as_json: bool) -> None:
     else:
         lines = [presentation.dataset_lines(name, card) for name, card in DATASETS.items()]
         click.echo("\n\n".join(lines))
+
+
+cli.add_command(bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,11 +1,11 @@
-"""The adapter and the estimator against a naive loop over plain diffusers (``tests/naive.py``)."""
+"""The adapter and the estimator against a naive loop over plain diffusers (``bench/naive.py``)."""
 
 import diffusers
 import pytest
 import torch
-from naive import naive_terms
 
 import conjure
+from conjure.bench.naive import naive_terms
 from conjure.processes import load
 
 KINDS = {

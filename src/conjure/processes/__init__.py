@@ -27,4 +27,4 @@ def load(source: str | os.PathLike[str] = "emoji", **settings: Any) -> StableDif
     from .stable_diffusion import StableDiffusion, find_device
 
     device = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
-    return StableDiffusion(open_pipeline(source, chosen), device, chosen.batch_size)
+    return StableDiffusion(open_pipeline(source, chosen), device, chosen)

@@ -49,6 +49,11 @@ _KINDS = {
 }
 
 
+def scheduler_class(name: str) -> Any:
+    """diffusers' class for a sampler's name."""
+    return _KINDS[name].scheduler
+
+
 class Sampler:
     """One sampler at T steps on one model's noise schedule.
 

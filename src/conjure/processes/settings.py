@@ -24,6 +24,8 @@ class ProcessSettings:
     dtype:        arithmetic inside the networks, one of DTYPES; else "float32". Latents are
                   float32 whatever it is, or float64 with "float64"
     batch_size:   most rows the network is given at once; else what suits device and latents
+    compile:      run the network through ``torch.compile``, its batches padded to ``batch_size``;
+                  the first batch takes a minute or so, numbers change by rounding alone
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
@@ -37,6 +39,7 @@ class ProcessSettings:
     device: str | None = None
     dtype: str | None = None
     batch_size: int | None = None
+    compile: bool = False
     revision: str | None = None
     variant: str | None = None
     allow_pickle: bool = False

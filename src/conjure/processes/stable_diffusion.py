@@ -17,6 +17,7 @@ from ..core.errors import InputError
 from ..core.shapes import Conditioning
 from .hub import Opened
 from .samplers import Sampler, SchedulerSolver
+from .settings import ProcessSettings
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -32,7 +33,7 @@ class StableDiffusion:
     pipeline: the diffusers pipeline, for pictures
     """
 
-    def __init__(self, opened: Opened, device: torch.device, batch_size: int | None = None) -> None:
+    def __init__(self, opened: Opened, device: torch.device, settings: ProcessSettings) -> None:
         """Raises InputError where the network is none that text alone conditions."""
         choice, unet = opened.choice, opened.pipeline.unet
         self.name = opened.name
@@ -43,8 +44,12 @@ class StableDiffusion:
         self.device = device
         self.latent_dtype = torch.float64 if choice.dtype == "float64" else torch.float32
         self.latent_shape = _latent_shape(self.name, unet.config)
-        self.batch_size = batch_size or default_batch_size(device, self.latent_shape)
+        self.batch_size = settings.batch_size or default_batch_size(device, self.latent_shape)
         self.pipeline = opened.pipeline.to(device)
+        if device.type == "cuda":  # the layout that its convolutions run fastest in
+            self.pipeline.unet.to(memory_format=torch.channels_last)
+        # One shape, so that one compilation serves: smaller batches are padded to it.
+        self._compiled = torch.compile(unet, dynamic=False) if settings.compile else None
 
         config = opened.pipeline.scheduler.config
         self._prediction = config.get("prediction_type", "epsilon")
@@ -74,15 +79,10 @@ class StableDiffusion:
     @torch.inference_mode()
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
         """The network's ε at x_j, unguided; see ``core.process.GenerativeProcess.predict``."""
-        unet = self.pipeline.unet
         j = step.to(self.device)
         x = x * _column(self._input_scale[j], x)  # now αx₀ + σε, whatever the solver's scale
-        out = unet(
-            x.to(unet.dtype),
-            self._timesteps[j],
-            encoder_hidden_states=conditioning.tensors["encoder_hidden_states"],
-            return_dict=False,
-        )[0].to(self.latent_dtype)
+        states = conditioning.tensors["encoder_hidden_states"]
+        out = self._ask(x, self._timesteps[j], states).to(self.latent_dtype)
         if self._prediction == "epsilon":
             return out
         alpha, sigma = _column(self._alpha[j], x), _column(self._sigma[j], x)
@@ -103,6 +103,15 @@ class StableDiffusion:
             vae.decode(part, return_dict=False)[0].float() for part in scaled.split(self.batch_size)
         ]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    def _ask(self, x: Tensor, timesteps: Tensor, states: Tensor) -> Tensor:
+        """What the network itself predicts, ε, v or x₀, in its own dtype."""
+        rows, x = len(x), x.to(self.pipeline.unet.dtype)
+        network = self.pipeline.unet
+        if self._compiled is not None:
+            network = self._compiled
+            x, timesteps, states = (_padded(t, self.batch_size) for t in (x, timesteps, states))
+        return network(x, timesteps, encoder_hidden_states=states, return_dict=False)[0][:rows]
 
     def _encode(self, prompts: list[str]) -> Tensor:
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
@@ -180,6 +189,11 @@ def _latent_shape(name: str, config: Any) -> tuple[int, ...]:
     size = config.sample_size
     height, width = (size, size) if isinstance(size, int) else size
     return (config.in_channels, height, width)
+
+
+def _padded(rows: Tensor, count: int) -> Tensor:
+    """(n, …) → (count, …), the last row repeated."""
+    return torch.cat([rows, rows[-1:].expand(count - len(rows), *rows.shape[1:])])
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
