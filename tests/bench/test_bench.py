@@ -129,7 +129,7 @@ def test_commands_print_lines_for_people(capsys):
         (["network", "--batch-sizes", "4,x"], "batch sizes are whole numbers such as 4,8,16"),
         (["network", "--architecture", "sd9"], "unknown architecture 'sd9'"),
         (["network", "--device", "tpu"], "device 'tpu' cannot be used here"),
-        (["matrix", "--process", "nowhere/", "--architecture", "tiny"], "is neither a folder here nor a hub id"),
+        (["matrix", "--process", "nowhere/"], "is neither a folder here"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, capsys):
