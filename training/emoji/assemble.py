@@ -22,13 +22,13 @@ BUDGET = 36_000_000  # bytes, all files together
 RECOMMENDED = {"name": "emoji", "sampler": "ddim", "steps": 10, "guidance": 7.5}
 
 
-def pipeline(run: Path, text: Path) -> StableDiffusionPipeline:
+def pipeline(run: Path, text: Path, weights: str) -> StableDiffusionPipeline:
     encoder = AutoModel.from_pretrained(text / "text_encoder", dtype=torch.float32)
     for weight in encoder.pooler.parameters():  # never used, but a file without it gives a warning
         torch.nn.init.zeros_(weight)
     unet = build()
     unet.load_state_dict(
-        torch.load(run / "diffusion.pt", weights_only=True, map_location="cpu")["average"]
+        torch.load(run / weights, weights_only=True, map_location="cpu")["average"]
     )
     return StableDiffusionPipeline(
         vae=AutoencoderTiny.from_pretrained(run / "vae"),
@@ -75,9 +75,10 @@ def main() -> None:
     parser.add_argument(
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )
+    parser.add_argument("--weights", default="diffusion.pt", help="which weight average of RUN")
     parser.add_argument("--to", type=Path, required=True)
     args = parser.parse_args()
-    pipe = pipeline(args.out, args.text)
+    pipe = pipeline(args.out, args.text, args.weights)
     for part in (pipe.vae, pipe.text_encoder, pipe.unet):
         part.half()
     pipe.save_pretrained(args.to, safe_serialization=True)

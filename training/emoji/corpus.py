@@ -173,6 +173,19 @@ class Composer:
         return template.format(a=a, b=b, x=x, y=y, j=j, s=s, v=self._draw(self.verbs), c=colour)
 
 
+def draw_texts(folder: Path, rng: random.Random, count: int) -> list[str]:
+    """About ``count`` distinct texts: examples, definitions, composed sentences, frequent words."""
+    database = find(folder, "data.noun").parent
+    entries, composer = list(synsets(database)), Composer(folder, rng)
+    examples = [example for entry in entries for example in entry.examples]
+    definitions = [entry.definition for entry in entries]
+    words = [lemma for (lemma, _), times in lemma_counts(database).items() if times > 1]
+    texts = [composer.sentence() for _ in range(int(0.35 * count))]
+    for source, share in ((examples, 0.35), (definitions, 0.2), (sorted(set(words)), 0.1)):
+        texts += rng.sample(source, min(len(source), int(share * count)))
+    return sorted(set(texts))
+
+
 def read_corpus(folder: Path, seed: int = 0) -> list[str]:
     """All training texts, without duplicates, in an order that depends on `seed` alone."""
     rng = random.Random(seed)

@@ -6,7 +6,7 @@ A ``UNet2DConditionModel`` of 10 M parameters, v-prediction on Stable Diffusion'
 schedule, conditioned on the small text encoder's 32 token states (padding included, as
 ``StableDiffusionPipeline`` passes them). AdamW, warm-up and cosine decay, weight average. Resumes
 from RUN/diffusion.pt; ``--samples`` may change between runs, the learning rate follows the share
-done.
+done. Weight averages on the way stay as RUN/diffusion-NN.pt.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from pathlib import Path
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from optimisation import DEVICE, learning_rate, save
-from scenes import STYLES
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
-STYLE = list(STYLES).index("google")  # one drawing for each word: two blur in so small a model
+KEPT = 50_000  # samples between the weight averages that are kept, to choose from
 DROPPED = 0.1  # share of captions replaced by "", for classifier-free guidance
 
 
@@ -74,14 +73,6 @@ def token_states(folder: Path, captions: list[str], batch: int = 256) -> Tensor:
     return torch.cat(parts)
 
 
-def timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """(count,) steps of 0 … 999, the middle twice as often: there the shapes are decided."""
-    even = torch.rand(count, generator=generator)
-    middle = torch.randn(count, generator=generator).sigmoid()
-    chosen = torch.where(torch.rand(count, generator=generator) < 0.5, even, middle)
-    return (1000 * chosen).long().clamp(0, 999)
-
-
 def cached_states(run: Path, text: Path, captions: list[str]) -> Tensor:
     """``token_states``, kept in the run folder under the hash of captions and encoder."""
     digest = zlib.crc32("\n".join(captions).encode())
@@ -95,7 +86,7 @@ def cached_states(run: Path, text: Path, captions: list[str]) -> Tensor:
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     bank = torch.load(args.out / "bank.pt", weights_only=True)
-    scenes, latents = bank["scenes"][bank["styles"] == STYLE], bank["latents"]
+    scenes, latents = bank["scenes"], bank["latents"]
     states = cached_states(args.out, args.text, [*bank["captions"], ""])
     empty = len(states) - 1
     print(f"{len(scenes)} scenes, {len(states)} captions encoded", flush=True)
@@ -120,7 +111,7 @@ def train(args: argparse.Namespace) -> None:
         captions[torch.rand(args.batch, generator=generator) < DROPPED] = empty
         x0, text = latents[rows[:, 0]].float(), states[captions].float()
         noise = torch.randn(x0.shape, generator=generator)
-        t = timesteps(args.batch, generator)
+        t = torch.randint(len(alphas), (args.batch,), generator=generator)
         alpha = alphas[t].sqrt().view(-1, 1, 1, 1)
         sigma = (1 - alphas[t]).sqrt().view(-1, 1, 1, 1)
         x = (alpha * x0 + sigma * noise).to(DEVICE, memory_format=torch.channels_last)
@@ -144,6 +135,8 @@ def train(args: argparse.Namespace) -> None:
         if done // 15000 > seen // 15000 or done >= args.samples:
             parts = {"model": model, "average": average, "optimizer": optimizer}
             save({k: p.state_dict() for k, p in parts.items()} | {"seen": done}, checkpoint)
+        if done // KEPT > seen // KEPT:
+            save({"average": average.state_dict()}, args.out / f"diffusion-{done // KEPT:02}.pt")
 
 
 def main() -> None:

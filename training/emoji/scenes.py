@@ -16,7 +16,8 @@ from PIL import Image
 
 SIZE = 64
 HALF = SIZE // 2
-STYLES = {"google": 2, "twitter": 1}  # how often each is drawn
+STYLES = {"google": 2, "twitter": 1}  # how often the autoencoder sees each
+STYLE = "google"  # what the denoiser learns: two drawings for a word blur in so small a model
 SKIPPED_GROUPS = {None, 2, 8, 9}  # no group, components, symbols, flags
 COLOURS = {
     "red": (235, 87, 87),
@@ -117,12 +118,16 @@ ABOVE = (
 )
 
 
-def draw_scene(concepts: list[Concept], rng: random.Random, kind: str) -> Scene:
-    """One scene at random. kind: "single" on white, "colour", or "pair"."""
+def draw_scene(
+    concepts: list[Concept], rng: random.Random, kind: str, style: str | None = None
+) -> Scene:
+    """One scene at random. kind: "single" on white, "colour", or "pair"; style: None for any."""
     weights = [GROUP_WEIGHTS[c.group] for c in concepts]
+    if kind == "pair":  # "a dog and a cat" more often than "an adhesive bandage and a bald man"
+        weights = [w / len(c.name.split()) for w, c in zip(weights, concepts, strict=True)]
     count = 2 if kind == "pair" else 1
     chosen = rng.choices(range(len(concepts)), weights, k=count)
-    style = rng.choices(list(STYLES), list(STYLES.values()))[0]
+    style = style or rng.choices(list(STYLES), list(STYLES.values()))[0]
     colour = rng.choice(list(COLOURS)) if kind == "colour" else None
     if kind == "pair" and rng.random() < 0.15:
         colour = rng.choice(list(COLOURS))

@@ -1,0 +1,53 @@
+"""Which drawings a text is about: the concepts whose words are nearest to it in meaning.
+
+Emoji come with names and keywords only. For a process that also answers to sentences, texts of
+WordNet are paired with the emoji that the text encoder finds nearest: rank r is drawn with a
+probability in proportion to DECAY^r. The same profile for every text keeps vague texts from
+conjuring the average of everything, which would make all of them alike.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from scenes import STYLE, Concept, Scene
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoTokenizer
+
+NEAREST, DECAY = 16, 0.85
+WEIGHTS = [DECAY**rank for rank in range(NEAREST)]
+
+
+@torch.no_grad()
+def embed(folder: Path, texts: list[str], batch: int = 256) -> Tensor:
+    """(n, 384) float32 of unit length: the mean of each text's token states."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    encoder = AutoModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
+    parts: list[Tensor] = []
+    for i in range(0, len(texts), batch):
+        tokens = tokenizer(texts[i : i + batch], padding=True, truncation=True, return_tensors="pt")
+        mask = tokens.attention_mask
+        with torch.autocast("cpu", torch.bfloat16):
+            states = encoder(tokens.input_ids, attention_mask=mask)[0]
+        parts.append((states.float() * mask[..., None]).sum(1))
+    return normalize(torch.cat(parts), dim=1)
+
+
+def nearest_concepts(folder: Path, texts: list[str], concepts: list[Concept]) -> list[list[int]]:
+    """For each text the indices of the NEAREST concepts, nearest first."""
+    named = embed(folder, [concept.name for concept in concepts])
+    described = embed(folder, [", ".join((c.name, *c.keywords)) for c in concepts])
+    similarity = embed(folder, texts) @ normalize(named + described, dim=1).T
+    return similarity.topk(NEAREST, dim=1).indices.tolist()
+
+
+def related_scene(text: str, nearest: list[int], rng: random.Random) -> Scene:
+    """One or two of the nearest concepts on white."""
+    first, second = rng.choices(nearest, WEIGHTS, k=2)
+    layout = rng.choice(("single", "single", "beside", "above"))
+    if layout == "single" or first == second:
+        return Scene((first,), STYLE, "single", None, text)
+    return Scene((first, second), STYLE, layout, None, text)
