@@ -6,14 +6,16 @@ Importing this loads nothing heavy: torch, diffusers and transformers come with 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .approximation import Approximation
     from .processes import load
     from .similarity import Distance, distance, distances
 
     __version__: str
 
-__all__ = ["Distance", "__version__", "distance", "distances", "load"]
+__all__ = ["Approximation", "Distance", "__version__", "distance", "distances", "load"]
 
 _HOMES = {
+    "Approximation": "approximation",
     "Distance": "similarity",
     "distance": "similarity",
     "distances": "similarity",

@@ -295,11 +295,12 @@ def _run(
         try:
             results = _score_aloud(table, process, measure, partial, bound)
         except (KeyboardInterrupt, ConjureError, OSError):
-            click.echo(
-                f"conjure: {len(partial.done)} finished rows are kept in {partial.path}; "
-                "the same command goes on from there",
-                err=True,
-            )
+            if partial.done:
+                click.echo(
+                    f"conjure: {len(partial.done)} finished rows are kept in {partial.path}; "
+                    "the same command goes on from there",
+                    err=True,
+                )
             raise
     scoring.write_scores(out, table, results, signature)
     partial.path.unlink()

@@ -26,7 +26,7 @@ def distance_object(distance: Distance) -> dict[str, Any]:
     """A distance as one JSON object; ``terms`` holds (samples, steps) lists, by direction."""
     recorded = {
         name: tensor.tolist()
-        for name in ("forward", "backward", "output", "coupled")
+        for name in ("forward", "backward", "output", "coupled", "weights")
         if (tensor := getattr(distance.terms, name)) is not None
     }
     return {

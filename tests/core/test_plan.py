@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conjure.core.divergence import measure, pair_terms
 from conjure.core.errors import InputError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.plan import distinct, plan
+from conjure.core.plan import Part, distinct, plan
 from conjure.core.sampling import Walker
 from conjure.core.shapes import Record
 
@@ -152,6 +152,27 @@ def test_tiles_of_a_full_matrix_walk_little_more_than_they_must(texts, held):
     assert least <= walks <= 1.35 * least
 
 
+def fewest_walks(pairs, room, kept=frozenset()):
+    """By trying every way to make room, one pair after the other."""
+    if not pairs:
+        return 0
+    pair = frozenset(pairs[0])
+    there = kept | pair
+    choices = itertools.combinations(sorted(there - pair), max(0, len(there) - room))
+    rest = min(fewest_walks(pairs[1:], room, there - {*gone}) for gone in choices)
+    return len(pair - kept) + rest
+
+
+def test_who_must_go_is_chosen_nearly_as_well_as_can_be():
+    shuffle, found, best = random.Random(0), 0, 0
+    for room in (3, 4) * 50:
+        pairs = complete(5)
+        shuffle.shuffle(pairs)
+        found += Part(pairs, 1, room, group=1).walks()
+        best += fewest_walks(pairs, room)
+    assert best <= found <= 1.05 * best
+
+
 def test_sparse_graphs_are_not_tiled_like_full_ones():
     process = Watched(batch_size=2)
     names = [a + b for a in TEXTS for b in TEXTS[:4]]
@@ -198,6 +219,8 @@ def test_no_more_is_kept_than_the_bound_allows(monkeypatch):
     assert most_kept(process, complete(20), PLENTY, monkeypatch) == 20
     for held in (4, 9):
         assert most_kept(process, complete(20), process.bytes(held), monkeypatch) <= held
+    pairs = list(zip(TEXTS[::2], TEXTS[1::2], strict=True))
+    assert most_kept(process, pairs, process.bytes(6), monkeypatch) <= 6
 
 
 def test_what_is_kept_does_not_grow_with_the_number_of_pairs(monkeypatch):

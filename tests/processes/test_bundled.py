@@ -98,8 +98,9 @@ def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) 
         handle.remove()
     for one, other in zip(found, tiled, strict=True):
         assert one.value == pytest.approx(other.value, rel=1e-4)
-        alone = conjure.distance(one.text1, one.text2, process=process)
-        assert one.value == pytest.approx(alone.value, rel=1e-4)
+    farthest = max(found, key=lambda d: d.value)
+    alone = conjure.distance(farthest.text1, farthest.text2, process=process)
+    assert farthest.value == pytest.approx(alone.value, rel=1e-4)
 
 
 @pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])

@@ -83,11 +83,11 @@ def _compare_all(
         for text in step.forget:
             del kept[text]
         if step.walk:
-            walked = walker.trajectories(step.walk, seeds, record)
-            kept |= zip(step.walk, walked, strict=True)
+            # No name for the list: it would keep alive what is forgotten.
+            kept |= zip(step.walk, walker.trajectories(step.walk, seeds, record), strict=True)
         for pair in step.compare:
-            trajectories = kept[pair[0]], kept[pair[1]]
-            crossing = _cross(walker.process, pair, trajectories, seeds, record)
+            a, b = pair
+            crossing = _cross(walker.process, pair, (kept[a], kept[b]), seeds, record)
             if len(crossing):
                 yield from queue.add(crossing)
             else:  # a single step

@@ -10,7 +10,7 @@ walked more than once. Whatever happens is known beforehand, and so is what it c
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -52,12 +52,13 @@ class Part:
     def steps(self) -> Iterator[Step]:
         """Each step takes as many pairs as its walk and the room allow.
 
-        To make room, the trajectory goes whose next use is farthest away (Belady 1966): for a
-        given order nothing walks less often. A connected component that fits is walked once.
+        To make room, the trajectory goes whose next use is farthest away: pair by pair nothing
+        walks less often (Belady 1966), and steps of many pairs hardly more.
+        A connected component that fits is walked once.
         """
-        uses: dict[str, deque[int]] = defaultdict(deque)
-        for place, pair in enumerate(self.pairs):
-            for text in pair:
+        uses: dict[str, list[int]] = defaultdict(list)  # the next one last
+        for place in range(len(self.pairs) - 1, -1, -1):
+            for text in self.pairs[place]:
                 uses[text].append(place)
         kept: set[str] = set()
         done: Sequence[str] = ()  # texts that the step before has used
@@ -65,14 +66,14 @@ class Part:
         while start < len(self.pairs):
             needed, missing, stop = self._reach(kept, start)
             for text in needed:
-                while uses[text] and uses[text][0] < stop:
-                    uses[text].popleft()
+                while uses[text] and uses[text][-1] < stop:
+                    uses[text].pop()
             forget = [text for text in done if not uses[text] and text not in needed]
             kept -= {*forget}
             excess = len(kept) + len(missing) - self.room
             if excess > 0:
                 idle = sorted(kept - needed.keys())
-                evicted = heapq.nlargest(excess, idle, key=lambda text: uses[text][0])
+                evicted = heapq.nlargest(excess, idle, key=lambda text: uses[text][-1])
                 forget += evicted
                 kept -= {*evicted}
             yield Step(forget, missing, self.pairs[start:stop])

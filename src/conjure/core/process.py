@@ -42,10 +42,14 @@ class GenerativeProcess(Protocol):
     latent_dtype: torch.dtype  # float32 or float64; what x and every prediction have
     dtype: str  # the arithmetic inside the network: "float32", "float16", …
     device: torch.device
-    batch_size: int  # most rows the network is given at once
+    batch_size: int  # most rows the network is given at once; halved when memory runs out
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
-        """n prompts → n rows of conditioning; "" is the unconditional prompt."""
+        """n prompts → n rows of conditioning; "" is the unconditional prompt.
+
+        A row's shape does not depend on the prompt or its company: rows of several calls share
+        the network's batches.
+        """
         ...
 
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
