@@ -10,7 +10,7 @@ from conjure.core.errors import InputError
 from conjure.core.process import GenerativeProcess
 from conjure.processes import load
 from conjure.processes.hub import Opened
-from conjure.processes.settings import Choice
+from conjure.processes.settings import Choice, ProcessSettings
 from conjure.processes.stable_diffusion import (
     PromptTruncatedWarning,
     StableDiffusion,
@@ -143,14 +143,14 @@ def test_a_network_that_text_alone_does_not_condition_is_refused(pipelines, chan
     pipeline = load(pipelines["epsilon"]).pipeline
     pipeline.unet.register_to_config(**change)
     with pytest.raises(InputError, match=says):
-        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"))
+        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"), ProcessSettings())
 
 
 def test_an_unknown_kind_of_prediction_is_refused(pipelines):
     pipeline = load(pipelines["epsilon"]).pipeline
     pipeline.scheduler.register_to_config(prediction_type="flow_prediction")
     with pytest.raises(InputError, match="flow_prediction"):
-        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"))
+        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"), ProcessSettings())
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])
