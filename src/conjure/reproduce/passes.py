@@ -9,13 +9,10 @@ k = 5 serves any fewer.
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import numpy as np
 import torch
@@ -23,12 +20,12 @@ from numpy.typing import NDArray
 
 from ..checks import checked_pairs, checked_process, whole
 from ..core.divergence import measure
-from ..core.errors import InputError
 from ..core.memory import automatic_bound
 from ..core.plan import Pair, Plan, distinct, plan
 from ..core.process import GenerativeProcess
 from ..core.shapes import Record, Terms
 from ..similarity import signature
+from .journal import Journal
 from .probe import cost_line
 
 EVERYTHING = Record(output=True, coupled=True)
@@ -128,7 +125,6 @@ class Passes:
         text = next(iter(missing.values()))[0][0]
         self._say(f"{count:,} pairs: {cost_line(process, self._plan(process, missing), text)}")
         bound = self._bound(process)
-        file.begin()
         with tqdm(total=count, unit="pair", disable=None if self._bar else True) as bar:
             for seeds, pairs in missing.items():
                 for place, terms in measure(process, pairs, seeds, EVERYTHING, bound):
@@ -163,20 +159,24 @@ class _PassFile:
     """The finished pairs of one process: each once, in alphabetical direction, seed by seed.
 
     A seed's row is forward, backward and coupled (T each) and output (1), little-endian float32
-    (float64 where the latents are), in base64: 290 bytes a sentence pair and seed at T = 10.
+    (float64 where the latents are), in base64: 373 bytes a sentence pair and seed at T = 10.
     Rounding to float32 is of the order of the network's own.
     """
 
     def __init__(self, folder: Path, line: str, process: GenerativeProcess) -> None:
-        self.path = folder / f"{hashlib.sha256(line.encode()).hexdigest()[:12]}.jsonl"
-        self._line = line
         self._steps = len(process.schedule)
         self._dtype = "<f8" if process.latent_dtype == torch.float64 else "<f4"
         self._rows: dict[Pair, dict[int, NDArray[np.float64]]] = defaultdict(dict)
-        self._file: IO[bytes] | None = None
-        self._whole = 0  # bytes of complete lines
-        if self.path.exists():
-            self._read(self.path.read_bytes())
+        self._journal = Journal(folder, line)
+        try:
+            for record in self._journal.records:
+                a, b = record["texts"]
+                seeds = tuple(record["seeds"])
+                values = np.frombuffer(base64.b64decode(record["terms"]), self._dtype)
+                self._keep((a, b), seeds, values.reshape(len(seeds), 3 * self._steps + 1))
+        except (ValueError, LookupError, TypeError) as error:
+            raise self._journal.refusal() from error
+        self._journal.records.clear()
 
     def missing(self, pairs: Sequence[Pair], seeds: range) -> dict[Seeds, list[Pair]]:
         """Which pairs lack which of the seeds: {seeds: pairs}."""
@@ -187,17 +187,6 @@ class _PassFile:
                 found[lacking].append(pair)
         return dict(found)
 
-    def begin(self) -> None:
-        """Make ready to add; a line that a crash has torn is cut off."""
-        if self._file is not None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("r+b" if self._whole else "wb")
-        self._file.truncate(self._whole)
-        self._file.seek(self._whole)
-        if not self._whole:
-            self._write({"signature": self._line})
-
     def add(self, pair: Pair, seeds: Seeds, terms: Terms) -> None:
         """Keep a finished pair: on disk when this returns."""
         assert terms.coupled is not None
@@ -205,7 +194,7 @@ class _PassFile:
         columns = (terms.forward, terms.backward, terms.coupled, terms.output.unsqueeze(1))
         rows = torch.cat(columns, dim=1).numpy().astype(self._dtype)
         packed = base64.b64encode(rows.tobytes()).decode()
-        self._write({"texts": pair, "seeds": seeds, "terms": packed})
+        self._journal.add({"texts": pair, "seeds": seeds, "terms": packed})
         self._keep(pair, seeds, rows)
 
     def terms(self, process: GenerativeProcess, pair: Pair, seeds: range) -> Terms:
@@ -222,33 +211,7 @@ class _PassFile:
         return found if pair[0] <= pair[1] else found.turned()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _read(self, begun: bytes) -> None:
-        self._whole = begun.rfind(b"\n") + 1
-        if not self._whole:
-            return
-        try:
-            for pair, seeds, rows in self._lines(begun[: self._whole]):
-                self._keep(pair, seeds, rows)
-        except (ValueError, LookupError, TypeError) as error:
-            raise InputError(f"{self.path} is not a file of finished terms: remove it") from error
-
-    def _lines(self, lines: bytes) -> Iterator[tuple[Pair, Seeds, NDArray[np.floating]]]:
-        head, *records = lines.splitlines()
-        if json.loads(head)["signature"] != self._line:
-            raise ValueError("another pass")
-        for record in map(json.loads, records):
-            seeds = tuple(record["seeds"])
-            values = np.frombuffer(base64.b64decode(record["terms"]), self._dtype)
-            yield tuple(record["texts"]), seeds, values.reshape(len(seeds), 3 * self._steps + 1)
+        self._journal.close()
 
     def _keep(self, pair: Pair, seeds: Seeds, rows: NDArray[np.floating]) -> None:
         self._rows[pair].update(zip(seeds, rows.astype(np.float64), strict=True))
-
-    def _write(self, record: Mapping[str, object]) -> None:
-        assert self._file is not None, "begin() comes first"
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
