@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 5.0  # inches; with 9 pt type, words can be made out at 300 px
 DPI = 240  # 1,200 px wide
+ENDS = ("png", "svg")
 
 # Okabe & Ito 2008, less the yellow, which is faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -79,7 +80,7 @@ def new_figure(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write ``name.png`` and ``name.svg``; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    paths = [folder / f"{name}.{end}" for end in ENDS]
     whole: dict[str, Any] = {
         "bbox_inches": "tight",
         "pad_inches": 0.06,
