@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 def terminal(table: Table) -> str:
     """Aligned columns, measured above published, and the notes."""
-    return "\n\n".join([table.title, *_sections(table, _aligned), "\n".join(notes(table))])
+    return "\n\n".join([table.title, *_sections(table, aligned), "\n".join(notes(table))])
 
 
 def markdown(table: Table) -> str:
     """Pipe tables with a heading each, and the notes as a list."""
-    parts = [f"# {table.title}", *_sections(table, _pipes)]
+    parts = [f"# {table.title}", *_sections(table, pipes)]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(table))])
 
 
@@ -134,7 +134,7 @@ def _once(items: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(items))
 
 
-def _aligned(lines: Grid) -> str:
+def aligned(lines: Grid) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -145,7 +145,7 @@ def _aligned(lines: Grid) -> str:
     )
 
 
-def _pipes(lines: Grid) -> str:
+def pipes(lines: Grid) -> str:
     head, *rows = [[text.replace("|", "\\|") for text in line] for line in lines]
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
