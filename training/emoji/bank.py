@@ -4,7 +4,8 @@
 
 Composed scenes of named emoji, and scenes for texts of WordNet of the emoji nearest in meaning.
 Writes RUN/bank.pt: ``latents`` (m, 8, 8, 8) float16, one for each distinct picture; ``captions``,
-the distinct captions; ``scenes`` (n, 2), for each scene which latent and which caption.
+the distinct captions; ``scenes`` (n, 2), for each scene which latent and which caption;
+``composed``, how many of them are scenes of named emoji, which come first.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def main() -> None:
         "latents": torch.cat(latents),
         "captions": list(captions),
         "scenes": torch.tensor(scenes),
+        "composed": args.scenes,
     }
     torch.save(bank, args.out / "bank.pt")
     z = bank["latents"].float()

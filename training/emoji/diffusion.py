@@ -6,7 +6,8 @@ A ``UNet2DConditionModel`` of 10 M parameters, v-prediction on Stable Diffusion'
 schedule, conditioned on the small text encoder's 32 token states (padding included, as
 ``StableDiffusionPipeline`` passes them). AdamW, warm-up and cosine decay, weight average. Resumes
 from RUN/diffusion.pt; ``--samples`` may change between runs, the learning rate follows the share
-done. Weight averages on the way stay as RUN/diffusion-NN.pt.
+done. Weight averages on the way stay as RUN/diffusion-NN.pt. ``--composed`` is the share of scenes
+of named emoji, which teach it to draw; the rest, for texts of WordNet, teach it what is alike.
 """
 
 from __future__ import annotations
@@ -83,6 +84,16 @@ def cached_states(run: Path, text: Path, captions: list[str]) -> Tensor:
     return torch.load(file, weights_only=True, mmap=True)["states"]
 
 
+def draw(
+    composed: int, scenes: int, args: argparse.Namespace, generator: torch.Generator
+) -> Tensor:
+    """(batch,) indices of scenes, of which the first ``composed`` make up a set share."""
+    named = torch.rand(args.batch, generator=generator) < args.composed
+    place = torch.rand(args.batch, generator=generator)
+    first = (place * composed).long()
+    return torch.where(named, first, composed + (place * (scenes - composed)).long())
+
+
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     bank = torch.load(args.out / "bank.pt", weights_only=True)
@@ -106,7 +117,7 @@ def train(args: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(args.seed + start)
     clock, running = time.time(), 0.0
     for seen in range(start, args.samples, args.batch):
-        rows = scenes[torch.randint(len(scenes), (args.batch,), generator=generator)]
+        rows = scenes[draw(bank["composed"], len(scenes), args, generator)]
         captions = rows[:, 1].clone()
         captions[torch.rand(args.batch, generator=generator) < DROPPED] = empty
         x0, text = latents[rows[:, 0]].float(), states[captions].float()
@@ -148,6 +159,7 @@ def main() -> None:
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )
     parser.add_argument("--samples", type=int, default=350_000)
+    parser.add_argument("--composed", type=float, default=0.6, help="share of composed scenes")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=0)
