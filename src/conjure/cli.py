@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def distance(text1: str, text2: str, as_json: bool, **flags: Any) -> None:
     process, measure = choose(flags)
     from .similarity import distance as measured
 
-    found = measured(text1, text2, process=process, **asdict(measure))
+    found = measured(text1, text2, process=process, **vars(measure))
     if as_json:
         click.echo(json.dumps(presentation.distance_object(found)))
     else:
@@ -134,13 +133,15 @@ def evaluate(
         scoring.check_out(out, data.table, overwrite=overwrite)
     process, measure = choose(flags)
     results = run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
-    samples = list(zip(*(result.per_sample for result in results), strict=True))
+    samples = scoring.samples_of(results)
     found = correlate(data.scores, samples)
     if found.reason is not None:
         raise InputError(found.reason)
     subsets = data.subsets or ()
     parts = by_subset(data.scores, subsets, samples) if len(set(subsets)) > 1 else None
-    evaluation = presentation.Evaluation(data, found, parts, measure.signature(process))
+    evaluation = presentation.Evaluation(
+        data, found, parts, measure.approximation, measure.signature(process)
+    )
     if as_json:
         click.echo(json.dumps(presentation.evaluation_object(evaluation)))
     else:
