@@ -20,7 +20,8 @@ from conjure.scoring import RESULT_COLUMNS, Partial
 from conjure.tables import read_pairs
 
 KEYS = (
-    "text1 text2 value standard_error interval estimand samples steps guidance seed signature terms"
+    "text1 text2 value standard_error interval estimand samples steps guidance seed approximation "
+    "signature terms"
 )
 
 
@@ -78,6 +79,7 @@ def test_json_is_what_python_gives(tiny, tiny_pipeline, capsys) -> None:
     assert printed["interval"] == pytest.approx(same.interval, rel=1e-5)
     assert (printed["samples"], printed["steps"], printed["seed"]) == (2, 2, 7)
     assert (printed["guidance"], printed["estimand"]) == (3.0, "jeffreys")
+    assert printed["approximation"] is None
     assert printed["signature"] == same.signature
     assert set(printed["terms"]) == {"forward", "backward"}
     assert len(printed["terms"]["forward"]) == 2
@@ -117,6 +119,13 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
         (["--dtype", "float7"], "float7"),
         (["--estimand", "vibes"], "unknown estimand 'vibes'; the estimands are jeffreys"),
         (["--estimand", "pointwise:3"], "step from 1 to 2"),
+        (["--cross-steps", "0"], "cross_steps must be a whole number, at least 1"),
+        (["--cross-steps", "2"], "cross_steps must be at most 1"),
+        (["--cross-steps", "1", "--estimand", "final"], "'final' needs every step"),
+        (["--tolerance", "0", "--samples", "2"], "tolerance must be a positive number"),
+        (["--tolerance", "0.1"], "needs an interval to begin with: samples of 2 or more"),
+        (["--tolerance", "1", "--samples", "4", "--most-samples", "3"], "most_samples must be"),
+        (["--most-samples", "8"], "--most-samples says where --tolerance ends"),
         (["--nonsense"], "No such option"),
     ],
 )
@@ -142,6 +151,28 @@ def test_a_folder_that_is_no_pipeline(tmp_path: Path, capsys) -> None:
     line = refused(capsys, ["distance", "a", "b", "--process", str(tmp_path)])
     assert str(tmp_path) in line
     assert "nowhere" in refused(capsys, ["distance", "a", "b", "--process", "./nowhere"])
+
+
+def test_estimates_say_so(counting, capsys) -> None:
+    flags = ["--cross-steps", "3", "--tolerance", "0.3", "--samples", "2", "--most-samples", "8"]
+    assert main(["distance", "a", "b", *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].startswith("estimate   the other prompt asked at 3 of the steps behind")
+    assert lines[4] == (
+        "estimate   samples doubled until the interval is within 0.3 × the value, or they are 8"
+    )
+    assert "|k:2..8|seed:0|estimand:jeffreys|cross_steps:3|tolerance:0.3|" in lines[5]
+
+    assert main(["distance", "a", "b", *flags, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["approximation"] == {"cross_steps": 3, "tolerance": 0.3, "most_samples": 8}
+    approximation = conjure.Approximation(cross_steps=3, tolerance=0.3, most_samples=8)
+    same = conjure.distance("a", "b", process=counting, samples=2, approximation=approximation)
+    assert (printed["value"], printed["samples"]) == (pytest.approx(same.value), same.samples)
+    assert printed["terms"]["weights"] == same.terms.weights.tolist()
+
+    assert main(["distance", "a", "b", *flags[:2], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["approximation"] == {"cross_steps": 3}
 
 
 def refused(capsys, command: list[str]) -> str:
@@ -191,6 +222,42 @@ def test_a_bound_on_memory_costs_what_it_says(counting, tmp_path, capsys) -> Non
     for size, words in [("much", "'much' is no amount of memory"), ("1KiB", "one pair takes")]:
         flags = ["--out", str(out), "--overwrite", "--max-memory", size]
         assert words in refused(capsys, ["score", str(pairs), *flags])
+
+
+def test_scores_that_are_estimates_say_so_and_what_they_cost(
+    counting, pairs, tmp_path, capsys
+) -> None:
+    out = tmp_path / "out.csv"
+    command = ["score", str(pairs), "--out", str(out)]
+    assert main([*command, "--cross-steps", "2"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"conjure: 6 pairs: {counting.rows} network rows to compute"
+    assert counting.rows == 8 * 10 + 2 * 6 * 2
+    assert told[1].startswith("conjure: an estimate: the other prompt asked at 2 of the steps")
+    estimated = read_pairs(out).rows
+    assert all("|cross_steps:2|" in row.cells["signature"] for row in estimated)
+
+    adaptive = ["--samples", "2", "--tolerance", "0.3", "--most-samples", "4", "--overwrite"]
+    assert main([*command, *adaptive]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("conjure: 6 pairs: at least ")
+    assert told[1].startswith("conjure: an estimate: samples doubled until")
+    assert all("|k:2..4|" in row.cells["signature"] for row in read_pairs(out).rows)
+
+
+def test_scores_do_not_go_on_with_other_estimates(
+    counting, pairs, tmp_path, capsys, monkeypatch
+) -> None:
+    out = tmp_path / "out.csv"
+    command = ["score", str(pairs), "--out", str(out), "--cross-steps", "2"]
+    with monkeypatch.context() as patch:
+        interrupt_after(counting, 94, patch)
+        assert main(command) == 130
+    assert "finished rows are kept" in capsys.readouterr().err
+    assert "begun with other settings" in refused(capsys, command[:-2])
+    assert "begun with other settings" in refused(capsys, [*command[:-1], "3"])
+    assert main(command) == 0
+    assert "of them finished earlier" in capsys.readouterr().err
 
 
 def test_score_through_a_pipeline(tiny, pairs, tmp_path, capsys) -> None:
@@ -396,6 +463,28 @@ def test_evaluate_by_subset_and_over_seeds(counting, simlex, capsys) -> None:
     assert f"  weighted mean               {found['subset_weighted_mean']:6.2f}\n" in lines
 
 
+def test_evaluate_by_estimates(counting, rated, capsys) -> None:
+    """With a tolerance pairs take unlike many samples: their means are correlated."""
+    flags = ["--samples", "2", "--tolerance", "0.6", "--most-samples", "16"]
+    assert main(["evaluate", str(rated), *flags, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    data = read_dataset(str(rated))
+    approximation = conjure.Approximation(tolerance=0.6, most_samples=16)
+    measured = conjure.distances(
+        data.table.pairs(), process=counting, samples=2, approximation=approximation
+    )
+    assert len({distance.samples for distance in measured}) > 1
+    expected = spearmanr(data.scores, [distance.value for distance in measured]).statistic
+    assert found["spearman"] == pytest.approx(-100 * expected)
+    assert found["interval_over"] == "pairs"
+    assert found["approximation"] == {"tolerance": 0.6, "most_samples": 16}
+
+    assert main(["evaluate", str(rated), "--samples", "2", "--cross-steps", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("estimate   the other prompt asked at 1 of the steps")
+    assert "over pairs and seeds" in lines[2]
+
+
 def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
     rated.write_text(rated.read_text().replace("x\t9", "y\t9", 1))
     assert main(["evaluate", str(rated)]) == 0
@@ -411,7 +500,9 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
 
 def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated) -> None:
     found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
-    evaluation = Evaluation(read_dataset(str(rated)), found, None, "signature")
+    evaluation = Evaluation(
+        read_dataset(str(rated)), found, None, conjure.Approximation(), "signature"
+    )
     assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 
 

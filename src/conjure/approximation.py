@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .checks import whole
 from .core.errors import InputError
-from .core.estimands import SUMS
-from .core.process import GenerativeProcess
-from .core.uncertainty import Estimate
+
+if TYPE_CHECKING:
+    from .core.process import GenerativeProcess
+    from .core.uncertainty import Estimate
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Approximation:
     tolerance: float | None = None
     most_samples: int = 64
 
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is estimated."""
+        return self.cross_steps is None and self.tolerance is None
+
     def enough(self, found: Estimate, samples: int) -> bool:
         """Whether to stop at so many samples."""
         if self.tolerance is None or found.interval is None or samples >= self.most_samples:
@@ -43,6 +49,9 @@ class Approximation:
 
     def check(self, process: GenerativeProcess, samples: int, estimand: str) -> None:
         """Raise InputError for settings that make no sense, or not together."""
+        from .checks import whole
+        from .core.estimands import SUMS  # with torch, which the command line loads late
+
         if self.cross_steps is not None:
             others = len(process.schedule) - 1
             if whole("cross_steps", self.cross_steps, least=1) > others:

@@ -6,12 +6,13 @@ and exit status 2; an interrupted run exits with 130. torch loads when a command
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def distance(text1: str, text2: str, as_json: bool, **flags: Any) -> None:
     process, measure = choose(flags)
     from .similarity import distance as measured
 
-    found = measured(text1, text2, process=process, **asdict(measure))
+    found = measured(text1, text2, process=process, **vars(measure))
     if as_json:
         click.echo(json.dumps(presentation.distance_object(found)))
     else:
@@ -135,13 +136,15 @@ def evaluate(
         scoring.check_out(out, data.table, overwrite=overwrite)
     process, measure = choose(flags)
     results = run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
-    samples = list(zip(*(result.per_sample for result in results), strict=True))
+    samples = scoring.samples_of(results)
     found = correlate(data.scores, samples)
     if found.reason is not None:
         raise InputError(found.reason)
     subsets = data.subsets or ()
     parts = by_subset(data.scores, subsets, samples) if len(set(subsets)) > 1 else None
-    evaluation = presentation.Evaluation(data, found, parts, measure.signature(process))
+    evaluation = presentation.Evaluation(
+        data, found, parts, measure.approximation, measure.signature(process)
+    )
     if as_json:
         click.echo(json.dumps(presentation.evaluation_object(evaluation)))
     else:
@@ -168,6 +171,9 @@ cli.add_command(reproduce)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    atexit.register(
+        gc.freeze
+    )  # or Python, ending, looks for garbage in all of torch: half a second
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a character still gets its line
             stream.reconfigure(errors="backslashreplace")

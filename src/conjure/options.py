@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .approximation import Approximation
+from .core.errors import InputError
 from .processes.settings import DTYPES, SAMPLERS
 from .scoring import Measure
 
@@ -44,7 +46,27 @@ MEASURE_OPTIONS = (
         "cumulative:STEP.  [default: jeffreys]",
     ),
 )
-
+ESTIMATE_OPTIONS = (
+    click.option(
+        "--cross-steps",
+        type=int,
+        metavar="M",
+        help="Estimate: ask for the other prompt at M steps behind the first, drawn at random.",
+    ),
+    click.option(
+        "--tolerance",
+        type=float,
+        metavar="R",
+        help="Estimate: double --samples until the 95 % interval is within R × the value.",
+    ),
+    click.option(
+        "--most-samples",
+        type=int,
+        metavar="K",
+        help="Or until they are K; goes with --tolerance.  "
+        f"[default: {Approximation.most_samples}]",
+    ),
+)
 
 _UNITS = {
     "": 1,
@@ -73,7 +95,7 @@ MEMORY_OPTION = click.option(
 
 def settings(command: Command) -> Command:
     """Add the flags of process and measure, in the order in which they are listed."""
-    for option in reversed((*PROCESS_OPTIONS, *MEASURE_OPTIONS)):
+    for option in reversed((*PROCESS_OPTIONS, *MEASURE_OPTIONS, *ESTIMATE_OPTIONS)):
         command = option(command)
     return command
 
@@ -83,8 +105,20 @@ def choose(flags: dict[str, Any]) -> tuple[GenerativeProcess, Measure]:
     from . import load
 
     given = {name: value for name, value in flags.items() if value is not None}
-    measure = Measure(**{n: given.pop(n) for n in ("samples", "seed", "estimand") if n in given})
+    measure = _measure(given)
     source = [given.pop("process")] if "process" in given else []
     process = load(*source, **given)
     measure.check(process)
     return process, measure
+
+
+def _measure(given: dict[str, Any]) -> Measure:
+    """The measure that the flags name, which are taken out of them."""
+
+    def taken(*names: str) -> dict[str, Any]:
+        return {name: given.pop(name) for name in names if name in given}
+
+    estimates = taken("cross_steps", "tolerance", "most_samples")
+    if "most_samples" in estimates and "tolerance" not in estimates:
+        raise InputError("--most-samples says where --tolerance ends: give both, or neither")
+    return Measure(**taken("samples", "seed", "estimand"), approximation=Approximation(**estimates))

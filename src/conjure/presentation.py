@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .approximation import Approximation
     from .benchmarks.cards import DatasetCard
     from .benchmarks.correlation import Correlation, SubsetCorrelations
     from .benchmarks.datasets import Dataset
@@ -19,7 +20,39 @@ class Evaluation:
     dataset: Dataset
     whole: Correlation
     parts: SubsetCorrelations | None
+    approximation: Approximation
     signature: str
+
+
+def estimate_object(approximation: Approximation) -> dict[str, Any] | None:
+    """What was only estimated, as a JSON object; null where nothing was."""
+    found: dict[str, Any] = {}
+    if approximation.cross_steps is not None:
+        found["cross_steps"] = approximation.cross_steps
+    if approximation.tolerance is not None:
+        found["tolerance"] = approximation.tolerance
+        found["most_samples"] = approximation.most_samples
+    return found or None
+
+
+def estimate_facts(approximation: Approximation) -> list[str]:
+    """What was only estimated, for people; nothing where nothing was."""
+    facts = []
+    if approximation.cross_steps is not None:
+        facts.append(
+            f"the other prompt asked at {approximation.cross_steps} of the steps behind the first, "
+            "drawn at random"
+        )
+    if approximation.tolerance is not None:
+        facts.append(
+            f"samples doubled until the interval is within {approximation.tolerance:g} × the value,"
+            f" or they are {approximation.most_samples}"
+        )
+    return facts
+
+
+def _estimate_lines(approximation: Approximation) -> list[str]:
+    return [f"{'estimate':<10} {fact}" for fact in estimate_facts(approximation)]
 
 
 def distance_object(distance: Distance) -> dict[str, Any]:
@@ -40,6 +73,7 @@ def distance_object(distance: Distance) -> dict[str, Any]:
         "steps": distance.steps,
         "guidance": distance.guidance,
         "seed": distance.seed,
+        "approximation": estimate_object(distance.approximation),
         "signature": distance.signature,
         "terms": recorded,
     }
@@ -60,6 +94,7 @@ def distance_lines(distance: Distance) -> str:
             f"(standard error over {distance.samples} samples)"
         )
         lines.append(f"{'95 %':<10} {low:.6g} to {high:.6g}")
+    lines += _estimate_lines(distance.approximation)
     lines.append(f"{'signature':<10} {distance.signature}")
     return "\n".join(lines)
 
@@ -82,6 +117,7 @@ def evaluation_object(evaluation: Evaluation) -> dict[str, Any]:
         "subset_mean": parts and percent(parts.mean),
         "subset_weighted_mean": parts and percent(parts.weighted_mean),
         "subset_reason": parts and parts.reason,
+        "approximation": estimate_object(evaluation.approximation),
         "signature": evaluation.signature,
     }
 
@@ -123,6 +159,7 @@ def evaluation_lines(evaluation: Evaluation) -> str:
         f"{'Kendall':<10} {facts['kendall']:.2f}",
         f"{'p-value':<10} {p_value}  (of Spearman, two-sided)",
         *(_subset_lines(facts) if facts["subsets"] else []),
+        *_estimate_lines(evaluation.approximation),
         f"{'signature':<10} {facts['signature']}",
     ]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import scoring
+from . import presentation, scoring
 from .core.errors import ConjureError
 from .scoring import Measure, Partial, Result
 from .tables import PairTable
@@ -63,9 +63,13 @@ def _score_aloud(
     cost = measure.cost(pairs, process, bound)
     already = f", {kept} of them finished earlier" if kept else ""
     again = f", {cost.recomputed:,} of them again for want of memory" if cost.recomputed else ""
+    least = "at least " if measure.approximation.tolerance is not None else ""
     click.echo(
-        f"conjure: {total} pairs{already}: {cost.rows:,} network rows to compute{again}", err=True
+        f"conjure: {total} pairs{already}: {least}{cost.rows:,} network rows to compute{again}",
+        err=True,
     )
+    for fact in presentation.estimate_facts(measure.approximation):
+        click.echo(f"conjure: an estimate: {fact}", err=True)
     with tqdm(total=total, initial=kept, unit="pair", disable=None) as bar:
         return scoring.score(
             table, process, measure, partial=partial, max_memory=bound, progress=bar.update

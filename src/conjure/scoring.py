@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+from .approximation import EXACT, Approximation
 from .core.errors import InputError
 from .tables import PairTable, check_writable, extension, write_rows
 
@@ -34,12 +35,13 @@ class Measure:
     samples: int = 1
     seed: int = 0
     estimand: str = "jeffreys"
+    approximation: Approximation = EXACT
 
     def check(self, process: GenerativeProcess) -> None:
         """Raise InputError now for what a run would refuse, before any file is made."""
         from .similarity import stream
 
-        stream([], process=process, **asdict(self))
+        stream([], process=process, **vars(self))
 
     def cost(
         self,
@@ -47,7 +49,10 @@ class Measure:
         process: GenerativeProcess,
         max_memory: int | None = None,
     ) -> Plan:
-        """What the pairs will take: ``rows`` of the network, and how many are ``recomputed``."""
+        """What the pairs will take: ``rows`` of the network, and how many are ``recomputed``.
+
+        With a tolerance it is what they take at least.
+        """
         from .similarity import cost
 
         return cost(
@@ -55,13 +60,14 @@ class Measure:
             process=process,
             samples=self.samples,
             estimand=self.estimand,
+            approximation=self.approximation,
             max_memory=max_memory,
         )
 
     def signature(self, process: GenerativeProcess) -> str:
         from .similarity import signature
 
-        return signature(process, **asdict(self))
+        return signature(process, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,7 @@ def score(
     missing = pending(table, partial)
     pairs = [(text1, text2) for _, text1, text2 in missing]
     results = dict(partial.done) if partial else {}
-    found = stream(pairs, process=process, max_memory=max_memory, **asdict(measure))
+    found = stream(pairs, process=process, max_memory=max_memory, **vars(measure))
     for place, distance in found:
         key = missing[place]
         results[key] = Result.of(distance)
@@ -208,6 +214,16 @@ def score(
             partial.add(key, results[key])
         progress(1)
     return [results[key] for key in _keys(table)]
+
+
+def samples_of(results: Sequence[Result]) -> list[list[float]]:
+    """(k, n), a row a sample, to correlate; just their means where pairs took unlike many (1, n).
+
+    The latter happens with a tolerance: there are no seeds then that all pairs share.
+    """
+    if len({len(result.per_sample) for result in results}) > 1:
+        return [[result.value for result in results]]
+    return [list(row) for row in zip(*(result.per_sample for result in results), strict=True)]
 
 
 def _keys(table: PairTable) -> list[Key]:

@@ -42,6 +42,7 @@ class Distance:
     value:          the mean over samples; 0 for the same images, no upper end
     standard_error: of that mean, or None for one sample
     interval:       (low, high), 95 % by Student's t, or None for one sample
+    approximation:  what was only estimated, if you chose to
     signature:      one line: process, revision, sampler, T, w, k, seed, estimand, dtype, …
     terms:          what the value was reduced from; ``terms.forward`` is (samples, steps)
     """
@@ -56,6 +57,7 @@ class Distance:
     steps: int
     guidance: float
     seed: int
+    approximation: Approximation
     signature: str
     terms: Terms = field(repr=False, compare=False)
 
@@ -172,6 +174,7 @@ def stream(
             steps=len(process.schedule),
             guidance=process.guidance,
             seed=seed,
+            approximation=approximation,
             signature=line,
             terms=terms,
         )

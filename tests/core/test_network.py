@@ -45,8 +45,7 @@ def test_the_batch_is_halved_until_it_fits_and_nothing_is_lost(error):
         found = pair_terms(cramped, PAIRS, range(9))
     torch.testing.assert_close(found[0].forward, expected[0].forward, rtol=1e-12, atol=1e-12)
     assert [str(warning.message) for warning in warned] == [
-        "16 rows at once do not fit the memory of cpu: going on with batch_size 8",
-        "8 rows at once do not fit the memory of cpu: going on with batch_size 4",
+        "batch_size 16 does not fit the memory of cpu: going on with 4"
     ]
     assert cramped.batch_size == 4  # and stays so
     assert cramped.rows == roomy.rows

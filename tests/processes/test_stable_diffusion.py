@@ -1,3 +1,4 @@
+import gc
 import os
 import subprocess
 import sys
@@ -169,6 +170,19 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_fetched(name):
 )
 def test_the_default_batch_fits_device_and_size(device, size, rows):
     assert default_batch_size(torch.device(device), (4, size, size)) == rows
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_loading_leaves_the_garbage_collector_as_it_was(pipelines, running):
+    try:
+        gc.enable() if running else gc.disable()
+        load(pipelines["epsilon"], steps=2)
+        assert gc.isenabled() is running
+        with pytest.raises(InputError):
+            load("./nowhere")
+        assert gc.isenabled() is running
+    finally:
+        gc.enable()
 
 
 def test_loading_is_quiet(pipelines):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..core.errors import InputError
+from .wording import agreement_lines, matrix_lines, matrix_object, network_lines, spread
 
 if TYPE_CHECKING:
-    from .clock import Timing
-    from .matrix import MatrixReport
-    from .network import NetworkReport
+    from .agreement import Found, Way
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,9 +35,26 @@ def rounds(default: int) -> Callable[[Command], Command]:
     )
 
 
+def on_dataset(command: Command) -> Command:
+    """Add the flags of the benchmarks that need pairs with human scores."""
+    for option in reversed(
+        (
+            click.argument("dataset"),
+            click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of its TSVs."),
+            click.option("--limit", type=click.IntRange(min=1), help="Draw that many pairs."),
+            click.option("--process", default="emoji", show_default=True, help="Hub id or folder."),
+            click.option("--device", help="cpu, cuda, …"),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+            as_json,
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def bench() -> None:
-    """Time conjure on this machine; nothing is scored."""
+    """Time conjure on this machine, and measure what its shortcuts cost in exactness."""
 
 
 @bench.command()
@@ -54,7 +72,7 @@ def matrix(as_json: bool, **flags: Any) -> None:
     from .matrix import Setup, compare
 
     report = compare(Setup(**flags), say)
-    _print(_matrix_object(report), _matrix_lines(report), report.setup.device, as_json)
+    _print(matrix_object(report), matrix_lines(report), report.setup.device, as_json)
 
 
 @bench.command()
@@ -94,7 +112,7 @@ def network(
     )
     report = measure(unet, sizes, compiled=compiled, sustain=sustain, say=say)
     facts = {"architecture": architecture, "dtype": dtype, "compile": compiled} | asdict(report)
-    _print(facts, _network_lines(report), device, as_json)
+    _print(facts, network_lines(report), device, as_json)
 
 
 @bench.command()
@@ -108,7 +126,7 @@ def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
     sizes = measure(pairs or (1000, 20000), rounds, say)
     lines = [
         f"{size.pairs:>7,} pairs  {1e3 * size.timing.median / size.pairs:.3f} ms a pair"
-        f"{_spread(size.timing, 1e3 / size.pairs)}  {size.rows / size.pairs:.1f} rows a pair  "
+        f"{spread(size.timing, 1e3 / size.pairs)}  {size.rows / size.pairs:.1f} rows a pair  "
         f"{size.memory / 2**20:,.0f} MiB at most"
         for size in sizes
     ]
@@ -123,8 +141,85 @@ def start(rounds: int, as_json: bool) -> None:
     from .start import measure
 
     timings = measure(rounds, say)
-    lines = [f"{t.median:6.2f} s{_spread(t)}  {name}" for name, t in timings.items()]
+    lines = [f"{t.median:6.2f} s{spread(t)}  {name}" for name, t in timings.items()]
     _print({name: asdict(timing) for name, timing in timings.items()}, lines, "cpu", as_json)
+
+
+@bench.command()
+@on_dataset
+@click.option("--dtype", default="float32", show_default=True, help="Of all ways.")
+@click.option("--tolerance", type=float, default=0.3, show_default=True, help="Of adaptive k.")
+@click.option("--most-samples", type=int, default=8, show_default=True, help="Of adaptive k.")
+def approximations(dtype: str, tolerance: float, most_samples: int, **flags: Any) -> None:
+    """What opt-in estimates change on DATASET, beside the whole computation of the same seeds.
+
+    Some of the steps for the cross rows, fewer steps in all, and adaptive k: network rows,
+    Spearman's coefficient with the human scores, how far distances are ranked as the whole ranks
+    them, and the relative difference from it, on average and at most.
+    """
+
+    def ways() -> list[Way]:
+        from .agreement import shortcuts
+
+        return shortcuts(_loader(flags, dtype=dtype), tolerance, most_samples)
+
+    _agree(ways, **flags)
+
+
+@bench.command()
+@on_dataset
+@click.option(
+    "--dtypes", help="The first is the whole.  [default: float32,bfloat16; on cuda float16]"
+)
+def precision(dtypes: str | None, **flags: Any) -> None:
+    """What half precision inside the network changes on DATASET; latents stay float32."""
+
+    def ways() -> list[Way]:
+        from ..processes.stable_diffusion import find_device
+        from .agreement import precisions
+
+        chosen = dtypes or "float32,bfloat16"
+        if dtypes is None and find_device(flags["device"], None).type == "cuda":
+            chosen += ",float16"
+        return precisions(_loader(flags), chosen.split(","))
+
+    _agree(ways, **flags)
+
+
+def _loader(flags: dict[str, Any], **settings: Any) -> Callable[..., Any]:
+    from .. import load
+
+    one = partial(load, flags["process"], device=flags["device"], **settings)
+    return lru_cache(maxsize=1)(one)  # ways that share a process come one after the other
+
+
+def _agree(
+    ways: Callable[[], list[Way]],
+    *,
+    dataset: str,
+    data_dir: Path | None,
+    limit: int | None,
+    seed: int,
+    device: str | None,
+    as_json: bool,
+    **_: Any,
+) -> None:
+    from ..benchmarks.correlation import check_scores
+    from ..benchmarks.datasets import read_dataset, subsample
+
+    data = read_dataset(dataset, data_dir)
+    if limit is not None:
+        data = subsample(data, limit)
+    check_scores(data.scores)
+    from .agreement import measure  # what it stands on takes seconds to load
+
+    found: list[Found] = measure(data, ways(), seed, say)
+    facts = {
+        "dataset": data.name, "n": len(data.scores), "total": data.total, "seed": seed,
+        "ways": [asdict(way) for way in found],
+    }  # fmt: skip
+    title = f"{data.name}, {len(data.scores)} of {data.total} pairs; {found[0].signature}"
+    _print(facts, [title, *agreement_lines(found)], device, as_json)
 
 
 def _print(facts: dict[str, Any], lines: list[str], device: str | None, as_json: bool) -> None:
@@ -138,56 +233,3 @@ def _print(facts: dict[str, Any], lines: list[str], device: str | None, as_json:
     for line in lines:
         click.echo(line)
     click.echo("; ".join(f"{name} {fact}" for name, fact in where.items()))
-
-
-def _spread(timing: Timing, scale: float = 1.0) -> str:
-    low, high = timing.interval
-    return f" ({scale * low:.3g} to {scale * high:.3g})"
-
-
-def _matrix_object(report: MatrixReport) -> dict[str, Any]:
-    return asdict(report) | {
-        "speedups": {name: report.speedup(slow, quick) for name, slow, quick in _comparisons()}
-    }
-
-
-def _comparisons() -> list[tuple[str, int, int]]:
-    """Name, and the places of the slow and the quick way among ``MatrixReport.ways``."""
-    return [
-        ("ours against naive, both float32", 0, 2),
-        ("ours against naive, both fast", 1, 3),
-        ("ours fast against naive float32", 0, 3),
-    ]
-
-
-def _matrix_lines(report: MatrixReport) -> list[str]:
-    lines = [
-        f"{way.name:<28} {way.rows / way.pairs:6.1f} rows a pair  {way.rows_per_second:7.1f} rows/s"
-        f"  {1e3 * way.seconds_a_pair:8.1f} ms a pair{_spread(way.timing, 1e3 / way.pairs)}"
-        for way in report.ways
-    ]
-    for name, slow, quick in _comparisons():
-        rows, throughput, product = report.speedup(slow, quick)
-        lines.append(f"{name}: {rows:.2f} × {throughput:.2f} = {product:.2f} times as fast")
-    lines.append(
-        f"ours differs from naive by {report.deviation:.1e} at most (float32, relative), "
-        f"fast from float32 by {report.fast_deviation:.1e}"
-    )
-    return lines
-
-
-def _network_lines(report: NetworkReport) -> list[str]:
-    lines = [
-        f"{report.flop / 1e12:.4f} TFLOP a row; matrix products {report.peak / 1e12:.2f} TFLOP/s; "
-        f"so at most {report.limit:.1f} rows/s"
-    ]
-    for rate in report.rates:
-        memory = "" if rate.memory is None else f"  {rate.memory / 2**30:.1f} GiB"
-        lines.append(
-            f"batch {rate.batch_size:>4}  {rate.rows_per_second:8.1f} rows/s  "
-            f"{rate.tflops:7.2f} TFLOP/s  {100 * rate.share:3.0f} % of matmul{memory}"
-        )
-    if report.sustained:
-        fifths = ", ".join(f"{rate:.1f}" for rate in report.sustained)
-        lines.append(f"sustained, by fifths: {fifths} rows/s")
-    return lines

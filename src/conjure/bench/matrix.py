@@ -100,9 +100,9 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     fast = make_process(setup, dtype=setup.fast, compile=setup.compile)
 
     say("checking that naive and ours agree")
-    with _counted(plain.pipeline.unet) as naive_rows:
+    with counted(plain.pipeline.unet) as naive_rows:
         expected = torch.tensor([_naive(plain, pair) for pair in few])
-    with _counted(plain.pipeline.unet) as our_rows:
+    with counted(plain.pipeline.unet) as our_rows:
         ours = _values(plain, pairs)
     deviation = float(((ours[: len(few)] - expected) / expected).abs().max())
     if deviation > AGREEMENT:
@@ -176,7 +176,7 @@ def _naive(process: Any, pair: tuple[str, str], network: Any = None) -> float:
 
 
 @contextmanager
-def _counted(unet: Any) -> Iterator[list[int]]:
+def counted(unet: Any) -> Iterator[list[int]]:
     """Count the rows that go through a network: [rows]."""
     rows = [0]
 

@@ -30,11 +30,12 @@ def ask(
     Raises NonFiniteError for NaN or infinity, and InputError where not even one row fits.
     """
     answers: list[Tensor] = []
-    done = 0
+    done, before = 0, process.batch_size
     while done < len(x):
         batch = slice(done, done + process.batch_size)
         answer = _predict(process, x[batch], step[batch], told.rows(whom[batch]))
         if answer is None:  # too many at once
+            process.batch_size //= 2
             continue
         if answer.shape != x[batch].shape:
             raise InputError(
@@ -43,6 +44,13 @@ def ask(
             )
         answers.append(answer)
         done += len(answer)
+    if process.batch_size < before:
+        warnings.warn(
+            f"batch_size {before} does not fit the memory of {process.device}: "
+            f"going on with {process.batch_size}",
+            SmallerBatchWarning,
+            stacklevel=2,
+        )
     result = torch.cat(answers)
     require_finite(result, step, lambda row: f"the network, {describe(row)},")
     return result
@@ -62,27 +70,24 @@ def require_finite(values: Tensor, step: Tensor, whose: Callable[[int], str]) ->
 def _predict(
     process: GenerativeProcess, x: Tensor, step: Tensor, told: Conditioning
 ) -> Tensor | None:
-    """What the process predicts, or None where memory ran out and the batch size was halved."""
+    """What the process predicts, or None where memory ran out.
+
+    However few rows x has, there may be room for them in a smaller ``batch_size``: a compiled
+    network is given batches that are padded to it.
+    """
     try:
         return process.predict(x, step, told)
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise
-        if len(x) == 1:
+        if process.batch_size == 1:
             raise InputError(
                 f"not even one row of {process.name} fits the memory of {process.device}: "
                 "try another device or a smaller dtype"
             ) from error
     # Only here, behind the handler: the traceback held on to the memory that was too little.
-    process.batch_size = len(x) // 2
     if process.device.type == "cuda":
         torch.cuda.empty_cache()
-    warnings.warn(
-        f"{len(x)} rows at once do not fit the memory of {process.device}: "
-        f"going on with batch_size {process.batch_size}",
-        SmallerBatchWarning,
-        stacklevel=2,
-    )
     return None
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .settings import DTYPES, SAMPLERS, ProcessSettings
@@ -23,8 +26,24 @@ def load(source: str | os.PathLike[str] = "emoji", **settings: Any) -> StableDif
     Raises InputError, in one line that says what to do, where that cannot be had.
     """
     chosen = ProcessSettings(**settings)  # before the seconds that the imports below take
-    from .hub import open_pipeline
-    from .stable_diffusion import StableDiffusion, find_device
+    with _uncollected():
+        from .hub import open_pipeline
+        from .stable_diffusion import StableDiffusion, find_device
 
-    device = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
-    return StableDiffusion(open_pipeline(source, chosen), device, chosen)
+        device = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
+        return StableDiffusion(open_pipeline(source, chosen), device, chosen)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let Python's garbage collector rest: it takes a quarter of the time of importing torch.
+
+    It walks over all that the imports make, again and again, and finds next to nothing to free.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
