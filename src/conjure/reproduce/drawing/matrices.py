@@ -42,8 +42,7 @@ def draw_matrices(
 
 
 def _heat_map(axes: Axes, group: WordGroup, matrix: Array) -> AxesImage:
-    words, n = group.words, len(group.words)
-    decimals = max(0, 2 - math.floor(math.log10(matrix.max())))  # three digits of the largest
+    words, n, decimals = group.words, len(group.words), decimals_of(matrix)
     shown = np.ma.masked_where(np.eye(n, dtype=bool), matrix)  # a word from itself: 0, no finding
     image = axes.imshow(shown, cmap=SCALE)
     axes.grid(False)
@@ -66,6 +65,11 @@ def _heat_map(axes: Axes, group: WordGroup, matrix: Array) -> AxesImage:
         axes.text(middle, -0.65, name, ha="center", va="bottom", style="italic", size=8)
         start += len(members)
     return image
+
+
+def decimals_of(distances: Array) -> int:
+    """So many that the largest shows three digits, and at least whole numbers."""
+    return max(0, 2 - math.floor(math.log10(distances.max())))
 
 
 def _ink(image: AxesImage, value: float) -> str:
