@@ -105,7 +105,7 @@ def average_cells(row: str, sets: Mapping[str, tuple[Dataset, Distances | str]])
     line = over = None
     for name, (data, found) in zip(SEVEN, chosen, strict=True):
         if isinstance(found, str):
-            return [Cell(row, AVERAGE, n=n, reason=f"{name}: {found}")]
+            return [Cell(row, AVERAGE, n=n, reason=found)]
         whole = correlate(data.scores, found.samples)
         values[name], line, over = whole.spearman, found.signature, whole.over
         if whole.spearman is not None:

@@ -116,7 +116,7 @@ def _run(flags: dict[str, Any]) -> Run:
 
 
 def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
-    """Run them in turn. What fails is told at once, loses no other, and is told again at the end."""
+    """Run them in turn. What fails is told at once and again at the end, and loses no other."""
     failed = []
     for name, experiment in experiments.items():
         try:

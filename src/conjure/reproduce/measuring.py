@@ -64,13 +64,12 @@ def measure_process(
 
 def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> str:
     """The signature of a row of the process's own, which names its estimand, or the row itself."""
-    line = signature(
+    return signature(
         process,
         samples=passes.samples,
         seed=passes.seed,
         estimand=row if row in (CONDITIONAL, NULL) else DIFFUSION[row],
     )
-    return line
 
 
 def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Distances | str]:
@@ -78,7 +77,9 @@ def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Distances | st
     seeds = range(passes.seed, passes.seed + passes.samples)
     line = row_signature(NULL, run.process, passes)
     return {
-        name: Distances(null_distances(run.process, data.table.pairs(), seeds, passes.folder), line)
+        name: Distances(
+            null_distances(run.process, name, len(data.scores), seeds, passes.folder), line
+        )
         for name, data in datasets.items()
     }
 

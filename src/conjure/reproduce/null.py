@@ -6,17 +6,17 @@ So the null process is asked for pictures, as one asks a sampler, and gives any 
 side of each pair draws one of a pool of unconditional pictures (the process's own sampler, the
 empty prompt), and the distance is ‖x_0 − x̃_0‖² between the two.
 
-A picture is drawn for a pair and a side of it, not for a text: were it the text's, a text beside
-itself would always be at distance 0, and texts that stand in several pairs would tie these pairs
-together. Identical texts do score 5 of 5, so the control would then know something. Drawn like
-this, distances are independent of the texts and of each other, given the pool.
+Pictures are drawn for a place in the set and a side of it, never for a text: were they the text's,
+a text beside itself would always be at distance 0, and identical texts do score 5 of 5: the
+control would know something. Texts and pairs that come again would tie their places together,
+too. Drawn like this, distances are independent of the texts and, given the pool, of each other.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +24,6 @@ import numpy as np
 import torch
 
 from ..benchmarks.resampling import Array
-from ..core.plan import Pair
 from ..core.process import GenerativeProcess
 from ..core.sampling import walk
 from .passes import pass_signature
@@ -33,15 +32,20 @@ POOL = 256  # pictures: picture m starts from the noise of seed m, whatever seed
 
 
 def null_distances(
-    process: GenerativeProcess, pairs: Sequence[Pair], seeds: Sequence[int], folder: Path
+    process: GenerativeProcess, name: str, count: int, seeds: Sequence[int], folder: Path
 ) -> Array:
-    """Distances of pairs under the null process: (seeds, pairs).
+    """Distances of the pairs of a set, so called and so many, by the null process: (seeds, count).
 
     The pool is walked once for a process (2·POOL·T network rows at most) and kept in ``folder``.
     Raises InputError where the process knows no empty prompt.
     """
     apart = pool_distances(process, folder)
-    return np.array([[apart[_drawn(pair, seed)] for pair in pairs] for seed in seeds])
+    found = []
+    for seed in seeds:
+        draw = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        first, second = draw.integers(POOL, size=(2, count))
+        found.append(apart[first, second])
+    return np.array(found)
 
 
 def pool_distances(process: GenerativeProcess, folder: Path) -> Array:
@@ -71,10 +75,3 @@ def _pictures(process: GenerativeProcess) -> torch.Tensor:
         assert last is not None  # a walk that is finished ends with x_0
         found.append(last[0].cpu())
     return torch.cat(found)
-
-
-def _drawn(pair: Pair, seed: int) -> tuple[int, int]:
-    """The places in the pool of the two pictures; (b, a) gets those of (a, b), the other way."""
-    digest = hashlib.sha256(json.dumps([seed, *sorted(pair)]).encode()).digest()
-    first, second = (int.from_bytes(digest[i : i + 8], "big") % POOL for i in (0, 8))
-    return (first, second) if pair[0] <= pair[1] else (second, first)

@@ -61,34 +61,42 @@ def grid(table: Table, source: str) -> Grid:
 
 def _heading(column: Column) -> str:
     dataset, subset = column
-    return dataset if subset == ALL else f"{dataset}: {subset}"
+    return dataset if subset == ALL else f"{dataset} {subset}"
 
 
 def _figure(cell: Cell | None, deviation: Cell | None) -> str:
     if cell is None or cell.spearman is None:
         return NONE
     if cell.source == PUBLISHED:
-        return f"{cell.spearman:g}"
-    text = f"{cell.spearman:.1f}"
+        digits = 1 if round(cell.spearman, 1) == cell.spearman else 2  # as it is printed
+        return f"{cell.spearman:.{digits}f}"
+    text = _number(cell.spearman)
     if deviation is not None and deviation.spearman is not None:
-        text += f" ± {deviation.spearman:.1f}"
+        text += f" ± {_number(deviation.spearman)}"
     return text + _interval(cell.interval)
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
-    return f" [{bounds[0]:.1f}, {bounds[1]:.1f}]" if bounds else ""
+    return f" [{_number(bounds[0])}, {_number(bounds[1])}]" if bounds else ""
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
 
 
 def _differences(table: Table) -> Grid:
-    lines = [["conjuring less", *(_heading(column) for column in table.columns)]]
     known = {(one.than, one.dataset, one.subset): one for one in table.differences}
-    for row in dict.fromkeys(than for than, *_ in known):
+    columns = [column for column in table.columns if any(column == key[1:] for key in known)]
+    lines = [["conjuring less", *map(_heading, columns)]]
+    for row in _once(than for than, *_ in known):
         line = [title(row)]
-        for dataset, subset in table.columns:
-            one = known.get((row, dataset, subset))
-            figure = None if one is None else one.difference
-            interval = None if one is None else one.interval
-            line.append(NONE if figure is None else f"{figure:+.1f}{_interval(interval)}")
+        for column in columns:
+            one = known.get((row, *column))
+            if one is None or one.difference is None:
+                line.append(NONE)
+            else:
+                sign = "+" if one.difference > 0 else ""
+                line.append(sign + _number(one.difference) + _interval(one.interval))
         lines.append(line)
     return lines
 
@@ -104,17 +112,21 @@ def _halves(table: Table) -> Grid:
 def notes(table: Table) -> list[str]:
     """The table's notes, why cells are empty, how rows were measured, and who published what."""
     found = [*table.notes]
+    empty: dict[str, list[Cell]] = {}
     for cell in table.cells:
-        if cell.reason is not None:
-            where = cell.dataset if cell.subset == ALL else f"{cell.dataset}: {cell.subset}"
-            found.append(f"No figure for {title(cell.row)} on {where}: {cell.reason}")
+        if cell.reason is not None and (cell.dataset, cell.subset) in table.columns:
+            empty.setdefault(cell.reason, []).append(cell)
+    for reason, cells in empty.items():
+        rows = ", ".join(_once(title(cell.row) for cell in cells))
+        where = ", ".join(_once(_heading((cell.dataset, cell.subset)) for cell in cells))
+        found.append(f"No figure for {rows} on {where}: {reason}")
     for word, source in (("Measured", MEASURED), ("Published", PUBLISHED)):
         origins: dict[str, list[str]] = {}
         for cell in table.cells:
             if cell.source == source and cell.signature is not None:
                 origins.setdefault(cell.signature, []).append(title(cell.row))
-        for origin, rows in origins.items():
-            found.append(f"{word}: {', '.join(_once(rows))}: {origin}")
+        for origin, whose in origins.items():
+            found.append(f"{word}: {', '.join(_once(whose))}: {origin}")
     return _once(found)
 
 

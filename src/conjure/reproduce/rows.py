@@ -40,7 +40,6 @@ TITLES = {
     CONDITIONAL: "Conditional predictions",
     NULL: "Null (prompt ignored)",
     PARAGON: "Paragon (own text encoder)",
-    "all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
 }
 
 GROUPS = {"diffusion": (*DIFFUSION, NULL), "rivals": (PARAGON, *ROWS)}

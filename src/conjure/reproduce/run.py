@@ -1,4 +1,4 @@
-"""What a command of ``conjure reproduce`` works with: process, sets, terms and rivals, each once."""
+"""What the commands of ``conjure reproduce`` share: process, sets, terms and rivals, each once."""
 
 from __future__ import annotations
 

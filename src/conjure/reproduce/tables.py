@@ -89,7 +89,7 @@ def table1(run: Run) -> Table:
     columns = [(name, ALL) for name in datasets]
     if all(name in datasets for name in SEVEN):
         columns.append((AVERAGE, ALL))
-    printed = published.table1(name for name, _ in columns)
+    printed = published.table1([name for name, _ in columns], rows)
     return Table(
         "table1",
         "Table 1: agreement with people on sentences",
@@ -113,7 +113,7 @@ def table2(run: Run) -> Table:
         "Table 2: agreement with people on words",
         rows,
         tuple(columns),
-        (*_all_cells(rows, datasets, found), *published.table2(datasets)),
+        (*_all_cells(rows, datasets, found), *published.table2([*datasets])),
         _differences(rows, datasets, found, subsets=True),
         _reliabilities(datasets, found),
         _notes(datasets),
@@ -141,7 +141,7 @@ def table3(run: Run) -> Table:
         "Table 3: agreement with people by the number of steps T",
         tuple(found),
         tuple((name, ALL) for name in datasets),
-        (*made, *published.table3(datasets)),
+        (*made, *published.table3([*datasets])),
         reliabilities=_reliabilities(datasets, found),
         notes=_notes(datasets),
     )
