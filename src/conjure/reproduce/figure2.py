@@ -11,6 +11,7 @@ import torch
 from ..benchmarks.resampling import Array
 from ..core.uncertainty import estimate
 from ..similarity import signature
+from .ablations import settings_line
 from .drawing.matrices import UNITS, decimals_of, draw_matrices
 from .pages import Page, figure_samples, finished
 from .render import Grid
@@ -28,7 +29,13 @@ def figure2_page(run: Run) -> Page:
     matrices = [word_matrices(run.passes, run.process, group.words, k) for group in GROUPS]
     means = [matrix.mean(axis=0) for matrix in matrices]
     tests = [separation(mean, g.labels) for mean, g in zip(means, GROUPS, strict=True)]
-    draw_matrices(GROUPS, means, [_caption(test) for test in tests], run.choice.out / "figure2")
+    draw_matrices(
+        GROUPS,
+        means,
+        [_caption(test) for test in tests],
+        run.choice.out / "figure2",
+        title=f"{settings_line(run, 'samples')}, k = {k}",
+    )
     line = signature(run.process, samples=k, seed=run.passes.seed, estimand="jeffreys")
     parts = list(zip(GROUPS, matrices, tests, strict=True))
     return Page(

@@ -23,7 +23,12 @@ _PANEL = 4.3  # inches: the height of one matrix with its labels
 
 
 def draw_matrices(
-    groups: Sequence[WordGroup], matrices: Sequence[Array], captions: Sequence[str], out: Path
+    groups: Sequence[WordGroup],
+    matrices: Sequence[Array],
+    captions: Sequence[str],
+    out: Path,
+    *,
+    title: str,
 ) -> list[Path]:
     """One heat map a group, one below the other; captions: a line above each. → the files.
 
@@ -38,6 +43,7 @@ def draw_matrices(
             bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
             bar.set_label(UNITS, fontsize=8)
             bar.outline.set_visible(False)
+        figure.suptitle(title, fontsize=9, x=0.02, ha="left")
         return save(figure, out.parent, out.name)
 
 
