@@ -73,11 +73,11 @@ def cells(row: str, data: Dataset, found: Distances | str) -> list[Cell]:
     if isinstance(found, str):
         return [Cell(row, data.name, n=len(data.scores), reason=found)]
     line = found.signature
-    made = [_cell(row, data, ALL, correlate(data.scores, found.samples), line)]
+    made = [cell_of(row, data, ALL, correlate(data.scores, found.samples), line)]
     if data.subsets is None or len(set(data.subsets)) < 2:
         return made
     parts = by_subset(data.scores, data.subsets, found.samples)
-    made += [_cell(row, data, name, part, line) for name, part in parts.each.items()]
+    made += [cell_of(row, data, name, part, line) for name, part in parts.each.items()]
     for name, value in ((MEAN, parts.mean), (WEIGHTED, parts.weighted_mean)):
         made.append(
             Cell(
@@ -130,7 +130,7 @@ def average_cells(row: str, sets: Mapping[str, Measured]) -> list[Cell]:
     ]
 
 
-def _cell(row: str, data: Dataset, subset: str, found: Correlation, line: str) -> Cell:
+def cell_of(row: str, data: Dataset, subset: str, found: Correlation, line: str) -> Cell:
     facts = correlation_object(found)
     over = facts.pop("interval_over")
     if len(data.scores) < data.total:

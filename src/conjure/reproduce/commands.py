@@ -46,7 +46,9 @@ _FLAGS: dict[str, Callable[[Command], Command]] = {
     ),
 }
 _COMMON = (
-    click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="k."),
+    click.option(
+        "--samples", type=click.IntRange(min=1), help="k.  [default: 1; of figures 2 and 3: 5]"
+    ),
     click.option(
         "--seed",
         type=click.IntRange(min=0),
@@ -67,7 +69,12 @@ _COMMON = (
         help="Folder of the sets' TSVs; else the hub.",
     ),
     MEMORY_OPTION,
-    *PROCESS_OPTIONS,
+)
+_SEVERAL = click.option(
+    "--process",
+    multiple=True,
+    help="Hub id or folder of a pipeline; by default the bundled one. Several are compared in "
+    "figure 3 and agreement; the rest is measured on the first.",
 )
 
 
@@ -84,7 +91,10 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
             _carry_out(run, experiments)
 
     taken = {flag for experiment in experiments.values() for flag in experiment.flags}
-    for option in reversed([*(add for flag, add in _FLAGS.items() if flag in taken), *_COMMON]):
+    process, *settings = PROCESS_OPTIONS
+    own = [add for flag, add in _FLAGS.items() if flag in taken]
+    several = [_SEVERAL if "processes" in taken else process, *settings]
+    for option in reversed([*own, *_COMMON, *several]):
         command = option(command)
     reproduce.command(name, help=help)(command)
 
@@ -92,9 +102,13 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
 def _run(flags: dict[str, Any]) -> Run:
     own = {option for option in Choice.__dataclass_fields__ if option not in ("process", "extra")}
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
-    process = {name: value for name, value in flags.items() if value is not None}
+    extra = {"samples": chosen["samples"]}  # None where the command is to choose
+    chosen["samples"] = chosen["samples"] or 1
+    process = {name: value for name, value in flags.items() if value not in (None, ())}
+    if isinstance(process.get("process"), tuple):
+        process["process"], *extra["others"] = process["process"]
     return Run(
-        Choice(process=process, **chosen),
+        Choice(process=process, extra=extra, **chosen),
         say=lambda line: click.echo(f"conjure: {line}", err=True),
         command=_typed(click.get_current_context()),
         bar=True,

@@ -15,7 +15,7 @@ class Experiment:
 
     help:   what it shows, for ``--help``
     where:  module and function, "tables_command:run_table1", taking a Run, giving what is printed
-    flags:  which of "rows", "datasets", "limit" it takes
+    flags:  which of "rows", "datasets", "limit" it takes; "processes": --process more than once
     """
 
     help: str
@@ -40,4 +40,22 @@ EXPERIMENTS: dict[str, Experiment] = {
         ("rows", "datasets", "limit"),
     ),
     "table3": Experiment("The process at T = 5, 10, 15, 20, 30 and 50 steps.", "written:table3"),
+    "figure2": Experiment(
+        "Distances between the paper's words, and whether their classes show (k = 5).",
+        "figure2:figure2",
+        (),
+    ),
+    "figure3": Experiment(
+        "Timesteps and samples (k = 1 to 5, one pass); several processes on the same pairs.",
+        "figure3:figure3",
+        ("datasets", "limit", "processes"),
+    ),
+    "guidance": Experiment("The process at w = 1, 3, 5, 7.5, 10 and 15.", "ablations:guidance"),
+    "samplers": Experiment("The process under every sampler.", "ablations:samplers"),
+    "length": Experiment("The process by the length of the texts.", "ablations:length"),
+    "agreement": Experiment(
+        "How alike two processes rank the same pairs.",
+        "ablations:agreement",
+        ("datasets", "limit", "processes"),
+    ),
 }

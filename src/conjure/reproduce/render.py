@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 def terminal(table: Table) -> str:
     """Aligned columns, measured above published, and the notes."""
-    return "\n\n".join([table.title, *_sections(table, _aligned), "\n".join(notes(table))])
+    return "\n\n".join([table.title, *_sections(table, aligned), "\n".join(notes(table))])
 
 
 def markdown(table: Table) -> str:
     """Pipe tables with a heading each, and the notes as a list."""
-    parts = [f"# {table.title}", *_sections(table, _pipes)]
+    parts = [f"# {table.title}", *_sections(table, pipes)]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(table))])
 
 
@@ -70,17 +70,17 @@ def _figure(cell: Cell | None, deviation: Cell | None) -> str:
     if cell.source == PUBLISHED:
         digits = 1 if round(cell.spearman, 1) == cell.spearman else 2  # as it is printed
         return f"{cell.spearman:.{digits}f}"
-    text = _number(cell.spearman)
+    text = number(cell.spearman)
     if deviation is not None and deviation.spearman is not None:
-        text += f" ± {_number(deviation.spearman)}"
-    return text + _interval(cell.interval)
+        text += f" ± {number(deviation.spearman)}"
+    return text + interval_text(cell.interval)
 
 
-def _interval(bounds: tuple[float, float] | None) -> str:
-    return f" [{_number(bounds[0])}, {_number(bounds[1])}]" if bounds else ""
+def interval_text(bounds: tuple[float, float] | None) -> str:
+    return f" [{number(bounds[0])}, {number(bounds[1])}]" if bounds else ""
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
 
 
@@ -96,7 +96,7 @@ def _differences(table: Table) -> Grid:
                 line.append(NONE)
             else:
                 sign = "+" if one.difference > 0 else ""
-                line.append(sign + _number(one.difference) + _interval(one.interval))
+                line.append(sign + number(one.difference) + interval_text(one.interval))
         lines.append(line)
     return lines
 
@@ -134,7 +134,7 @@ def _once(items: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(items))
 
 
-def _aligned(lines: Grid) -> str:
+def aligned(lines: Grid) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -145,7 +145,7 @@ def _aligned(lines: Grid) -> str:
     )
 
 
-def _pipes(lines: Grid) -> str:
+def pipes(lines: Grid) -> str:
     head, *rows = [[text.replace("|", "\\|") for text in line] for line in lines]
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
