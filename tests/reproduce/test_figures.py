@@ -106,9 +106,9 @@ def test_figure3_left_is_one_pass_and_right_compares_processes(place, monkeypatc
     monkeypatch.setattr(StableDiffusion, "predict", counting)
     assert reproduce("figure3", place, "--samples", "3") == 0
     own = sum(n for sampler, n in rows if sampler == "lms")
-    # A pass of three samples over ten texts and nine pairs, with the last step for ``output``;
+    # A pass of three samples over ten texts and nine pairs, the last step for ``output`` included;
     # the panels on the right take the samples they need from it.
-    assert own <= 3 * (1 + 10 * 3 + 10 + 2 * 9) + 64  # and the probe's batches, of long runs
+    assert own == 3 * (1 + 10 * 3 + 2 * 9)
     cells = {cell["row"]: cell for cell in cells_of(place, "figure3")}
     left = [
         f"{p}:{j}, k = {k}" for p in ("pointwise", "cumulative") for j in (1, 2) for k in (1, 2, 3)

@@ -1,0 +1,80 @@
+"""Pictures: the same input is the same file, text can be read, nothing global is touched."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+
+from conjure.benchmarks.correlation import Correlation
+from conjure.reproduce.drawing.matrices import _ink, decimals_of, draw_matrices
+from conjure.reproduce.drawing.points import Point, draw_along, draw_beside_names, draw_panels
+from conjure.reproduce.drawing.style import COLOURS, house_style
+from conjure.reproduce.words import GROUPS
+
+POINTS = [Point(40.0, (30.0, 50.0), 12), Point(None, None, 3), Point(-5.0, (-20.0, 10.0), 8)]
+
+
+def matrix() -> np.ndarray:
+    values = np.random.default_rng(0).random((8, 8)) * 100
+    return (values + values.T) * (1 - np.eye(8))
+
+
+def test_the_same_figure_is_the_same_file_whatever_a_user_has_set(tmp_path) -> None:
+    drawn = []
+    for folder, size in (("one", 9.0), ("two", 25.0)):
+        with matplotlib.rc_context({"font.size": size, "svg.hashsalt": None}):
+            paths = draw_matrices(
+                GROUPS[:1], [matrix()], ["so"], tmp_path / folder / "m", title="t"
+            )
+            assert matplotlib.rcParams["font.size"] == size
+        drawn.append([path.read_bytes() for path in paths])
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("value", np.linspace(0, 1, 9))
+def test_numbers_stand_out_from_their_cells(value) -> None:
+    """WCAG asks for a contrast of 4.5 : 1 of text."""
+    from matplotlib.figure import Figure
+
+    with house_style():
+        axes = Figure().subplots()
+        image = axes.imshow([[0.0, 1.0]], cmap="viridis")
+        ink = _ink(image, float(value))
+    cell = luminance(image.cmap(image.norm(value))[:3])
+    text = {"black": 0.0, "white": 1.0}[ink]
+    bright, dark = max(cell, text), min(cell, text)
+    assert (bright + 0.05) / (dark + 0.05) >= 4.5
+
+
+def luminance(colour) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(
+    ("largest", "decimals"), [(0.0123, 4), (0.5, 3), (9.9, 2), (999, 0), (4e5, 0)]
+)
+def test_three_digits_of_the_largest_are_shown(largest, decimals) -> None:
+    assert decimals_of(np.array([[0, largest], [largest, 0]])) == decimals
+
+
+def test_no_two_series_share_a_colour() -> None:
+    assert len(set(COLOURS)) == len(COLOURS)
+
+
+def test_points_are_correlations_times_100() -> None:
+    assert Point.of(Correlation(7, spearman=0.5, interval=(0.25, 0.75))) == Point(50, (25, 75), 7)
+    assert Point.of(Correlation(2, reason="too few")) == Point(None, None, 2)
+
+
+def test_what_is_missing_leaves_a_gap_and_zero_is_marked(tmp_path) -> None:
+    draw_along([1, 3, 15], {"a": POINTS}, tmp_path / "along", title="so", axis="w")
+    draw_beside_names("xyz", {"a": POINTS, "b": POINTS}, tmp_path / "beside", title="so")
+    panels = {"set": {"x": POINTS[0], "z": POINTS[1]}, "other": {"y": POINTS[2]}, "third": {}}
+    draw_panels("xyz", panels, tmp_path / "panels", title="so", axis="words")
+    for name in ("along", "beside", "panels"):
+        drawn = (tmp_path / f"{name}.svg").read_text()
+        assert "nan" not in drawn
+        assert "<!-- bars: 95 % bootstrap intervals -->" in drawn
+    assert "<!-- 12 -->" in drawn  # of three panels, below its place, the n of a point
