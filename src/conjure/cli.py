@@ -1,4 +1,4 @@
-"""The command line: ``conjure distance``, ``score``, ``evaluate``, ``datasets`` and ``bench``.
+"""The command line: ``conjure distance``, ``score``, ``evaluate``, ``reproduce``, ``datasets``, ….
 
 The only place that chooses process and files. Whatever the user got wrong is one line on stderr
 and exit status 2; an interrupted run exits with 130. torch loads when a command needs it.
@@ -22,6 +22,7 @@ from . import __version__, presentation, scoring
 from .bench.commands import bench
 from .core.errors import ConjureError, InputError
 from .options import MEMORY_OPTION, choose, settings
+from .reproduce.commands import reproduce
 from .running import report_bad, run
 from .tables import read_pairs, text_fault
 
@@ -165,6 +166,7 @@ def datasets(as_json: bool) -> None:
 
 
 cli.add_command(bench)
+cli.add_command(reproduce)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

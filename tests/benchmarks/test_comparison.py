@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
-from conjure.benchmarks.comparison import average, paired_difference, split_half
+from conjure.benchmarks.comparison import agreement, average, paired_difference, split_half
 from conjure.benchmarks.correlation import correlate
 from conjure.core.errors import InputError
 
@@ -153,3 +154,62 @@ def test_what_has_no_reliability_says_why() -> None:
     assert "all distances of a half are the same" in split_half(np.ones((4, 9))).reason
     with pytest.raises(InputError, match="not finite"):
         split_half([[1.0, math.nan], [1.0, 2.0]])
+
+
+def test_agreement_is_the_rank_correlation_of_two_distances() -> None:
+    _, one, other = made(n=60, samples=3)
+    found = agreement(one, other)
+    expected = spearmanr(one.mean(axis=0), other.mean(axis=0)).statistic
+    assert found.spearman == pytest.approx(expected, abs=1e-12)
+    assert found.interval[0] < found.spearman < found.interval[1]
+    assert (found.n, found.over) == (60, "pairs and seeds")
+    assert agreement(one, other) == agreement(one, other)
+    swapped = agreement(other, one)
+    assert swapped.interval == pytest.approx(found.interval, abs=1e-12)
+
+
+def test_agreement_with_one_sample_is_the_plain_bootstrap_over_pairs() -> None:
+    _, one, other = made(n=80)
+    found = agreement(one, other)
+    same = correlate(-one[0], other[0])
+    assert found == same
+    assert found.over == "pairs"
+
+
+def test_agreement_of_a_process_with_itself_is_whole_whichever_seeds_are_drawn() -> None:
+    _, one, _ = made(n=40, samples=4)
+    found = agreement(one, 2 * one + 1)
+    assert found.spearman == pytest.approx(1)
+    assert found.interval == pytest.approx((1, 1))
+
+
+def test_intervals_of_agreement_cover_what_other_pairs_and_seeds_would_give() -> None:
+    """Two noisy readings of one column: the truth is their correlation without end of pairs."""
+    rng = np.random.default_rng(5)
+    truth = 6 / math.pi * math.asin(0.5 / 2)  # Spearman's of a bivariate normal with r = 0.5
+    covered = 0
+    for _ in range(60):
+        common = rng.normal(size=120)
+        low, high = agreement(common + rng.normal(size=120), common + rng.normal(size=120)).interval
+        covered += low <= truth <= high
+    assert covered >= 52
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]], "alike"),
+        ([1.0, 2.0, 3.0], [1.0, 2.0], "must be"),
+        ([1.0, math.nan, 3.0], [1.0, 2.0, 3.0], "not finite"),
+    ],
+)
+def test_agreement_refuses_what_does_not_fit(one, other, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        agreement(one, other)
+
+
+def test_agreement_that_does_not_exist_says_why() -> None:
+    assert "at least 3 pairs" in agreement([1.0, 2.0], [2.0, 1.0]).reason
+    constant = agreement([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
+    assert constant.spearman is None
+    assert constant.reason == "all distances of a process are the same"

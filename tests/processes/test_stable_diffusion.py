@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 
+import conjure
 from conjure.core.errors import InputError
 from conjure.core.process import GenerativeProcess
 from conjure.processes import load
@@ -18,6 +19,7 @@ from conjure.processes.stable_diffusion import (
     default_batch_size,
     find_device,
 )
+from conjure.similarity import signature
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +196,24 @@ def test_loading_is_quiet(pipelines):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout + done.stderr == ""
+
+
+def test_other_settings_of_a_loaded_model_are_what_loading_it_with_them_gives(pipelines):
+    process = load(pipelines["epsilon"], steps=4, device="cpu", dtype="float64")
+    before = process.schedule
+    other = process.with_settings(sampler="ddim", guidance=3)
+    loaded = load(
+        pipelines["epsilon"], steps=4, sampler="ddim", guidance=3, device="cpu", dtype="float64"
+    )
+    assert other.pipeline is process.pipeline  # no second copy of the weights
+    assert (process.sampler, process.guidance, process.schedule) == ("lms", 7.5, before)
+    facts = [signature(p, samples=1, seed=0, estimand="jeffreys") for p in (other, loaded)]
+    assert facts[0] == facts[1]
+    values = [conjure.distance("a dog", "a violin", process=p).value for p in (other, loaded)]
+    assert values[0] == pytest.approx(values[1], rel=1e-12)
+    assert values[0] != pytest.approx(
+        conjure.distance("a dog", "a violin", process=process).value, rel=1e-3
+    )
+    assert len(process.with_settings(steps=7).schedule) == 7
+    with pytest.raises(InputError, match="unknown sampler 'heun'"):
+        process.with_settings(sampler="heun")

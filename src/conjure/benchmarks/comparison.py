@@ -6,14 +6,23 @@ As in ``correlation``, what does not exist is None, and ``reason`` says why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
-from .correlation import PAIRS, PAIRS_AND_SEEDS, checked, fault, mean_distances
-from .resampling import Array, Sorted, bootstrap, spearman
+from .correlation import (
+    LEAST_PAIRS,
+    PAIRS,
+    PAIRS_AND_SEEDS,
+    Correlation,
+    checked,
+    correlate,
+    fault,
+    mean_distances,
+)
+from .resampling import Array, Counts, Sorted, averaged, bootstrap, draws, spearman
 
 SPLITS = 100
 SPLIT_SEED = 0
@@ -89,6 +98,47 @@ def paired_difference(scores: ArrayLike, one: ArrayLike, other: ArrayLike) -> Di
         p_value=min(1.0, 2 * float(smaller + 1) / (len(apart) + 1)),
         over=over,
     )
+
+
+def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
+    """How alike two processes rank the same pairs: the correlation of their distances.
+
+    one, other: (n,) or (k, n) as in ``correlate``, with the same k, whose seeds both share: a
+    resample draws the same pairs and the same seeds for both, and is corrected as ``bootstrap``
+    says. Raises InputError for other shapes.
+    """
+    first, second = (np.atleast_2d(np.asarray(d, dtype=np.float64)) for d in (one, other))
+    n = first.shape[-1]
+    for samples in (first, second):
+        checked(np.zeros(n), samples)
+    if first.shape != second.shape:
+        raise InputError(f"distances must be (k, n) alike, not {first.shape} and {second.shape}")
+    means = [mean_distances(first), mean_distances(second)]
+    over = PAIRS if len(first) == 1 else PAIRS_AND_SEEDS
+    if n < LEAST_PAIRS:
+        reason = f"a correlation needs at least {LEAST_PAIRS} pairs; there are {n}"
+        return Correlation(n, over=over, reason=reason)
+    if min(map(np.ptp, means)) == 0:
+        return Correlation(n, over=over, reason="all distances of a process are the same")
+    plain = correlate(-means[0], means[1])
+    resampled = _bootstrap_together(first, second)
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return replace(plain, interval=(float(low), float(high)), over=over)
+
+
+def _bootstrap_together(first: Array, second: Array) -> Array:
+    """Spearman's coefficient of two rows of (k, n) distances in every resample."""
+    k, n = first.shape
+    once: Counts = np.ones((1, n), dtype=np.int64)
+    found, of_all = [], []  # of_all: the same seeds, but every pair once
+    for drawn in draws(n, [k]):
+        x, y = (Sorted.of(averaged(samples, drawn.seeds[k])) for samples in (first, second))
+        found.append(spearman(drawn.pairs, x.ranks(drawn.pairs), y.ranks(drawn.pairs)))
+        whole = spearman(once, x.ranks(once), y.ranks(once))
+        of_all.append(np.repeat(whole, len(drawn.pairs)))
+    plain = _spearman(mean_distances(first), mean_distances(second))
+    cost = plain - np.nanmean(np.concatenate(of_all))
+    return np.asarray(np.clip(np.concatenate(found) + cost, -1, 1))
 
 
 def average(values: Mapping[str, float | None]) -> Average:

@@ -1,13 +1,15 @@
-"""diffusers and transformers without their bars and remarks, for a moment."""
+"""diffusers, transformers and the hub without their bars and remarks, for a moment."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator
 
 import diffusers
 import transformers
+from huggingface_hub.utils import logging as hub
 
 
 @contextlib.contextmanager
@@ -15,7 +17,11 @@ def quiet() -> Iterator[None]:
     """Within it, only errors are logged and no bar is drawn; afterwards all is as before."""
     logs = (diffusers.utils.logging, transformers.utils.logging)
     before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+    hub_before = hub.get_verbosity()
     try:
+        hub.set_verbosity(
+            logging.ERROR
+        )  # it tells of every attempt to reach what cannot be reached
         for log in logs:
             log.set_verbosity_error()
             log.disable_progress_bar()
@@ -26,6 +32,7 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
+        hub.set_verbosity(hub_before)
         for log, (verbosity, bar) in zip(logs, before, strict=True):
             log.set_verbosity(verbosity)
             if bar:

@@ -6,6 +6,7 @@ becomes ε; half precision stays inside the networks, everything between them is
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from ..core.errors import InputError
 from ..core.shapes import Conditioning
 from .hub import Opened
 from .samplers import Sampler, SchedulerSolver
-from .settings import ProcessSettings
+from .settings import Choice, ProcessSettings
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -38,8 +39,6 @@ class StableDiffusion:
         choice, unet = opened.choice, opened.pipeline.unet
         self.name = opened.name
         self.revision = opened.revision
-        self.sampler = choice.sampler
-        self.guidance = float(choice.guidance)
         self.dtype = choice.dtype
         self.device = device
         self.latent_dtype = torch.float64 if choice.dtype == "float64" else torch.float32
@@ -51,17 +50,35 @@ class StableDiffusion:
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(unet, dynamic=False) if settings.compile else None
 
-        config = opened.pipeline.scheduler.config
-        self._prediction = config.get("prediction_type", "epsilon")
+        self._prediction = self.pipeline.scheduler.config.get("prediction_type", "epsilon")
         if self._prediction not in _PREDICTIONS:
             raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
-        self._sampler = Sampler(choice.sampler, choice.steps, config)
+        self._reported: set[str] = set()
+        self._settle(choice)
+
+    def with_settings(
+        self, *, sampler: str | None = None, steps: int | None = None, guidance: float | None = None
+    ) -> StableDiffusion:
+        """The same model as another process; both share the weights. None leaves what it is.
+
+        Raises InputError as ``processes.load`` does.
+        """
+        asked = ProcessSettings(sampler=sampler, steps=steps, guidance=guidance)
+        own = ProcessSettings(self.sampler, len(self.schedule), self.guidance, dtype=self.dtype)
+        other = copy.copy(self)
+        other._settle(asked.over(own))
+        return other
+
+    def _settle(self, choice: Choice) -> None:
+        """Take on sampler, steps and guidance, which make a process of the model."""
+        self.sampler = choice.sampler
+        self.guidance = float(choice.guidance)
+        self._sampler = Sampler(choice.sampler, choice.steps, self.pipeline.scheduler.config)
         self.schedule = self._sampler.schedule
         self._timesteps = self._table(self.schedule.timesteps)
         self._input_scale = self._table(self._sampler.input_scale)
         self._alpha = self._table([(s * s + 1) ** -0.5 for s in self.schedule.sigmas])
         self._sigma = self._table([s * (s * s + 1) ** -0.5 for s in self.schedule.sigmas])
-        self._reported: set[str] = set()
 
     @torch.inference_mode()
     def embed(self, prompts: Sequence[str]) -> Conditioning:

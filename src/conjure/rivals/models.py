@@ -127,7 +127,8 @@ def _fetch(repo: str, settings: RivalSettings) -> Path:
             )
 
     try:
-        hf_hub_download(repo, SOUGHT.index, revision=settings.revision)
+        with quiet():
+            hf_hub_download(repo, SOUGHT.index, revision=settings.revision)
         folder = snapshot(_SAFE)
         if settings.allow_pickle:  # only where there is nothing better, and of further modules
             folder = snapshot("*/" + _PICKLED, *([] if any(folder.glob(_SAFE)) else [_PICKLED]))

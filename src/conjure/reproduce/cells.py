@@ -1,0 +1,149 @@
+"""The figures of the tables, one a cell: a row's agreement with people on a set or a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..benchmarks.cards import SEVEN
+from ..benchmarks.comparison import average
+from ..benchmarks.correlation import Correlation, by_subset, correlate
+from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
+from ..benchmarks.resampling import Array, bootstrap
+from ..presentation import correlation_object, percent
+
+ALL, MEAN, WEIGHTED, DEVIATION = "all", "mean", "weighted mean", "standard deviation"
+AVERAGE = "average"
+MEASURED, PUBLISHED = "measured", "published"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure; coefficients and their interval × 100, as the literature prints them.
+
+    row:       as ``--rows`` takes it; table 3 adds ", T = 5"
+    dataset:   a set's name, or "average", over the paper's seven
+    subset:    "all", a subset's name, or "mean" or "weighted mean" of Spearman's coefficients over
+               the subsets; of the average also "standard deviation", the paper's ±
+    interval:  95 % bootstrap interval of Spearman's coefficient; over: what was resampled, and
+               how many pairs were drawn where the set was not taken whole
+    signature: what it takes to measure it again; of a published figure, where it is printed
+    source:    "measured" or "published"
+    reason:    why there is no figure, or None where there is one
+    """
+
+    row: str
+    dataset: str
+    subset: str = ALL
+    spearman: float | None = None
+    pearson: float | None = None
+    kendall: float | None = None
+    n: int | None = None
+    p_value: float | None = None
+    interval: tuple[float, float] | None = None
+    signature: str | None = None
+    source: str = MEASURED
+    over: str | None = None
+    reason: str | None = None
+
+    def object(self) -> dict[str, Any]:
+        """The cell as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """A row's distances of one set: (k, n), one line a sample, and how they were measured."""
+
+    samples: Array
+    signature: str
+
+
+def cells(row: str, data: Dataset, found: Distances | str) -> list[Cell]:
+    """The figures of a row on a set: whole, within each subset, and their means.
+
+    found: the distances, or the reason why there are none
+    """
+    if isinstance(found, str):
+        return [Cell(row, data.name, n=len(data.scores), reason=found)]
+    line = found.signature
+    made = [cell_of(row, data, ALL, correlate(data.scores, found.samples), line)]
+    if data.subsets is None or len(set(data.subsets)) < 2:
+        return made
+    parts = by_subset(data.scores, data.subsets, found.samples)
+    made += [cell_of(row, data, name, part, line) for name, part in parts.each.items()]
+    for name, value in ((MEAN, parts.mean), (WEIGHTED, parts.weighted_mean)):
+        made.append(
+            Cell(
+                row,
+                data.name,
+                name,
+                spearman=percent(value),
+                n=len(data.scores),
+                signature=line,
+                reason=parts.reason,
+            )
+        )
+    return made
+
+
+def average_cells(row: str, sets: Mapping[str, tuple[Dataset, Distances | str]]) -> list[Cell]:
+    """The average over the paper's seven sets and the standard deviation across them.
+
+    sets: {name: the set, and the row's distances of it}; nothing where not all seven are there.
+    The interval is of the average: sets are resampled independently, seeds alike in all of them.
+    """
+    if not all(name in sets for name in SEVEN):
+        return []
+    chosen = [sets[name] for name in SEVEN]
+    n = sum(len(data.scores) for data, _ in chosen)
+    values: dict[str, float | None] = {}
+    resampled = []
+    line = over = None
+    for name, (data, found) in zip(SEVEN, chosen, strict=True):
+        if isinstance(found, str):
+            return [Cell(row, AVERAGE, n=n, reason=found)]
+        whole = correlate(data.scores, found.samples)
+        values[name], line, over = whole.spearman, found.signature, whole.over
+        if whole.spearman is not None:
+            resampled.append(bootstrap(np.array(data.scores), [found.samples])[0])
+    mean = average(values)
+    if mean.reason is not None:
+        return [Cell(row, AVERAGE, n=n, signature=line, reason=mean.reason)]
+    low, high = (
+        float(bound) for bound in np.nanquantile(np.mean(resampled, axis=0), [0.025, 0.975])
+    )
+    drawn = any(len(data.scores) < data.total for data, _ in chosen)
+    over = f"{over}; subsamples, drawn with seed {SUBSAMPLE_SEED}" if drawn else over
+    return [
+        Cell(
+            row,
+            AVERAGE,
+            spearman=percent(mean.mean),
+            n=n,
+            interval=(100 * low, 100 * high),
+            signature=line,
+            over=over,
+        ),
+        Cell(row, AVERAGE, DEVIATION, spearman=percent(mean.deviation), n=n, signature=line),
+    ]
+
+
+def cell_of(row: str, data: Dataset, subset: str, found: Correlation, line: str) -> Cell:
+    facts = correlation_object(found)
+    over = facts.pop("interval_over")
+    if len(data.scores) < data.total:
+        over += f"; {len(data.scores)} of {data.total} pairs, drawn with seed {SUBSAMPLE_SEED}"
+    interval = facts.pop("interval")
+    return Cell(
+        row,
+        data.name,
+        subset,
+        interval=interval and tuple(interval),
+        signature=line,
+        over=over,
+        **facts,
+    )

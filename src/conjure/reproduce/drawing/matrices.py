@@ -1,0 +1,76 @@
+"""Figure 2: matrices of distances between words, as heat maps that can be read off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...benchmarks.resampling import Array
+from .style import SCALE, house_style, new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+    from ..words import WordGroup
+
+UNITS = "squared difference of predictions,\nsummed over latent entries, mean over steps"
+_PANEL = 4.3  # inches: the height of one matrix with its labels
+
+
+def draw_matrices(
+    groups: Sequence[WordGroup], matrices: Sequence[Array], captions: Sequence[str], out: Path
+) -> list[Path]:
+    """One heat map a group, one below the other; captions: a line above each. → the files.
+
+    matrices: (n, n) symmetric mean distances of each group's words
+    out: folder / name, to which .png and .svg are added
+    """
+    with house_style():
+        figure, panels = new_figure(_PANEL * len(groups), rows=len(groups))
+        for axes, group, matrix, caption in zip(panels, groups, matrices, captions, strict=True):
+            image = _heat_map(axes, group, matrix)
+            axes.set_title(caption, pad=20)
+            bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
+            bar.set_label(UNITS, fontsize=8)
+            bar.outline.set_visible(False)
+        return save(figure, out.parent, out.name)
+
+
+def _heat_map(axes: Axes, group: WordGroup, matrix: Array) -> AxesImage:
+    words, n = group.words, len(group.words)
+    decimals = max(0, 2 - math.floor(math.log10(matrix.max())))  # three digits of the largest
+    shown = np.ma.masked_where(np.eye(n, dtype=bool), matrix)  # a word from itself: 0, no finding
+    image = axes.imshow(shown, cmap=SCALE)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xticks(range(n), words, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n), words)
+    for i in range(n):
+        for j in range(n):
+            ink, text = _ink(image, matrix[i, j]), f"{matrix[i, j]:.{decimals}f}"
+            if i == j:
+                ink, text = "#777777", "0"
+            axes.text(j, i, text, ha="center", va="center", color=ink, size=8)
+    start = 0
+    for name, members in group.classes.items():
+        if start:
+            axes.axhline(start - 0.5, color="white", linewidth=4)
+            axes.axvline(start - 0.5, color="white", linewidth=4)
+        middle = start + (len(members) - 1) / 2
+        axes.text(middle, -0.65, name, ha="center", va="bottom", style="italic", size=8)
+        start += len(members)
+    return image
+
+
+def _ink(image: AxesImage, value: float) -> str:
+    """Black or white, whichever stands out from the colour of the value (WCAG's luminance)."""
+    channels = np.array(image.cmap(image.norm(np.asarray(value)))[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
+    return "black" if luminance > 0.179 else "white"  # where both contrasts are equal

@@ -1,0 +1,117 @@
+"""Figure 2 of the paper: the distances between its words, drawn, tabled and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..benchmarks.resampling import Array
+from ..core.uncertainty import estimate
+from ..similarity import signature
+from .drawing.matrices import UNITS, draw_matrices
+from .pages import Page, figure_samples, finished
+from .render import Grid
+from .run import Run
+from .words import GROUPS, Separation, WordGroup, separation, word_matrices
+
+
+def figure2(run: Run) -> str:
+    return finished(run, figure2_page)
+
+
+def figure2_page(run: Run) -> Page:
+    """Distances between the paper's words, and whether their classes show."""
+    k = figure_samples(run)
+    matrices = [word_matrices(run.passes, run.process, group.words, k) for group in GROUPS]
+    means = [matrix.mean(axis=0) for matrix in matrices]
+    tests = [separation(mean, g.labels) for mean, g in zip(means, GROUPS, strict=True)]
+    draw_matrices(GROUPS, means, [_caption(test) for test in tests], run.choice.out / "figure2")
+    line = signature(run.process, samples=k, seed=run.passes.seed, estimand="jeffreys")
+    parts = list(zip(GROUPS, matrices, tests, strict=True))
+    return Page(
+        "figure2",
+        "Figure 2: distances between words",
+        (("figure2", "Distances between words of two classes, as heat maps"),),
+        (
+            ("Mean distance within classes and across them", _tests_grid(parts)),
+            *((f"{g.name}: {_joined(UNITS)}", _matrix_grid(g, matrix)) for g, matrix, _ in parts),
+        ),
+        (
+            "p: share of all divisions of the words into classes of these sizes under which they "
+            "stand at least as far apart; exact, one-sided. No p-value can be less than the least.",
+            "± is a standard error over k samples; a word is at 0 from itself.",
+            f"Measured: {line}",
+        ),
+        {
+            "unit": _joined(UNITS),
+            "signature": line,
+            "groups": [_group_object(*part) for part in parts],
+        },
+    )
+
+
+def _caption(test: Separation) -> str:
+    return (
+        f"mean distance within classes {test.within:.4g}, across {test.between:.4g}\n"
+        f"permutation test: p = {test.p_value:.2g} (least possible {test.least_p:.2g})"
+    )
+
+
+def _tests_grid(parts: Iterable[tuple[WordGroup, Array, Separation]]) -> Grid:
+    grid = [["words", "within", "across", "across − within", "p", "least p", "divisions"]]
+    for group, matrix, test in parts:
+        apart = _figure([separation(one, group.labels) for one in matrix])
+        grid.append(
+            [
+                " / ".join(group.classes),
+                f"{test.within:.4g}",
+                f"{test.between:.4g}",
+                apart,
+                f"{test.p_value:.3f}",
+                f"{test.least_p:.3f}",
+                str(test.divisions),
+            ]
+        )
+    return grid
+
+
+def _figure(tests: Sequence[Separation]) -> str:
+    """How far classes are apart, over samples."""
+    return _with_error(np.array([test.between - test.within for test in tests]))
+
+
+def _with_error(values: Array) -> str:
+    found = estimate(torch.from_numpy(values))
+    error = "" if found.standard_error is None else f" ± {found.standard_error:.2g}"
+    return f"{found.value:.4g}{error}"
+
+
+def _matrix_grid(group: WordGroup, matrix: Array) -> Grid:
+    lines = [["", *group.words]]
+    for i, word in enumerate(group.words):
+        line = ["0" if i == j else _with_error(matrix[:, i, j]) for j in range(len(group.words))]
+        lines.append([word, *line])
+    return lines
+
+
+def _group_object(group: WordGroup, matrix: Array, test: Separation) -> dict[str, Any]:
+    """``samples``: (k, n, n) distances; the rest follows from them."""
+    return {
+        "name": group.name,
+        "words": list(group.words),
+        "classes": list(group.labels),
+        "distances": matrix.mean(axis=0).tolist(),
+        "samples": matrix.tolist(),
+        "within": test.within,
+        "between": test.between,
+        "p_value": test.p_value,
+        "least_p": test.least_p,
+        "divisions": test.divisions,
+    }
+
+
+def _joined(text: str) -> str:
+    return text.replace("\n", " ")

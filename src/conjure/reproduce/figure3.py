@@ -1,0 +1,100 @@
+"""Figure 3 of the paper: what each timestep and sample adds, and processes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..benchmarks.datasets import Dataset, subsample
+from ..similarity import signature
+from .ablations import FEW, correlated, given, measure_variants, notes, series, settings_line
+from .cells import ALL, Cell, cell_of
+from .drawing.points import Point, draw_beside_names, draw_priors
+from .pages import Page, figure_samples, finished, grid_of, heading
+from .priors import PRIORS, PriorPoint, prior_curves
+from .run import Run
+from .variants import sampled
+
+if TYPE_CHECKING:
+    from ..core.process import GenerativeProcess
+
+SETS = ("stsb",)
+
+
+def figure3(run: Run) -> str:
+    return finished(run, figure3_page)
+
+
+def figure3_page(run: Run) -> Page:
+    """Left: priors over timesteps, for k = 1 … ; right: processes on the same pairs."""
+    k, datasets = figure_samples(run), run.datasets(SETS)
+    left: list[Cell] = []
+    pictures: list[tuple[str, str]] = []
+    for name, data in datasets.items():
+        terms = run.passes.measure(run.process, data.table.pairs(), samples=k)
+        points = prior_curves(data.scores, terms)
+        left += [_prior_cell(run, data, point) for point in points]
+        file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{name}"
+        pictures.append((file, f"Agreement with people by timestep on {name}"))
+        title = f"{heading(name, data)}: {settings_line(run, 'samples')}"
+        draw_priors(_curves(points), run.choice.out / file, title=title)
+    right, compared, faults = _right(run, datasets)
+    pictures.append(("figure3-right", "Agreement with people by process"))
+    most = f"k = {k}"
+    shown = [cell for cell in left if cell.row.endswith(most)]
+    return Page(
+        "figure3",
+        "Figure 3: timesteps, samples and processes",
+        tuple(pictures),
+        (
+            (f"Left, *measured*, {most} (every k is in the JSON)", grid_of(shown)),
+            ("Right, *measured*", grid_of(right)),
+        ),
+        (
+            *notes(datasets, [replace(cell, signature=None) for cell in shown]),
+            "Left: every curve is read off one pass of k samples; fewer are the first of them.",
+            f"Measured: left, at each STEP and k: {_signature(run, 'pointwise:STEP', k)}",
+            *notes(compared, right),
+            *faults,
+        ),
+        [cell.object() for cell in [*left, *right]],
+        (*left, *right),
+    )
+
+
+def _right(
+    run: Run, datasets: Mapping[str, Dataset]
+) -> tuple[list[Cell], Mapping[str, Dataset], list[str]]:
+    """The processes that were given; of a single one, what it is under each sampler."""
+    processes: Mapping[str, GenerativeProcess] = given(run)
+    compared: Mapping[str, Dataset] = datasets
+    faults: list[str] = []
+    title = "Processes on the same pairs"
+    if len(processes) == 1:
+        processes, faults = sampled(run.process)
+        title = f"One model, several processes: {settings_line(run, 'sampler')}"
+        if run.choice.datasets is None and run.choice.limit is None:
+            compared = {name: subsample(data, FEW) for name, data in datasets.items()}
+    made = correlated(measure_variants(run, processes, compared), compared)
+    draw_beside_names(
+        [*processes], series(made, compared), run.choice.out / "figure3-right", title=title
+    )
+    return made, compared, faults
+
+
+def _prior_cell(run: Run, data: Dataset, point: PriorPoint) -> Cell:
+    estimand = f"{point.prior}:{point.step}"
+    line = _signature(run, estimand, point.samples)
+    return cell_of(f"{estimand}, k = {point.samples}", data, ALL, point.found, line)
+
+
+def _curves(points: Sequence[PriorPoint]) -> dict[str, dict[int, list[Point]]]:
+    found: dict[str, dict[int, list[Point]]] = {prior: {} for prior in PRIORS}
+    for point in points:
+        found[point.prior].setdefault(point.samples, []).append(Point.of(point.found))
+    return found
+
+
+def _signature(run: Run, estimand: str, samples: int) -> str:
+    return signature(run.process, samples=samples, seed=run.passes.seed, estimand=estimand)

@@ -1,0 +1,62 @@
+"""Files of finished work: JSON lines that begin with a signature, and lose nothing to a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from ..core.errors import InputError
+
+
+class Journal:
+    """The finished records of one signature: ``folder/<its hash>.jsonl``; one writer at a time.
+
+    records: what an earlier run finished; a last line that a crash has torn is not among them,
+             and is cut off by the first ``add``
+
+    Raises InputError where the file is something else.
+    """
+
+    def __init__(self, folder: Path, signature: str) -> None:
+        self.path = folder / f"{hashlib.sha256(signature.encode()).hexdigest()[:12]}.jsonl"
+        self.signature = signature
+        self._file: IO[bytes] | None = None
+        begun = self.path.read_bytes() if self.path.exists() else b""
+        self._whole = begun.rfind(b"\n") + 1  # bytes of complete lines
+        self.records: list[dict[str, Any]] = []
+        if self._whole:
+            try:
+                head, *self.records = map(json.loads, begun[: self._whole].splitlines())
+                known = head["signature"] == signature
+            except (ValueError, LookupError, TypeError) as error:
+                raise self.refusal() from error
+            if not known:
+                raise self.refusal()
+
+    def refusal(self) -> InputError:
+        return InputError(f"{self.path} is not a file of finished work: remove it")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Keep one finished record: on disk when this returns."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("r+b" if self._whole else "wb")
+            self._file.truncate(self._whole)
+            self._file.seek(self._whole)
+            if not self._whole:
+                self._write({"signature": self.signature})
+        self._write(record)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._whole = self._file.tell()
+            self._file.close()
+            self._file = None
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()

@@ -1,0 +1,70 @@
+"""Tables as LaTeX, by booktabs: ``\\usepackage{booktabs}`` is all that a document needs."""
+
+from __future__ import annotations
+
+from .cells import MEASURED, PUBLISHED
+from .render import grid, notes
+from .tables import Table
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}\allowbreak{}",  # signatures have no spaces to break at
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "…": r"\ldots{}",
+    "∅": r"$\emptyset$",
+    "\n": " ",
+}
+
+
+def escape(text: str) -> str:
+    """A text as LaTeX prints it.
+
+    >>> escape("50 % of a_b & c")
+    '50 \\\\% of a\\\\_b \\\\& c'
+    """
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def latex(table: Table) -> str:
+    """A floating table: measured rows, then published ones; its notes in small type below."""
+    width = len(table.columns) + 1
+    body: list[str] = []
+    for source in (MEASURED, PUBLISHED):
+        head, *rows = grid(table, source)
+        if not rows:
+            continue
+        if not body:
+            body += [_line(head), r"\midrule"]
+        else:
+            body.append(r"\midrule")
+        body.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{source}}}}} \\")
+        body += [_line(row) for row in rows]
+    small = "".join(f"\\par {escape(note)}\n" for note in notes(table))
+    return (
+        "% needs \\usepackage{booktabs}\n"
+        "\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
+        f"\\caption{{{escape(table.title)}}}\n\\label{{tab:{table.name}}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}\n\\toprule\n"
+        + "\n".join(body)
+        + "\n\\bottomrule\n\\end{tabular}\n"
+        f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\\scriptsize\\raggedright\n{small}"
+        "\\end{minipage}\n\\end{table}\n"
+    )
+
+
+def _line(texts: list[str]) -> str:
+    return " & ".join(escape(text) for text in texts) + r" \\"

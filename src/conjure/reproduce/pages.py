@@ -1,0 +1,153 @@
+"""What a figure's command leaves behind: pictures, a page that shows them, and the numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
+from .cells import Cell
+from .drawing.style import ENDS, check_matplotlib
+from .render import Grid, aligned, csv_text, pipes
+from .report import json_text, provenance, write
+from .run import Run
+
+NONE = "–"
+SAMPLES = 5  # k of figures 2 and 3 where the user does not say: the paper's goes from 1 to 5
+
+
+@dataclass(frozen=True)
+class Page:
+    """One command's result.
+
+    name:     of its files
+    pictures: (name of the files, what they show) of each
+    grids:    (heading, head and rows as text) of each table
+    notes:    what a reader must know, one sentence each
+    objects:  for JSON: cells as a list, or what is no correlation as one object
+    cells:    for CSV; none where there are no correlations
+    """
+
+    name: str
+    title: str
+    pictures: tuple[tuple[str, str], ...]
+    grids: tuple[tuple[str, Grid], ...]
+    notes: tuple[str, ...]
+    objects: list[Any] | dict[str, Any]
+    cells: tuple[Cell, ...] = ()
+
+
+def page_of(
+    name: str,
+    title: str,
+    cells: Sequence[Cell],
+    grids: Mapping[str, Grid],
+    notes: Iterable[str],
+) -> Page:
+    """A page of correlations with one picture, which has the page's name."""
+    return Page(
+        name,
+        title,
+        ((name, title),),
+        tuple(grids.items()),
+        tuple(notes),
+        [cell.object() for cell in cells],
+        tuple(cells),
+    )
+
+
+def finished(run: Run, make: Callable[[Run], Page]) -> str:
+    """Carry out one command; → what is printed. Nothing is measured that cannot be drawn."""
+    check_matplotlib()
+    begun = time.perf_counter()
+    page = make(run)
+    paths = write_page(run, page, time.perf_counter() - begun)
+    paths += [run.choice.out / f"{name}.{end}" for name, _ in page.pictures for end in ENDS]
+    run.say(f"written: {', '.join(map(str, paths))}")
+    return terminal(page)
+
+
+def write_page(run: Run, page: Page, seconds: float) -> list[Path]:
+    """Write .md and .json, and .csv where there are cells; → the files."""
+    out = run.choice.out
+    texts = {
+        f"{page.name}.md": f"{markdown(page)}\n\n{provenance(run, seconds)}",
+        f"{page.name}.json": json_text(page.objects),
+    }
+    if page.cells:
+        texts[f"{page.name}.csv"] = csv_text(page.cells)
+    return [write(out / name, text) for name, text in texts.items()]
+
+
+def markdown(page: Page) -> str:
+    """Pictures first, then the tables, then the notes."""
+    parts = [f"# {page.title}"]
+    parts += [f"![{shows}]({name}.png)" for name, shows in page.pictures]
+    parts += _tables(page, pipes)
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in page.notes)])
+
+
+def terminal(page: Page) -> str:
+    """The tables in aligned columns, and the notes."""
+    return "\n\n".join([page.title, *_tables(page, aligned), "\n".join(page.notes)])
+
+
+def _tables(page: Page, draw: Callable[[Grid], str]) -> list[str]:
+    return [part for heading, grid in page.grids for part in (heading, draw(grid))]
+
+
+def grid_of(cells: Iterable[Cell]) -> Grid:
+    """Rows by data sets, each figure with its interval."""
+    known = {(cell.row, cell.dataset): cell for cell in cells}
+    rows = list(dict.fromkeys(row for row, _ in known))
+    sets = list(dict.fromkeys(name for _, name in known))
+    body = [[row, *(shown(known.get((row, name))) for name in sets)] for row in rows]
+    return [["row", *sets], *body]
+
+
+def shown(cell: Cell | None) -> str:
+    """A figure with its interval; a dash where there is none."""
+    if cell is None or cell.spearman is None:
+        return NONE
+    interval = "" if cell.interval is None else f" [{', '.join(map(_digit, cell.interval))}]"
+    return _digit(cell.spearman) + interval
+
+
+def _digit(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
+
+
+def notes_on(datasets: Mapping[str, Dataset], cells: Iterable[Cell]) -> list[str]:
+    """Which subsamples were drawn, why figures are missing, and the signatures, each once."""
+    drawn = [
+        f"{name}: {len(data.scores):,} of {data.total:,} pairs"
+        for name, data in datasets.items()
+        if len(data.scores) < data.total
+    ]
+    found = []
+    if drawn:
+        found.append(f"A subsample, drawn with seed {SUBSAMPLE_SEED}: {'; '.join(drawn)}.")
+    origins: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.reason is not None:
+            found.append(f"No figure for {cell.row} on {cell.dataset} {cell.subset}: {cell.reason}")
+        if cell.signature is not None:
+            origins.setdefault(cell.signature, []).append(cell.row)
+    for origin, rows in origins.items():
+        found.append(f"Measured: {', '.join(dict.fromkeys(rows))}: {origin}")
+    return list(dict.fromkeys(found))
+
+
+def heading(name: str, data: Dataset) -> str:
+    """A set's name in a figure, with how many of its pairs there are if not all."""
+    if len(data.scores) == data.total:
+        return name
+    return f"{name} ({len(data.scores):,} of {data.total:,})"
+
+
+def figure_samples(run: Run) -> int:
+    """k of figures 2 and 3."""
+    return int(run.choice.extra.get("samples") or SAMPLES)

@@ -1,0 +1,164 @@
+"""How tables look: in a terminal, as Markdown, LaTeX and CSV. Measured and published stay apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from typing import TypeVar
+
+from .cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell
+from .rows import title
+from .tables import Column, Table
+
+NONE = "–"
+_DIFFERENCES = "Conjuring less another row on the same pairs (*measured*, paired bootstrap)"
+_RELIABILITY = "Split-half reliability of the distances over samples (*measured*)"
+Grid = list[list[str]]
+T = TypeVar("T")
+
+
+def terminal(table: Table) -> str:
+    """Aligned columns, measured above published, and the notes."""
+    return "\n\n".join([table.title, *_sections(table, aligned), "\n".join(notes(table))])
+
+
+def markdown(table: Table) -> str:
+    """Pipe tables with a heading each, and the notes as a list."""
+    parts = [f"# {table.title}", *_sections(table, pipes)]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(table))])
+
+
+def _sections(table: Table, draw: Callable[[Grid], str]) -> list[str]:
+    """Each grid that has rows, behind its heading."""
+    grids = (
+        ("*measured*", grid(table, MEASURED)),
+        ("*published*", grid(table, PUBLISHED)),
+        (_DIFFERENCES, _differences(table)),
+        (_RELIABILITY, _halves(table)),
+    )
+    return [part for heading, lines in grids if len(lines) > 1 for part in (heading, draw(lines))]
+
+
+def grid(table: Table, source: str) -> Grid:
+    """Head and rows of one source's cells, as text; rows of which nothing is there are left out."""
+    known = {
+        (cell.row, cell.dataset, cell.subset): cell for cell in table.cells if cell.source == source
+    }
+    rows = [*table.rows] if source == MEASURED else list(dict.fromkeys(row for row, *_ in known))
+    lines = [["row", *(_heading(column) for column in table.columns)]]
+    for row in rows:
+        line = [title(row)]
+        for dataset, subset in table.columns:
+            cell = known.get((row, dataset, subset))
+            deviation = known.get((row, dataset, DEVIATION)) if dataset == AVERAGE else None
+            line.append(_figure(cell, deviation))
+        if source == MEASURED or any(text != NONE for text in line[1:]):
+            lines.append(line)
+    return lines
+
+
+def _heading(column: Column) -> str:
+    dataset, subset = column
+    return dataset if subset == ALL else f"{dataset} {subset}"
+
+
+def _figure(cell: Cell | None, deviation: Cell | None) -> str:
+    if cell is None or cell.spearman is None:
+        return NONE
+    if cell.source == PUBLISHED:
+        digits = 1 if round(cell.spearman, 1) == cell.spearman else 2  # as it is printed
+        return f"{cell.spearman:.{digits}f}"
+    text = _number(cell.spearman)
+    if deviation is not None and deviation.spearman is not None:
+        text += f" ± {_number(deviation.spearman)}"
+    return text + _interval(cell.interval)
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return f" [{_number(bounds[0])}, {_number(bounds[1])}]" if bounds else ""
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
+
+
+def _differences(table: Table) -> Grid:
+    known = {(one.than, one.dataset, one.subset): one for one in table.differences}
+    columns = [column for column in table.columns if any(column == key[1:] for key in known)]
+    lines = [["conjuring less", *map(_heading, columns)]]
+    for row in _once(than for than, *_ in known):
+        line = [title(row)]
+        for column in columns:
+            one = known.get((row, *column))
+            if one is None or one.difference is None:
+                line.append(NONE)
+            else:
+                sign = "+" if one.difference > 0 else ""
+                line.append(sign + _number(one.difference) + _interval(one.interval))
+        lines.append(line)
+    return lines
+
+
+def _halves(table: Table) -> Grid:
+    lines = [["row", "set", "k", "half against half", "all k (Spearman–Brown)"]]
+    for one in table.reliabilities:
+        figures = [NONE if value is None else f"{value:.3f}" for value in (one.half, one.full)]
+        lines.append([title(one.row), one.dataset, str(one.samples), *figures])
+    return lines
+
+
+def notes(table: Table) -> list[str]:
+    """The table's notes, why cells are empty, how rows were measured, and who published what."""
+    found = [*table.notes]
+    empty: dict[str, list[Cell]] = {}
+    for cell in table.cells:
+        if cell.reason is not None and (cell.dataset, cell.subset) in table.columns:
+            empty.setdefault(cell.reason, []).append(cell)
+    for reason, cells in empty.items():
+        rows = ", ".join(_once(title(cell.row) for cell in cells))
+        where = ", ".join(_once(_heading((cell.dataset, cell.subset)) for cell in cells))
+        found.append(f"No figure for {rows} on {where}: {reason}")
+    for word, source in (("Measured", MEASURED), ("Published", PUBLISHED)):
+        origins: dict[str, list[str]] = {}
+        for cell in table.cells:
+            if cell.source == source and cell.signature is not None:
+                origins.setdefault(cell.signature, []).append(title(cell.row))
+        for origin, whose in origins.items():
+            found.append(f"{word}: {', '.join(_once(whose))}: {origin}")
+    return _once(found)
+
+
+def _once(items: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(items))
+
+
+def aligned(lines: Grid) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)]
+        )
+        for line in lines
+    )
+
+
+def pipes(lines: Grid) -> str:
+    head, *rows = [[text.replace("|", "\\|") for text in line] for line in lines]
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
+
+
+def csv_text(cells: Sequence[Cell]) -> str:
+    """Every cell, one a line; the interval in two columns."""
+    file = io.StringIO()
+    names = [field.name for field in fields(Cell) if field.name != "interval"]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*names, "interval_low", "interval_high"])
+    for cell in cells:
+        values = [getattr(cell, name) for name in names]
+        low, high = cell.interval or (None, None)
+        writer.writerow(["" if value is None else value for value in (*values, low, high)])
+    return file.getvalue()

@@ -1,0 +1,230 @@
+"""Tables 1, 2 and 3 of the paper, as cells; ``render`` says how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..benchmarks.cards import SEVEN
+from ..benchmarks.comparison import paired_difference, split_half
+from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
+from ..core.errors import InputError
+from ..presentation import percent
+from . import published
+from .cells import ALL, AVERAGE, MEASURED, Cell, Distances, average_cells, cells
+from .measuring import Found, measure_process, measure_rows
+from .rows import CONJURING, GROUPS, PARAGON, read_rows
+from .run import Run
+
+Column = tuple[str, str]  # set and subset
+
+STEPS = (5, 10, 15, 20, 30, 50)
+TABLE2_SETS = ("rg65", "simlex999")
+TABLE3_SETS = ("rg65", "simlex999", "stsb")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Spearman × 100 of ``row`` less that of ``than``, on the same pairs (paired bootstrap)."""
+
+    row: str
+    than: str
+    dataset: str
+    subset: str
+    n: int
+    difference: float | None
+    interval: tuple[float, float] | None
+    p_value: float | None
+    over: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How alike two halves of the samples rank a set's pairs, and all k by Spearman–Brown."""
+
+    row: str
+    dataset: str
+    samples: int
+    half: float | None
+    full: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table.
+
+    rows, columns: what is shown, in order; ``cells`` has more (subsets and their means)
+    notes:         what a reader must know, one sentence each
+    """
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[Column, ...]
+    cells: tuple[Cell, ...]
+    differences: tuple[Difference, ...] = ()
+    reliabilities: tuple[Reliability, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def objects(self) -> dict[str, list[dict[str, Any]]]:
+        """What goes into JSON files, by the end of their names."""
+        return {
+            "": [cell.object() for cell in self.cells],
+            "-differences": [asdict(one) for one in self.differences],
+            "-reliability": [asdict(one) for one in self.reliabilities],
+        }
+
+
+def table1(run: Run) -> Table:
+    """Every row on the paper's seven sets, and their average."""
+    rows = read_rows(run.choice.rows or (*GROUPS["diffusion"], PARAGON))
+    datasets = run.datasets(SEVEN)
+    found = measure_rows(run, rows, datasets)
+    made = _all_cells(rows, datasets, found)
+    for row in rows:
+        made += average_cells(row, {name: (datasets[name], found[row][name]) for name in datasets})
+    columns = [(name, ALL) for name in datasets]
+    if all(name in datasets for name in SEVEN):
+        columns.append((AVERAGE, ALL))
+    printed = published.table1([name for name, _ in columns], rows)
+    return Table(
+        "table1",
+        "Table 1: agreement with people on sentences",
+        rows,
+        tuple(columns),
+        (*made, *printed),
+        _differences(rows, datasets, found, subsets=False),
+        _reliabilities(datasets, found),
+        _notes(datasets),
+    )
+
+
+def table2(run: Run) -> Table:
+    """Words: the process beside the text encoder that it is conditioned by, by part of speech."""
+    rows = read_rows(run.choice.rows or (PARAGON, CONJURING))
+    datasets = run.datasets(TABLE2_SETS)
+    found = measure_rows(run, rows, datasets)
+    columns = [column for name, data in datasets.items() for column in _with_subsets(name, data)]
+    return Table(
+        "table2",
+        "Table 2: agreement with people on words",
+        rows,
+        tuple(columns),
+        (*_all_cells(rows, datasets, found), *published.table2([*datasets])),
+        _differences(rows, datasets, found, subsets=True),
+        _reliabilities(datasets, found),
+        _notes(datasets),
+    )
+
+
+def table3(run: Run) -> Table:
+    """``conjuring`` in processes of T steps; the rest of their settings is as the user chose."""
+    datasets = run.datasets(TABLE3_SETS)
+    made: list[Cell] = []
+    found: Found = {}
+    for steps in STEPS:
+        row = f"{CONJURING}, T = {steps}"
+        try:
+            process = run.process.with_settings(steps=steps)
+        except InputError as error:
+            run.say(f"row {row} left empty: {error}")
+            found[row] = dict.fromkeys(datasets, str(error))
+            continue
+        run.say(f"T = {steps}")
+        found[row] = measure_process(process, run.passes, [CONJURING], datasets)[CONJURING]
+    made = _all_cells(tuple(found), datasets, found)
+    return Table(
+        "table3",
+        "Table 3: agreement with people by the number of steps T",
+        tuple(found),
+        tuple((name, ALL) for name in datasets),
+        (*made, *published.table3([*datasets])),
+        reliabilities=_reliabilities(datasets, found),
+        notes=_notes(datasets),
+    )
+
+
+def _all_cells(rows: Sequence[str], datasets: Mapping[str, Dataset], found: Found) -> list[Cell]:
+    return [
+        cell
+        for row in rows
+        for name, data in datasets.items()
+        for cell in cells(row, data, found[row][name])
+    ]
+
+
+def _with_subsets(name: str, data: Dataset) -> list[Column]:
+    parts = sorted(set(data.subsets or ()))
+    return [(name, ALL), *((name, part) for part in parts if len(parts) > 1)]
+
+
+def _differences(
+    rows: Sequence[str], datasets: Mapping[str, Dataset], found: Found, *, subsets: bool
+) -> tuple[Difference, ...]:
+    """``conjuring`` against each other row, on whole sets and perhaps on their subsets."""
+    if CONJURING not in rows:
+        return ()
+    made = []
+    for name, data in datasets.items():
+        ours = found[CONJURING][name]
+        for row in rows:
+            theirs = found[row][name]
+            if row == CONJURING or isinstance(ours, str) or isinstance(theirs, str):
+                continue
+            for _, subset in _with_subsets(name, data) if subsets else [(name, ALL)]:
+                made.append(_difference(row, data, subset, ours, theirs))
+    return tuple(made)
+
+
+def _difference(
+    than: str, data: Dataset, subset: str, ours: Distances, theirs: Distances
+) -> Difference:
+    parts = data.subsets or ()
+    places = [i for i in range(len(data.scores)) if subset == ALL or parts[i] == subset]
+    apart = paired_difference(
+        [data.scores[i] for i in places], ours.samples[:, places], theirs.samples[:, places]
+    )
+    return Difference(
+        CONJURING,
+        than,
+        data.name,
+        subset,
+        apart.n,
+        percent(apart.value),
+        apart.interval and (100 * apart.interval[0], 100 * apart.interval[1]),
+        apart.p_value,
+        apart.over,
+        apart.reason,
+    )
+
+
+def _reliabilities(datasets: Mapping[str, Dataset], found: Found) -> tuple[Reliability, ...]:
+    """Of every row that has several samples."""
+    made = []
+    for row, sets in found.items():
+        for name in datasets:
+            distances = sets[name]
+            if isinstance(distances, str) or len(distances.samples) < 2:
+                continue
+            one = split_half(distances.samples)
+            made.append(Reliability(row, name, one.samples, one.half, one.full, one.reason))
+    return tuple(made)
+
+
+def _notes(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
+    drawn = [
+        f"{name}: {len(data.scores):,} of {data.total:,} pairs"
+        for name, data in datasets.items()
+        if len(data.scores) < data.total
+    ]
+    notes = ["Spearman × 100 of −distance with human scores; in brackets 95 % bootstrap intervals."]
+    if drawn:
+        notes.append(f"A subsample, drawn with seed {SUBSAMPLE_SEED}: {'; '.join(drawn)}.")
+    return tuple(notes)
+
+
+def measured(table: Table) -> list[Cell]:
+    return [cell for cell in table.cells if cell.source == MEASURED]

@@ -1,0 +1,118 @@
+"""How tables look; LaTeX is compiled where there is a compiler."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+
+import pytest
+
+from conjure.reproduce.cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell
+from conjure.reproduce.latex import escape, latex
+from conjure.reproduce.render import csv_text, grid, markdown, notes, terminal
+from conjure.reproduce.tables import Difference, Table
+
+TABLE = Table(
+    "table1",
+    "Table 1: 50 % of a_b & c",
+    ("conjuring", "encoder=my_model#1:cls", "gpt2"),
+    (("stsb", ALL), ("stsb", "x|y"), (AVERAGE, ALL)),
+    (
+        Cell("conjuring", "stsb", spearman=-0.04, n=9, interval=(-10.26, 9.9), signature="a|b"),
+        Cell("conjuring", "stsb", "x|y", reason="all distances are the same"),
+        Cell("conjuring", AVERAGE, spearman=54.3, interval=(50, 60), signature="a|b"),
+        Cell("conjuring", AVERAGE, DEVIATION, spearman=4.44, signature="a|b"),
+        Cell("encoder=my_model#1:cls", "stsb", spearman=61.26, n=9, signature="c"),
+        Cell("gpt2", "stsb", n=9, reason="no hub"),
+        Cell("conjuring", "stsb", spearman=70.3, signature="The paper", source=PUBLISHED),
+    ),
+    (Difference("conjuring", "gpt2", "stsb", ALL, 9, 3.0, (1, 5), 0.01, "pairs", None),),
+    notes=("A subsample, drawn with seed 0: stsb: 9 of 1,379 pairs.",),
+)
+
+
+def test_the_grid_has_figures_intervals_deviations_and_dashes():
+    assert grid(TABLE, MEASURED) == [
+        ["row", "stsb", "stsb x|y", "average"],
+        ["Conjuring (Jeffreys)", "0.0 [-10.3, 9.9]", "–", "54.3 ± 4.4 [50.0, 60.0]"],
+        ["my_model#1 (cls)", "61.3", "–", "–"],
+        ["GPT-2", "–", "–", "–"],
+    ]
+
+
+def test_published_figures_have_a_grid_of_their_own():
+    [_, line] = grid(TABLE, PUBLISHED)
+    assert line == ["Conjuring (Jeffreys)", "70.3", "–", "–"]
+    assert all("70.3" not in text for row in grid(TABLE, MEASURED) for text in row)
+
+
+@pytest.mark.parametrize("draw", [terminal, markdown])
+def test_texts_mark_what_is_measured_and_what_published_and_say_the_subsample(draw):
+    text = draw(TABLE)
+    assert text.index("*measured*") < text.index("61.3") < text.index("*published*")
+    assert text.index("*published*") < text.index("70.3")
+    assert "9 of 1,379 pairs" in text
+    assert "No figure for GPT-2 on stsb: no hub" in text
+    assert "+3.0 [1.0, 5.0]" in text
+
+
+def test_markdown_tables_are_rectangular():
+    for block in markdown(TABLE).split("\n\n"):
+        if block.startswith("|"):
+            counts = {line.replace("\\|", "").count("|") for line in block.splitlines()}
+            assert len(counts) == 1
+
+
+def test_notes_tell_each_signature_and_source_once():
+    told = notes(TABLE)
+    assert "Measured: Conjuring (Jeffreys): a|b" in told
+    assert "Published: Conjuring (Jeffreys): The paper" in told
+    assert len(told) == len(set(told))
+
+
+def test_csv_has_every_cell_with_its_source():
+    lines = list(csv.DictReader(io.StringIO(csv_text(TABLE.cells))))
+    assert len(lines) == len(TABLE.cells)
+    assert lines[0]["interval_low"] == "-10.26"
+    assert lines[0]["p_value"] == ""
+    assert [line["source"] for line in lines].count("published") == 1
+
+
+@pytest.mark.parametrize("character", "\\{}&%$#_~^")
+def test_latex_escapes_every_special_character(character):
+    escaped = escape(f"a{character}b")
+    assert escaped != f"a{character}b"
+    assert escaped.startswith("a\\")
+
+
+def test_latex_has_the_structure_of_booktabs_and_as_many_columns_in_each_row():
+    text = latex(TABLE)
+    order = [r"\toprule", r"\midrule", r"\emph{measured}", r"\emph{published}", r"\bottomrule"]
+    places = [text.index(mark) for mark in order]
+    assert places == sorted(places)
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+    body = text[places[0] : places[-1]].splitlines()
+    rows = [line for line in body if line.endswith(r"\\") and "multicolumn" not in line]
+    assert len(rows) == 5
+    assert {line.replace(r"\&", "").count("&") for line in rows} == {3}
+    assert r"my\_model\#1 (cls)" in text
+    assert r"50 \% of a\_b \& c" in text
+    assert not any(ord(character) > 127 for character in text)
+
+
+def test_latex_compiles(tmp_path):
+    compilers = {"pdflatex": ["-halt-on-error"], "tectonic": [], "xelatex": ["-halt-on-error"]}
+    found = next((name for name in compilers if shutil.which(name)), None)
+    if found is None:
+        pytest.skip("needs a LaTeX compiler: pdflatex, tectonic or xelatex")
+    document = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        f"{latex(TABLE)}\\end{{document}}\n"
+    )
+    (tmp_path / "table.tex").write_text(document)
+    subprocess.run(
+        [found, *compilers[found], "table.tex"], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert (tmp_path / "table.pdf").exists()
