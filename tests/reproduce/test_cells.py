@@ -70,26 +70,31 @@ def test_a_subsample_says_so_and_an_empty_row_says_why():
 def test_the_average_is_over_all_seven_with_its_deviation_and_interval():
     sets = {name: dataset(name, seed=i) for i, name in enumerate(SEVEN)}
     found = {name: distances(data, seed=i) for i, (name, data) in enumerate(sets.items())}
-    both = {name: (sets[name], found[name]) for name in SEVEN}
-    each = [cells("conjuring", *both[name])[0].spearman for name in SEVEN]
-    mean, deviation = average_cells("conjuring", both)
+    whole = {name: cells("conjuring", sets[name], found[name])[0] for name in SEVEN}
+    each = [cell.spearman for cell in whole.values()]
+    known = {name: (sets[name], found[name], whole[name]) for name in SEVEN}
+    mean, deviation = average_cells("conjuring", known)
     assert (mean.dataset, mean.subset, deviation.subset) == (AVERAGE, ALL, DEVIATION)
     assert mean.spearman == pytest.approx(np.mean(each))
     assert deviation.spearman == pytest.approx(np.std(each, ddof=1))
     assert mean.n == 7 * 40
     # Seven independent sets: about √7 times as narrow as one of them.
     low, high = mean.interval
-    widths = [np.ptp(cells("conjuring", *both[name])[0].interval) for name in SEVEN]
+    widths = [np.ptp(cell.interval) for cell in whole.values()]
     assert low < mean.spearman < high
     assert high - low == pytest.approx(np.sqrt(np.mean(np.square(widths)) / 7), rel=0.15)
 
 
 def test_no_average_over_fewer_sets_and_a_reason_where_one_is_empty():
-    sets = {name: (dataset(name), distances(dataset(name))) for name in SEVEN[:6]}
+    def known(name: str, found: Distances | str):
+        data = dataset(name)
+        return data, found, cells("conjuring", data, found)[0]
+
+    sets = {name: known(name, distances(dataset(name))) for name in SEVEN[:6]}
     assert average_cells("conjuring", sets) == []
-    sets["sickr"] = (dataset("sickr"), "no hub")
+    sets["sickr"] = known("sickr", "no hub")
     [cell] = average_cells("conjuring", sets)
-    assert (cell.spearman, cell.reason) == (None, "no hub")
+    assert (cell.spearman, cell.reason) == (None, "no figure for sickr: no hub")
 
 
 def test_published_averages_are_those_of_their_rows():

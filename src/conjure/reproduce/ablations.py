@@ -17,7 +17,8 @@ from .cells import Cell, Distances, cell_of, cells
 from .drawing.points import Point, draw_along, draw_beside_names, draw_panels
 from .lengths import BINS, by_length
 from .measuring import measure_process
-from .pages import NONE, Page, finished, grid_of, heading, notes_on, page_of, shown
+from .pages import Page, finished, grid_of, heading, notes_on, page_of, shown
+from .render import NONE
 from .rows import CONJURING
 from .run import Run, all_pairs
 from .variants import GUIDANCES, guided, named, sampled
@@ -92,7 +93,7 @@ def length_page(run: Run) -> Page:
         distances = found[name]
         assert isinstance(distances, Distances), distances  # jeffreys is in every pass
         bins = by_length(data, distances.samples)
-        panels[heading(name, data)] = {size: Point.of(part) for size, part in bins.items()}
+        panels[heading(data)] = {size: Point.of(part) for size, part in bins.items()}
         made += [
             cell_of(CONJURING, data, f"{size} words", part, distances.signature)
             for size, part in bins.items()
@@ -122,8 +123,10 @@ def agreement_page(run: Run) -> Page:
     processes: Mapping[str, GenerativeProcess] = given(run)
     faults: list[str] = []
     couples = list(combinations(processes, 2))
+    title = "Two processes on the same pairs, from the same noise"
     if not couples:
         own = run.process.sampler
+        title = f"{settings_line(run, 'sampler')}: two samplers, the same noise"
         processes, faults = sampled(run.process)
         couples = [(own, other) for other in processes if other != own]
     measured = measure_variants(run, processes, datasets)
@@ -137,17 +140,17 @@ def agreement_page(run: Run) -> Page:
         rows,
         series(made, datasets),
         run.choice.out / "agreement",
-        title="Two processes on the same pairs, from the same noise",
+        title=title,
         unit=AGREEMENT,
     )
     told = [
-        f"{AGREEMENT}; in brackets 95 % bootstrap intervals over {made[0].over}.",
+        f"{AGREEMENT}; in brackets 95 % bootstrap intervals over {_over(made)}.",
         "Both start from the same noise: with other seeds even one process ranks pairs otherwise.",
         *notes_on(datasets, made),
         *faults,
     ]
-    title = "Agreement of processes with each other"
-    return page_of("agreement", title, made, {"*measured*": grid_of(made)}, told)
+    named_so = "Agreement of processes with each other"
+    return page_of("agreement", named_so, made, {"*measured*": grid_of(made)}, told)
 
 
 def _agreement(one: str, other: str, measured: Measured, data: Dataset) -> Cell:
@@ -205,7 +208,7 @@ def correlated(measured: Measured, datasets: Mapping[str, Dataset]) -> list[Cell
 def series(made: list[Cell], datasets: Mapping[str, Dataset]) -> dict[str, list[Point]]:
     """Cells as points for a figure: for each set, one of each row, in order."""
     return {
-        heading(name, data): [
+        heading(data): [
             Point(cell.spearman, cell.interval, cell.n or 0)
             for cell in made
             if cell.dataset == name
@@ -215,8 +218,12 @@ def series(made: list[Cell], datasets: Mapping[str, Dataset]) -> dict[str, list[
 
 
 def notes(datasets: Mapping[str, Dataset], made: list[Cell]) -> list[str]:
-    over = {cell.over.partition(";")[0] for cell in made if cell.over}
-    return [_INTERVALS.format(" or ".join(sorted(over))), *notes_on(datasets, made)]
+    return [_INTERVALS.format(_over(made)), *notes_on(datasets, made)]
+
+
+def _over(made: list[Cell]) -> str:
+    """What was resampled: the same in all cells of a run."""
+    return " or ".join(sorted({cell.over.partition(";")[0] for cell in made if cell.over}))
 
 
 def settings_line(run: Run, varied: str = "") -> str:

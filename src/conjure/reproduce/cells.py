@@ -62,6 +62,9 @@ class Distances:
     signature: str
 
 
+Measured = tuple[Dataset, Distances | str, Cell]  # a set, distances of it, the figure on all of it
+
+
 def cells(row: str, data: Dataset, found: Distances | str) -> list[Cell]:
     """The figures of a row on a set: whole, within each subset, and their means.
 
@@ -90,45 +93,40 @@ def cells(row: str, data: Dataset, found: Distances | str) -> list[Cell]:
     return made
 
 
-def average_cells(row: str, sets: Mapping[str, tuple[Dataset, Distances | str]]) -> list[Cell]:
+def average_cells(row: str, sets: Mapping[str, Measured]) -> list[Cell]:
     """The average over the paper's seven sets and the standard deviation across them.
 
-    sets: {name: the set, and the row's distances of it}; nothing where not all seven are there.
+    sets: {name: what is known of the row on the set}; nothing where not all seven are there.
     The interval is of the average: sets are resampled independently, seeds alike in all of them.
     """
     if not all(name in sets for name in SEVEN):
         return []
-    chosen = [sets[name] for name in SEVEN]
-    n = sum(len(data.scores) for data, _ in chosen)
-    values: dict[str, float | None] = {}
-    resampled = []
-    line = over = None
-    for name, (data, found) in zip(SEVEN, chosen, strict=True):
-        if isinstance(found, str):
-            return [Cell(row, AVERAGE, n=n, reason=found)]
-        whole = correlate(data.scores, found.samples)
-        values[name], line, over = whole.spearman, found.signature, whole.over
-        if whole.spearman is not None:
-            resampled.append(bootstrap(np.array(data.scores), [found.samples])[0])
-    mean = average(values)
-    if mean.reason is not None:
-        return [Cell(row, AVERAGE, n=n, signature=line, reason=mean.reason)]
-    low, high = (
-        float(bound) for bound in np.nanquantile(np.mean(resampled, axis=0), [0.025, 0.975])
-    )
-    drawn = any(len(data.scores) < data.total for data, _ in chosen)
-    over = f"{over}; subsamples, drawn with seed {SUBSAMPLE_SEED}" if drawn else over
+    chosen = {name: sets[name] for name in SEVEN}
+    n = sum(len(data.scores) for data, _, _ in chosen.values())
+    mean = average({name: whole.spearman for name, (_, _, whole) in chosen.items()})
+    if mean.mean is None:
+        first = next(whole.reason for _, _, whole in chosen.values() if whole.reason)
+        return [Cell(row, AVERAGE, n=n, reason=f"{mean.reason}: {first}")]
+    resampled = [
+        bootstrap(np.array(data.scores), [found.samples])[0]
+        for data, found, _ in chosen.values()
+        if not isinstance(found, str)
+    ]
+    low, high = np.nanquantile(np.mean(resampled, axis=0), [0.025, 0.975])
+    line, over = chosen[SEVEN[0]][2].signature, chosen[SEVEN[0]][2].over
+    if any(len(data.scores) < data.total for data, _, _ in chosen.values()):
+        over = f"{str(over).partition(';')[0]}; subsamples, drawn with seed {SUBSAMPLE_SEED}"
     return [
         Cell(
             row,
             AVERAGE,
-            spearman=percent(mean.mean),
+            spearman=mean.mean,
             n=n,
-            interval=(100 * low, 100 * high),
+            interval=(100 * float(low), 100 * float(high)),
             signature=line,
             over=over,
         ),
-        Cell(row, AVERAGE, DEVIATION, spearman=percent(mean.deviation), n=n, signature=line),
+        Cell(row, AVERAGE, DEVIATION, spearman=mean.deviation, n=n, signature=line),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 from ..benchmarks.resampling import Array
 from ..core.uncertainty import estimate
 from ..similarity import signature
-from .drawing.matrices import UNITS, draw_matrices
+from .ablations import settings_line
+from .drawing.matrices import UNITS, decimals_of, draw_matrices
 from .pages import Page, figure_samples, finished
 from .render import Grid
 from .run import Run
@@ -28,7 +29,13 @@ def figure2_page(run: Run) -> Page:
     matrices = [word_matrices(run.passes, run.process, group.words, k) for group in GROUPS]
     means = [matrix.mean(axis=0) for matrix in matrices]
     tests = [separation(mean, g.labels) for mean, g in zip(means, GROUPS, strict=True)]
-    draw_matrices(GROUPS, means, [_caption(test) for test in tests], run.choice.out / "figure2")
+    draw_matrices(
+        GROUPS,
+        means,
+        [_caption(test) for test in tests],
+        run.choice.out / "figure2",
+        title=f"{settings_line(run, 'samples')}, k = {k}",
+    )
     line = signature(run.process, samples=k, seed=run.passes.seed, estimand="jeffreys")
     parts = list(zip(GROUPS, matrices, tests, strict=True))
     return Page(
@@ -55,7 +62,7 @@ def figure2_page(run: Run) -> Page:
 
 def _caption(test: Separation) -> str:
     return (
-        f"mean distance within classes {test.within:.4g}, across {test.between:.4g}\n"
+        f"mean distance within classes {test.within:.3g}, across {test.between:.3g}\n"
         f"permutation test: p = {test.p_value:.2g} (least possible {test.least_p:.2g})"
     )
 
@@ -63,13 +70,15 @@ def _caption(test: Separation) -> str:
 def _tests_grid(parts: Iterable[tuple[WordGroup, Array, Separation]]) -> Grid:
     grid = [["words", "within", "across", "across − within", "p", "least p", "divisions"]]
     for group, matrix, test in parts:
-        apart = _figure([separation(one, group.labels) for one in matrix])
+        each = [separation(one, group.labels) for one in matrix]
+        apart = np.array([one.between - one.within for one in each])
+        decimals = decimals_of(matrix)
         grid.append(
             [
                 " / ".join(group.classes),
-                f"{test.within:.4g}",
-                f"{test.between:.4g}",
-                apart,
+                f"{test.within:.{decimals}f}",
+                f"{test.between:.{decimals}f}",
+                _with_error(apart, decimals),
                 f"{test.p_value:.3f}",
                 f"{test.least_p:.3f}",
                 str(test.divisions),
@@ -78,21 +87,17 @@ def _tests_grid(parts: Iterable[tuple[WordGroup, Array, Separation]]) -> Grid:
     return grid
 
 
-def _figure(tests: Sequence[Separation]) -> str:
-    """How far classes are apart, over samples."""
-    return _with_error(np.array([test.between - test.within for test in tests]))
-
-
-def _with_error(values: Array) -> str:
+def _with_error(values: Array, decimals: int) -> str:
+    """The mean over samples and its standard error, where there is one."""
     found = estimate(torch.from_numpy(values))
-    error = "" if found.standard_error is None else f" ± {found.standard_error:.2g}"
-    return f"{found.value:.4g}{error}"
+    error = "" if found.standard_error is None else f" ± {found.standard_error:.{decimals}f}"
+    return f"{found.value:.{decimals}f}{error}"
 
 
 def _matrix_grid(group: WordGroup, matrix: Array) -> Grid:
-    lines = [["", *group.words]]
+    lines, n, decimals = [["", *group.words]], len(group.words), decimals_of(matrix)
     for i, word in enumerate(group.words):
-        line = ["0" if i == j else _with_error(matrix[:, i, j]) for j in range(len(group.words))]
+        line = ["0" if i == j else _with_error(matrix[:, i, j], decimals) for j in range(n)]
         lines.append([word, *line])
     return lines
 

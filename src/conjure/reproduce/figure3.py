@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmarks.datasets import Dataset, subsample
@@ -35,9 +36,9 @@ def figure3_page(run: Run) -> Page:
         terms = run.passes.measure(run.process, data.table.pairs(), samples=k)
         points = prior_curves(data.scores, terms)
         left += [_prior_cell(run, data, point) for point in points]
-        file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{name}"
-        pictures.append((file, f"Agreement with people by timestep on {name}"))
-        title = f"{heading(name, data)}: {settings_line(run, 'samples')}"
+        file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{Path(name).stem}"
+        pictures.append((file, f"Agreement with people by timestep on {heading(data)}"))
+        title = f"{heading(data)}: {settings_line(run, 'samples')}"
         draw_priors(_curves(points), run.choice.out / file, title=title)
     right, compared, faults = _right(run, datasets)
     pictures.append(("figure3-right", "Agreement with people by process"))

@@ -11,11 +11,10 @@ from typing import Any
 from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
 from .cells import Cell
 from .drawing.style import ENDS, check_matplotlib
-from .render import Grid, aligned, csv_text, pipes
+from .render import NONE, Grid, aligned, csv_text, interval_text, number, pipes
 from .report import json_text, provenance, write
 from .run import Run
 
-NONE = "–"
 SAMPLES = 5  # k of figures 2 and 3 where the user does not say: the paper's goes from 1 to 5
 
 
@@ -112,12 +111,7 @@ def shown(cell: Cell | None) -> str:
     """A figure with its interval; a dash where there is none."""
     if cell is None or cell.spearman is None:
         return NONE
-    interval = "" if cell.interval is None else f" [{', '.join(map(_digit, cell.interval))}]"
-    return _digit(cell.spearman) + interval
-
-
-def _digit(value: float) -> str:
-    return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
+    return number(cell.spearman) + interval_text(cell.interval)
 
 
 def notes_on(datasets: Mapping[str, Dataset], cells: Iterable[Cell]) -> list[str]:
@@ -141,8 +135,14 @@ def notes_on(datasets: Mapping[str, Dataset], cells: Iterable[Cell]) -> list[str
     return list(dict.fromkeys(found))
 
 
-def heading(name: str, data: Dataset) -> str:
-    """A set's name in a figure, with how many of its pairs there are if not all."""
+def heading(data: Dataset) -> str:
+    """What a figure calls a set: its name, or its file's, and how many pairs there are if not all.
+
+    >>> from conjure.benchmarks.datasets import Dataset
+    >>> heading(Dataset("sets/mine.tsv", None, (1.0, 2.0), None, 3_000))
+    'mine.tsv (2 of 3,000)'
+    """
+    name = Path(data.name).name
     if len(data.scores) == data.total:
         return name
     return f"{name} ({len(data.scores):,} of {data.total:,})"

@@ -70,17 +70,17 @@ def _figure(cell: Cell | None, deviation: Cell | None) -> str:
     if cell.source == PUBLISHED:
         digits = 1 if round(cell.spearman, 1) == cell.spearman else 2  # as it is printed
         return f"{cell.spearman:.{digits}f}"
-    text = _number(cell.spearman)
+    text = number(cell.spearman)
     if deviation is not None and deviation.spearman is not None:
-        text += f" ± {_number(deviation.spearman)}"
-    return text + _interval(cell.interval)
+        text += f" ± {number(deviation.spearman)}"
+    return text + interval_text(cell.interval)
 
 
-def _interval(bounds: tuple[float, float] | None) -> str:
-    return f" [{_number(bounds[0])}, {_number(bounds[1])}]" if bounds else ""
+def interval_text(bounds: tuple[float, float] | None) -> str:
+    return f" [{number(bounds[0])}, {number(bounds[1])}]" if bounds else ""
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
 
 
@@ -96,7 +96,7 @@ def _differences(table: Table) -> Grid:
                 line.append(NONE)
             else:
                 sign = "+" if one.difference > 0 else ""
-                line.append(sign + _number(one.difference) + _interval(one.interval))
+                line.append(sign + number(one.difference) + interval_text(one.interval))
         lines.append(line)
     return lines
 

@@ -40,13 +40,13 @@ class RivalDistances:
         if missing:
             count = rival.cost(missing)
             self._say(f"{rival.name}: {len(missing):,} pairs, {count:,} texts or continuations")
-        with tqdm(total=len(missing), unit="pair", disable=None if self._bar else True) as bar:
-            for start in range(0, len(missing), CHUNK):
-                chunk = missing[start : start + CHUNK]
-                for pair, distance in zip(chunk, rival.distances(chunk), strict=True):
-                    journal.add({"texts": pair, "distance": distance})
-                    known[pair] = distance
-                bar.update(len(chunk))
+            with tqdm(total=len(missing), unit="pair", disable=None if self._bar else True) as bar:
+                for start in range(0, len(missing), CHUNK):
+                    chunk = missing[start : start + CHUNK]
+                    for pair, distance in zip(chunk, rival.distances(chunk), strict=True):
+                        journal.add({"texts": pair, "distance": distance})
+                        known[pair] = distance
+                    bar.update(len(chunk))
         return [known[pair] for pair in pairs]
 
     def _open(self, rival: Rival) -> tuple[Journal, dict[Pair, float]]:

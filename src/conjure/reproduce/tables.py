@@ -84,8 +84,10 @@ def table1(run: Run) -> Table:
     datasets = run.datasets(SEVEN)
     found = measure_rows(run, rows, datasets)
     made = _all_cells(rows, datasets, found)
+    whole = {(cell.row, cell.dataset): cell for cell in made if cell.subset == ALL}
     for row in rows:
-        made += average_cells(row, {name: (datasets[name], found[row][name]) for name in datasets})
+        known = {n: (data, found[row][n], whole[row, data.name]) for n, data in datasets.items()}
+        made += average_cells(row, known)
     columns = [(name, ALL) for name in datasets]
     if all(name in datasets for name in SEVEN):
         columns.append((AVERAGE, ALL))

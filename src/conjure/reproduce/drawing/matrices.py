@@ -23,7 +23,12 @@ _PANEL = 4.3  # inches: the height of one matrix with its labels
 
 
 def draw_matrices(
-    groups: Sequence[WordGroup], matrices: Sequence[Array], captions: Sequence[str], out: Path
+    groups: Sequence[WordGroup],
+    matrices: Sequence[Array],
+    captions: Sequence[str],
+    out: Path,
+    *,
+    title: str,
 ) -> list[Path]:
     """One heat map a group, one below the other; captions: a line above each. → the files.
 
@@ -38,12 +43,12 @@ def draw_matrices(
             bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
             bar.set_label(UNITS, fontsize=8)
             bar.outline.set_visible(False)
+        figure.suptitle(title, fontsize=9, x=0.02, ha="left")
         return save(figure, out.parent, out.name)
 
 
 def _heat_map(axes: Axes, group: WordGroup, matrix: Array) -> AxesImage:
-    words, n = group.words, len(group.words)
-    decimals = max(0, 2 - math.floor(math.log10(matrix.max())))  # three digits of the largest
+    words, n, decimals = group.words, len(group.words), decimals_of(matrix)
     shown = np.ma.masked_where(np.eye(n, dtype=bool), matrix)  # a word from itself: 0, no finding
     image = axes.imshow(shown, cmap=SCALE)
     axes.grid(False)
@@ -66,6 +71,11 @@ def _heat_map(axes: Axes, group: WordGroup, matrix: Array) -> AxesImage:
         axes.text(middle, -0.65, name, ha="center", va="bottom", style="italic", size=8)
         start += len(members)
     return image
+
+
+def decimals_of(distances: Array) -> int:
+    """So many that the largest shows three digits, and at least whole numbers."""
+    return max(0, 2 - math.floor(math.log10(distances.max())))
 
 
 def _ink(image: AxesImage, value: float) -> str:
