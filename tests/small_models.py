@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from small_pipelines import clip_text
+from small_pipelines import LETTERS, SMALL, clip_text, wordpiece_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
-    BertTokenizer,
     CLIPTextModelWithProjection,
     FalconConfig,
     FalconForCausalLM,
@@ -29,9 +28,7 @@ from transformers import (
     T5Model,
 )
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 END = "<|endoftext|>"
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
 def byte_tokenizer(begin: bool = False) -> PreTrainedTokenizerFast:
@@ -75,11 +72,6 @@ def language_model(kind: str, folder: Path) -> Path:
     return folder
 
 
-def wordpiece_tokenizer() -> BertTokenizer:
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + c for c in LETTERS)]
-    return BertTokenizer(vocab={word: n for n, word in enumerate(words)}, model_max_length=64)
-
-
 def marked_tokenizer() -> PreTrainedTokenizerFast:
     """Letters with </s> behind them, and <s> before, as RoBERTa's and T5's."""
     words = ["<s>", "<pad>", "</s>", "<unk>", *LETTERS]
@@ -101,7 +93,7 @@ def encoder(kind: str, folder: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if kind == "bert":
-            tokenizer = wordpiece_tokenizer()
+            tokenizer = wordpiece_tokenizer(64)
             network = BertModel(
                 BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **wide)
             )

@@ -57,12 +57,17 @@ def clip_text() -> tuple[CLIPTokenizer, CLIPTextModel]:
     return tokenizer, CLIPTextModel(config)
 
 
+def wordpiece_tokenizer(length: int) -> BertTokenizer:
+    """A WordPiece tokenizer that spells: ``length`` tokens at most."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + c for c in LETTERS)]
+    return BertTokenizer(vocab={word: n for n, word in enumerate(words)}, model_max_length=length)
+
+
 def albert_text() -> tuple[BertTokenizer, AlbertModel]:
     """A WordPiece tokenizer and an ALBERT that is given the attention mask, as emoji has them."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + c for c in LETTERS)]
-    tokenizer = BertTokenizer(vocab={word: n for n, word in enumerate(words)}, model_max_length=16)
+    tokenizer = wordpiece_tokenizer(16)
     config = AlbertConfig(
-        vocab_size=len(words),
+        vocab_size=len(tokenizer),
         embedding_size=16,
         intermediate_size=64,
         max_position_embeddings=16,

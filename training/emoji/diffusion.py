@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from encoding import encoded
 from optimisation import DEVICE, learning_rate, save
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
 
 KEPT = 50_000  # samples between the weight averages that are kept, to choose from
 DROPPED = 0.1  # share of captions replaced by "", for classifier-free guidance
@@ -54,24 +54,10 @@ def noise_schedule() -> DDIMScheduler:
     )
 
 
-@torch.no_grad()
-def token_states(folder: Path, captions: list[str], batch: int = 256) -> Tensor:
+def token_states(folder: Path, captions: list[str]) -> Tensor:
     """(n, 32, 384) float16: what the pipeline will show the network, padding and all."""
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    encoder = AutoModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
-    parts: list[Tensor] = []
-    for i in range(0, len(captions), batch):
-        tokens = tokenizer(
-            captions[i : i + batch],
-            padding="max_length",
-            truncation=True,
-            max_length=tokenizer.model_max_length,
-            return_tensors="pt",
-        )
-        with torch.autocast("cpu", torch.bfloat16):
-            states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
-        parts.append(states.half())
-    return torch.cat(parts)
+    batches = encoded(folder, captions, padding="max_length")
+    return torch.cat([states.half() for states, _ in batches])
 
 
 def cached_states(run: Path, text: Path, captions: list[str]) -> Tensor:

@@ -12,28 +12,22 @@ import random
 from pathlib import Path
 
 import torch
+from encoding import encoded
 from scenes import STYLE, Concept, Scene
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import AutoModel, AutoTokenizer
 
 NEAREST, DECAY = 16, 0.85
 WEIGHTS = [DECAY**rank for rank in range(NEAREST)]
 
 
-@torch.no_grad()
-def embed(folder: Path, texts: list[str], batch: int = 256) -> Tensor:
+def embed(folder: Path, texts: list[str]) -> Tensor:
     """(n, 384) float32 of unit length: the mean of each text's token states."""
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    encoder = AutoModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
-    parts: list[Tensor] = []
-    for i in range(0, len(texts), batch):
-        tokens = tokenizer(texts[i : i + batch], padding=True, truncation=True, return_tensors="pt")
-        mask = tokens.attention_mask
-        with torch.autocast("cpu", torch.bfloat16):
-            states = encoder(tokens.input_ids, attention_mask=mask)[0]
-        parts.append((states.float() * mask[..., None]).sum(1))
-    return normalize(torch.cat(parts), dim=1)
+    sums = [
+        (states.float() * mask[..., None]).sum(1)
+        for states, mask in encoded(folder, texts, padding="longest")
+    ]
+    return normalize(torch.cat(sums), dim=1)
 
 
 def nearest_concepts(folder: Path, texts: list[str], concepts: list[Concept]) -> list[list[int]]:

@@ -133,13 +133,7 @@ class StableDiffusion:
     def _encode(self, prompts: list[str]) -> Tensor:
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
         self._report_truncation(prompts)
-        tokens = tokenizer(
-            prompts,
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).to(self.device)
+        tokens = padded_tokens(tokenizer, prompts).to(self.device)
         masked = getattr(encoder.config, "use_attention_mask", False)
         mask = tokens.attention_mask if masked else None
         states = encoder(tokens.input_ids, attention_mask=mask)[0]
@@ -161,6 +155,17 @@ class StableDiffusion:
 
     def _table(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.latent_dtype, device=self.device)
+
+
+def padded_tokens(tokenizer: Any, prompts: list[str]) -> Any:
+    """``input_ids`` and ``attention_mask`` (n, tokens), each padded or cut to what is read."""
+    return tokenizer(
+        prompts,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
 
 
 def find_device(name: str | None, dtype: str | None) -> torch.device:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.process import GenerativeProcess
+from ..processes.stable_diffusion import padded_tokens
 from .cosine import CosineRival, check_pooling, end_marks, is_clip, pool
 from .rival import signature_line
 
@@ -38,13 +39,7 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineRiv
 
     def encode(texts: list[str]) -> Tensor:
         states = process.embed(texts).tensors["encoder_hidden_states"]
-        tokens = tokenizer(  # as the process pads and cuts them
-            texts,
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).to(states.device)
+        tokens = padded_tokens(tokenizer, texts).to(states.device)
         return pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
 
     line = signature_line(
