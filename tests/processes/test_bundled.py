@@ -103,7 +103,7 @@ def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) 
     assert farthest.value == pytest.approx(alone.value, rel=1e-4)
 
 
-@pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("blue", 2)])
+@pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
 def test_it_paints_the_background_that_the_prompt_names(process, colour, channel) -> None:
     prompt = f"an apple on a {colour} background"
     *_, last = walk(process, [prompt], range(4), finish=True)
