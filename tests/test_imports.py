@@ -35,6 +35,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         "import conjure.cli; assert conjure.cli.main(['--help']) == 0",
         "import conjure.cli; assert conjure.cli.main(['score', '--help']) == 0",
         "import conjure.cli; assert conjure.cli.main(['datasets', '--json']) == 0",
+        "import conjure.cli; assert conjure.cli.main(['reproduce', 'figure3', '--help']) == 0",
         "import conjure.cli; assert conjure.cli.main(['distance', '', 'b']) == 2",
         "import conjure.cli; assert conjure.cli.main(['distance', 'a', 'b', '--steps', '0']) == 2",
     ],
