@@ -32,11 +32,6 @@ class Approximation:
     tolerance: float | None = None
     most_samples: int = 64
 
-    @property
-    def exact(self) -> bool:
-        """Whether nothing is estimated."""
-        return self.cross_steps is None and self.tolerance is None
-
     def enough(self, found: Estimate, samples: int) -> bool:
         """Whether to stop at so many samples."""
         if self.tolerance is None or found.interval is None or samples >= self.most_samples:
