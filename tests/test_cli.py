@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -269,6 +271,21 @@ def test_score_through_a_pipeline(tiny, pairs, tmp_path, capsys) -> None:
     assert main(["distance", "b", "a", *tiny, "--json"]) == 0
     assert first["value"] == pytest.approx(json.loads(capsys.readouterr().out)["value"], rel=1e-5)
     assert first["standard_error"] is None
+
+
+@pytest.mark.filterwarnings("always:.*does not count")
+def test_of_many_prompts_that_are_cut_a_few_are_told_and_the_rest_are_counted(
+    tiny, tmp_path, capsys
+) -> None:
+    table = tmp_path / "long.tsv"
+    long = ["a dog and a cat and a bird " + "and " * n + "a tree" for n in range(8)]
+    table.write_text("text1\ttext2\n" + "".join(f"a dog\t{text}\n" for text in long))
+    assert main(["score", str(table), "--out", str(tmp_path / "out.tsv"), *tiny]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "does not count" in line]
+    assert len(lines) == 6
+    assert all(repr(text) in line for text, line in zip(long[:5], lines[:5], strict=True))
+    assert lines[5].startswith("conjure: 3 more like this: ")
+    assert repr(long[7]) in lines[5]
 
 
 def test_bad_rows_cost_themselves_only(counting, tmp_path, capsys) -> None:
@@ -555,3 +572,9 @@ def test_datasets_are_listed(capsys) -> None:
         assert f"{name:<10} {card.pairs:,} pairs" in printed
         assert card.licence in printed
     assert "subsets: adjective 111, noun 666, verb 222" in printed
+
+
+def test_the_package_itself_runs_as_the_command() -> None:
+    ran = subprocess.run([sys.executable, "-m", "conjure", "distance", "a"], capture_output=True)
+    assert ran.returncode == 2
+    assert ran.stderr.decode().splitlines() == ["conjure: Missing argument 'TEXT2'."]

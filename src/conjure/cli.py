@@ -11,6 +11,7 @@ import gc
 import json
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from .options import MEMORY_OPTION, choose, settings
 from .reproduce.commands import reproduce
 from .running import report_bad, run
 from .tables import read_pairs, text_fault
+
+WARNINGS_OF_A_KIND = 5  # that are told in full
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -200,7 +203,23 @@ def _refuse(message: str) -> int:
 
 @contextmanager
 def _one_line_warnings() -> Iterator[None]:
-    """Show a warning as a line for people, without the line of code that gave it."""
+    """Show warnings as lines for people, of each kind the first few and in the end how many more.
+
+    Without the line of code that gave it; a set of sentences may hold hundreds that are too long.
+    """
+    told: dict[str, list[str]] = defaultdict(list)
+
+    def show(message: Warning | str, category: type[Warning]) -> None:
+        told[category.__name__].append(str(message))
+        if len(told[category.__name__]) <= WARNINGS_OF_A_KIND:
+            click.echo(f"conjure: {message}", err=True)
+
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: click.echo(f"conjure: {message}", err=True)
-        yield
+        warnings.showwarning = lambda message, category, *_: show(message, category)
+        try:
+            yield
+        finally:
+            for messages in told.values():
+                more = len(messages) - WARNINGS_OF_A_KIND
+                if more > 0:
+                    click.echo(f"conjure: {more} more like this: {messages[-1]}", err=True)
