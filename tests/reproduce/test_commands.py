@@ -201,6 +201,22 @@ def test_table3_has_a_row_for_each_number_of_steps(pairs, tmp_path, capsys, monk
     assert "T = 5000 left empty" in capsys.readouterr().err
 
 
+def test_table3_sets_the_steps_that_were_asked_for_against_the_others(
+    pairs, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("conjure.reproduce.tables.STEPS", (1, 2, 3))  # 2 are the process's
+    out = tmp_path / "out"
+    assert reproduce("table3", pairs, out) == 0
+    known = cells_of(out / "table3.json")
+    found = json.loads((out / "table3-differences.json").read_text())
+    assert [one["than"] for one in found] == ["conjuring, T = 1", "conjuring, T = 3"]
+    for one in found:
+        assert one["row"] == "conjuring, T = 2"
+        apart = known[one["row"], "all"]["spearman"] - known[one["than"], "all"]["spearman"]
+        assert one["difference"] == pytest.approx(apart)
+    assert "conjuring, T = 2 less" in capsys.readouterr().out
+
+
 def test_all_goes_on_behind_what_fails(pairs, tmp_path, capsys, monkeypatch):
     from conjure.reproduce import commands, written
     from conjure.reproduce.experiments import Experiment

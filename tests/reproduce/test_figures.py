@@ -155,6 +155,20 @@ def test_ablations(place, name, rows, texts):
     assert rows[1] in page
 
 
+@pytest.mark.parametrize(("name", "own"), [("guidance", "w = 7.5"), ("samplers", "lms")])
+def test_the_setting_in_use_is_set_against_the_others(place, name, own):
+    assert reproduce(name, place) == 0
+    known = {cell["row"]: cell["spearman"] for cell in cells_of(place, name)}
+    found = json.loads((place / "out" / f"{name}-differences.json").read_text())
+    assert {one["row"] for one in found} == {f"conjuring, {own}"}
+    assert {one["than"] for one in found} == known.keys() - {f"conjuring, {own}"}
+    for one in found:
+        apart = known[one["row"]] - known[one["than"]]
+        assert one["difference"] == pytest.approx(apart, abs=1e-9)
+        assert one["interval"][0] <= one["difference"] <= one["interval"][1]
+    assert f"| conjuring, {own} less |" in (place / "out" / f"{name}.md").read_text()
+
+
 def test_a_cell_of_an_ablation_is_what_loading_the_process_so_gives(place):
     assert reproduce("guidance", place) == 0
     assert reproduce("agreement", place) == 0

@@ -10,9 +10,10 @@ import subprocess
 import pytest
 
 from conjure.reproduce.cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell
+from conjure.reproduce.differences import Difference
 from conjure.reproduce.latex import escape, latex
 from conjure.reproduce.render import csv_text, grid, markdown, notes, terminal
-from conjure.reproduce.tables import Difference, Table
+from conjure.reproduce.tables import Table
 
 TABLE = Table(
     "table1",

@@ -14,6 +14,7 @@ from ..benchmarks.cards import SEVEN
 from ..benchmarks.comparison import agreement as agreement_of
 from ..benchmarks.datasets import Dataset, subsample
 from .cells import Cell, Distances, cell_of, cells
+from .differences import Difference, differences
 from .drawing.points import Point, draw_along, draw_beside_names, draw_panels
 from .lengths import BINS, by_length
 from .measuring import measure_process
@@ -57,6 +58,7 @@ def guidance_page(run: Run) -> Page:
     datasets = few(run)
     measured = measure_variants(run, guided(run.process), datasets)
     made = correlated(measured, datasets)
+    own = f"w = {run.process.guidance:g}"
     draw_along(
         GUIDANCES,
         series(made, datasets),
@@ -65,14 +67,22 @@ def guidance_page(run: Run) -> Page:
         axis="guidance w (1 is unguided)",
     )
     title = "Agreement with people by guidance"
-    return page_of("guidance", title, made, {"*measured*": grid_of(made)}, notes(datasets, made))
+    return page_of(
+        "guidance",
+        title,
+        made,
+        {"*measured*": grid_of(made)},
+        notes(datasets, made),
+        _apart(own, measured, datasets),
+    )
 
 
 def samplers_page(run: Run) -> Page:
     """``conjuring`` under each sampler; the rest of the settings is as the user chose."""
     datasets = few(run)
     variants, faults = sampled(run.process)
-    made = correlated(measure_variants(run, variants, datasets), datasets)
+    measured = measure_variants(run, variants, datasets)
+    made = correlated(measured, datasets)
     draw_beside_names(
         [*variants],
         series(made, datasets),
@@ -81,7 +91,8 @@ def samplers_page(run: Run) -> Page:
     )
     title = "Agreement with people by sampler"
     told = [*notes(datasets, made), *faults]
-    return page_of("samplers", title, made, {"*measured*": grid_of(made)}, told)
+    apart = _apart(run.process.sampler, measured, datasets)
+    return page_of("samplers", title, made, {"*measured*": grid_of(made)}, told, apart)
 
 
 def length_page(run: Run) -> Page:
@@ -196,10 +207,20 @@ def measure_variants(
     return found
 
 
+def _apart(own: str, measured: Measured, datasets: Mapping[str, Dataset]) -> tuple[Difference, ...]:
+    """The process as the user has it against each other setting; nothing where it is not there."""
+    rows = {_row(label): each for label, each in measured.items()}
+    return differences(_row(own), rows, datasets)
+
+
+def _row(label: str) -> str:
+    return f"{CONJURING}, {label}"
+
+
 def correlated(measured: Measured, datasets: Mapping[str, Dataset]) -> list[Cell]:
     """The agreement of each process with people on each set, whole."""
     return [
-        cells(f"{CONJURING}, {label}", datasets[name], distances)[0]
+        cells(_row(label), datasets[name], distances)[0]
         for label, each in measured.items()
         for name, distances in each.items()
     ]

@@ -19,6 +19,8 @@ ALL, MEAN, WEIGHTED, DEVIATION = "all", "mean", "weighted mean", "standard devia
 AVERAGE = "average"
 MEASURED, PUBLISHED = "measured", "published"
 
+Column = tuple[str, str]  # set and subset
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -145,3 +147,9 @@ def cell_of(row: str, data: Dataset, subset: str, found: Correlation, line: str)
         over=over,
         **facts,
     )
+
+
+def with_subsets(name: str, data: Dataset) -> list[Column]:
+    """The columns of a set: all of it, then each of its subsets, where there are several."""
+    parts = sorted(set(data.subsets or ()))
+    return [(name, ALL), *((name, part) for part in parts if len(parts) > 1)]

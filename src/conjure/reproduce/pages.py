@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
 from .cells import Cell
+from .differences import Difference
 from .drawing.style import ENDS, check_matplotlib
-from .render import NONE, Grid, aligned, csv_text, interval_text, number, pipes
+from .render import (
+    DIFFERENCES,
+    NONE,
+    Grid,
+    aligned,
+    csv_text,
+    differences_grid,
+    interval_text,
+    number,
+    pipes,
+)
 from .report import json_text, provenance, write
 from .run import Run
 
@@ -28,6 +39,7 @@ class Page:
     notes:    what a reader must know, one sentence each
     objects:  for JSON: cells as a list, or what is no correlation as one object
     cells:    for CSV; none where there are no correlations
+    differences: of one row from the others, for JSON
     """
 
     name: str
@@ -37,6 +49,7 @@ class Page:
     notes: tuple[str, ...]
     objects: list[Any] | dict[str, Any]
     cells: tuple[Cell, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
 
 def page_of(
@@ -45,8 +58,11 @@ def page_of(
     cells: Sequence[Cell],
     grids: Mapping[str, Grid],
     notes: Iterable[str],
+    differences: tuple[Difference, ...] = (),
 ) -> Page:
     """A page of correlations with one picture, which has the page's name."""
+    if differences:
+        grids = {**grids, DIFFERENCES: differences_grid(differences)}
     return Page(
         name,
         title,
@@ -55,6 +71,7 @@ def page_of(
         tuple(notes),
         [cell.object() for cell in cells],
         tuple(cells),
+        differences,
     )
 
 
@@ -76,6 +93,9 @@ def write_page(run: Run, page: Page, seconds: float) -> list[Path]:
         f"{page.name}.md": f"{markdown(page)}\n\n{provenance(run, seconds)}",
         f"{page.name}.json": json_text(page.objects),
     }
+    if page.differences:
+        found = [asdict(one) for one in page.differences]
+        texts[f"{page.name}-differences.json"] = json_text(found)
     if page.cells:
         texts[f"{page.name}.csv"] = csv_text(page.cells)
     return [write(out / name, text) for name, text in texts.items()]

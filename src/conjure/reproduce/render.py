@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from .cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell
+from .cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell, Column
+from .differences import Difference
 from .rows import title
-from .tables import Column, Table
+from .tables import Table
 
 NONE = "–"
-_DIFFERENCES = "Conjuring less another row on the same pairs (*measured*, paired bootstrap)"
+DIFFERENCES = "One row less another on the same pairs (*measured*, paired bootstrap)"
 _RELIABILITY = "Split-half reliability of the distances over samples (*measured*)"
 Grid = list[list[str]]
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def _sections(table: Table, draw: Callable[[Grid], str]) -> list[str]:
     grids = (
         ("*measured*", grid(table, MEASURED)),
         ("*published*", grid(table, PUBLISHED)),
-        (_DIFFERENCES, _differences(table)),
+        (DIFFERENCES, differences_grid(table.differences)),
         (_RELIABILITY, _halves(table)),
     )
     return [part for heading, lines in grids if len(lines) > 1 for part in (heading, draw(lines))]
@@ -84,10 +85,12 @@ def number(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}"  # adding zero makes 0.0 of −0.0
 
 
-def _differences(table: Table) -> Grid:
-    known = {(one.than, one.dataset, one.subset): one for one in table.differences}
-    columns = [column for column in table.columns if any(column == key[1:] for key in known)]
-    lines = [["conjuring less", *map(_heading, columns)]]
+def differences_grid(differences: Sequence[Difference]) -> Grid:
+    """Head and rows as text: what each other row is less than the one that all are taken from."""
+    known = {(one.than, one.dataset, one.subset): one for one in differences}
+    columns = _once(key[1:] for key in known)
+    lines = [[f"{title(one.row)} less" for one in differences[:1]]]
+    lines[0] += map(_heading, columns)
     for row in _once(than for than, *_ in known):
         line = [title(row)]
         for column in columns:

@@ -7,37 +7,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..benchmarks.cards import SEVEN
-from ..benchmarks.comparison import paired_difference, split_half
+from ..benchmarks.comparison import split_half
 from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
 from ..core.errors import InputError
-from ..presentation import percent
 from . import published
-from .cells import ALL, AVERAGE, MEASURED, Cell, Distances, average_cells, cells
+from .cells import ALL, AVERAGE, MEASURED, Cell, Column, average_cells, cells, with_subsets
+from .differences import Difference, differences
 from .measuring import Found, measure_process, measure_rows
 from .rows import CONJURING, GROUPS, PARAGON, read_rows
 from .run import Run
 
-Column = tuple[str, str]  # set and subset
-
 STEPS = (5, 10, 15, 20, 30, 50)
 TABLE2_SETS = ("rg65", "simlex999")
 TABLE3_SETS = ("rg65", "simlex999", "stsb")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Spearman × 100 of ``row`` less that of ``than``, on the same pairs (paired bootstrap)."""
-
-    row: str
-    than: str
-    dataset: str
-    subset: str
-    n: int
-    difference: float | None
-    interval: tuple[float, float] | None
-    p_value: float | None
-    over: str
-    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -98,7 +80,7 @@ def table1(run: Run) -> Table:
         rows,
         tuple(columns),
         (*made, *printed),
-        _differences(rows, datasets, found, subsets=False),
+        differences(CONJURING, found, datasets),
         _reliabilities(datasets, found),
         _notes(datasets),
     )
@@ -109,14 +91,14 @@ def table2(run: Run) -> Table:
     rows = read_rows(run.choice.rows or (PARAGON, CONJURING))
     datasets = run.datasets(TABLE2_SETS)
     found = measure_rows(run, rows, datasets)
-    columns = [column for name, data in datasets.items() for column in _with_subsets(name, data)]
+    columns = [column for name, data in datasets.items() for column in with_subsets(name, data)]
     return Table(
         "table2",
         "Table 2: agreement with people on words",
         rows,
         tuple(columns),
         (*_all_cells(rows, datasets, found), *published.table2([*datasets])),
-        _differences(rows, datasets, found, subsets=True),
+        differences(CONJURING, found, datasets, subsets=True),
         _reliabilities(datasets, found),
         _notes(datasets),
     )
@@ -128,7 +110,7 @@ def table3(run: Run) -> Table:
     made: list[Cell] = []
     found: Found = {}
     for steps in STEPS:
-        row = f"{CONJURING}, T = {steps}"
+        row = _at(steps)
         try:
             process = run.process.with_settings(steps=steps)
         except InputError as error:
@@ -144,9 +126,14 @@ def table3(run: Run) -> Table:
         tuple(found),
         tuple((name, ALL) for name in datasets),
         (*made, *published.table3([*datasets])),
+        differences(_at(len(run.process.schedule)), found, datasets),
         reliabilities=_reliabilities(datasets, found),
         notes=_notes(datasets),
     )
+
+
+def _at(steps: int) -> str:
+    return f"{CONJURING}, T = {steps}"
 
 
 def _all_cells(rows: Sequence[str], datasets: Mapping[str, Dataset], found: Found) -> list[Cell]:
@@ -156,51 +143,6 @@ def _all_cells(rows: Sequence[str], datasets: Mapping[str, Dataset], found: Foun
         for name, data in datasets.items()
         for cell in cells(row, data, found[row][name])
     ]
-
-
-def _with_subsets(name: str, data: Dataset) -> list[Column]:
-    parts = sorted(set(data.subsets or ()))
-    return [(name, ALL), *((name, part) for part in parts if len(parts) > 1)]
-
-
-def _differences(
-    rows: Sequence[str], datasets: Mapping[str, Dataset], found: Found, *, subsets: bool
-) -> tuple[Difference, ...]:
-    """``conjuring`` against each other row, on whole sets and perhaps on their subsets."""
-    if CONJURING not in rows:
-        return ()
-    made = []
-    for name, data in datasets.items():
-        ours = found[CONJURING][name]
-        for row in rows:
-            theirs = found[row][name]
-            if row == CONJURING or isinstance(ours, str) or isinstance(theirs, str):
-                continue
-            for _, subset in _with_subsets(name, data) if subsets else [(name, ALL)]:
-                made.append(_difference(row, data, subset, ours, theirs))
-    return tuple(made)
-
-
-def _difference(
-    than: str, data: Dataset, subset: str, ours: Distances, theirs: Distances
-) -> Difference:
-    parts = data.subsets or ()
-    places = [i for i in range(len(data.scores)) if subset == ALL or parts[i] == subset]
-    apart = paired_difference(
-        [data.scores[i] for i in places], ours.samples[:, places], theirs.samples[:, places]
-    )
-    return Difference(
-        CONJURING,
-        than,
-        data.name,
-        subset,
-        apart.n,
-        percent(apart.value),
-        apart.interval and (100 * apart.interval[0], 100 * apart.interval[1]),
-        apart.p_value,
-        apart.over,
-        apart.reason,
-    )
 
 
 def _reliabilities(datasets: Mapping[str, Dataset], found: Found) -> tuple[Reliability, ...]:

@@ -1,0 +1,71 @@
+"""One row less the others on the same pairs: rows share pairs and noise, so intervals mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..benchmarks.comparison import paired_difference
+from ..benchmarks.datasets import Dataset
+from ..presentation import percent
+from .cells import ALL, Column, Distances, with_subsets
+
+Measured = Mapping[str, Mapping[str, Distances | str]]  # row → set → distances, or why none
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Spearman × 100 of ``row`` less that of ``than``, on the same pairs (paired bootstrap)."""
+
+    row: str
+    than: str
+    dataset: str
+    subset: str
+    n: int
+    difference: float | None
+    interval: tuple[float, float] | None
+    p_value: float | None
+    over: str
+    reason: str | None
+
+
+def differences(
+    row: str, found: Measured, datasets: Mapping[str, Dataset], *, subsets: bool = False
+) -> tuple[Difference, ...]:
+    """``row`` against each other row, on whole sets and perhaps on their subsets.
+
+    Nothing where the row itself was not measured.
+    """
+    made = []
+    for name, data in datasets.items():
+        columns: Iterable[Column] = with_subsets(name, data) if subsets else [(name, ALL)]
+        ours = found.get(row, {}).get(name)
+        for than, sets in found.items():
+            theirs = sets.get(name)
+            if than != row and isinstance(ours, Distances) and isinstance(theirs, Distances):
+                made += [
+                    _difference(row, than, data, subset, ours, theirs) for _, subset in columns
+                ]
+    return tuple(made)
+
+
+def _difference(
+    row: str, than: str, data: Dataset, subset: str, ours: Distances, theirs: Distances
+) -> Difference:
+    parts = data.subsets or ()
+    places = [i for i in range(len(data.scores)) if subset == ALL or parts[i] == subset]
+    apart = paired_difference(
+        [data.scores[i] for i in places], ours.samples[:, places], theirs.samples[:, places]
+    )
+    return Difference(
+        row,
+        than,
+        data.name,
+        subset,
+        apart.n,
+        percent(apart.value),
+        apart.interval and (100 * apart.interval[0], 100 * apart.interval[1]),
+        apart.p_value,
+        apart.over,
+        apart.reason,
+    )
