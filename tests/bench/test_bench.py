@@ -10,7 +10,7 @@ import torch
 
 from conjure.bench import architectures, clock, scaling, start, wording
 from conjure.bench.matrix import Setup, compare
-from conjure.bench.network import measure
+from conjure.bench.network import measure, open_network
 from conjure.cli import main
 from conjure.core.errors import ConjureError, InputError
 
@@ -95,6 +95,17 @@ def test_a_network_report_is_consistent(monkeypatch):
         assert rate.memory is None
 
 
+def test_the_network_of_a_process_is_timed_as_it_is_used(monkeypatch):
+    """Its own weights, and the 32 tokens that its encoder reads: less work than CLIP's 77."""
+    unet, tokens = open_network("emoji", "sd14", "cpu", "bfloat16")
+    assert tokens == 32
+    assert unet.dtype == torch.bfloat16
+    monkeypatch.setattr("conjure.bench.network.LEAST_SECONDS", 0.01)
+    report = measure(unet, [1], tokens=tokens)
+    assert report.flop == architectures.flop_a_row(unet, 32)
+    assert 0.45e9 < report.flop < architectures.flop_a_row(unet)
+
+
 def test_random_pairs_are_distinct_and_of_few_texts():
     pairs = scaling.random_pairs(1000)
     assert len({frozenset(pair) for pair in pairs}) == 1000
@@ -126,8 +137,10 @@ def test_a_matrix_for_people(report):
     assert lines[0].startswith("naive, float32")
     assert " 80.0 rows a pair " in lines[0]
     assert " 30.2 rows a pair " in lines[2]
-    assert lines[4].endswith("times as fast")
-    assert f"differs from naive by {report.deviation:.1e} at most" in lines[7]
+    assert f"{100 * report.ways[2].rows_per_second / report.ways[2].limit:.0f} % of" in lines[2]
+    assert lines[4].startswith(f"{report.flop / 1e9:.3f} GFLOP a row")
+    assert lines[5].endswith("times as fast")
+    assert f"differs from naive by {report.deviation:.1e} at most" in lines[8]
 
 
 @pytest.mark.parametrize(

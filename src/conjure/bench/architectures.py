@@ -72,22 +72,20 @@ def random_network(architecture: str, device: torch.device, dtype: torch.dtype) 
         return unet.to(dtype)
 
 
-def random_rows(unet: Any, count: int) -> dict[str, torch.Tensor]:
-    """Arguments of a call for ``count`` rows: noise, distinct timesteps, CLIP's 77 tokens."""
+def random_rows(unet: Any, count: int, tokens: int = CONDITION_TOKENS) -> dict[str, torch.Tensor]:
+    """Arguments of a call for ``count`` rows: noise, distinct timesteps, text states."""
     config, like = unet.config, {"device": unet.device, "dtype": unet.dtype}
     return {
         "sample": torch.randn(count, config.in_channels, *[config.sample_size] * 2, **like),
         "timestep": torch.arange(count, device=unet.device) * 37 % 1000,
-        "encoder_hidden_states": torch.randn(
-            count, CONDITION_TOKENS, config.cross_attention_dim, **like
-        ),
+        "encoder_hidden_states": torch.randn(count, tokens, config.cross_attention_dim, **like),
     }
 
 
-def flop_a_row(unet: Any) -> int:
+def flop_a_row(unet: Any, tokens: int = CONDITION_TOKENS) -> int:
     """Floating-point operations of one row (a multiplication and an addition are two)."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        unet(**random_rows(unet, 1))
+        unet(**random_rows(unet, 1, tokens))
     return int(counter.get_total_flops())

@@ -77,6 +77,7 @@ def matrix(as_json: bool, **flags: Any) -> None:
 
 @bench.command()
 @click.option("--architecture", default="sd14", show_default=True, help="sd14, wide or tiny.")
+@click.option("--process", help="Hub id or folder: its own network instead, such as emoji's.")
 @click.option("--device", help="cpu, cuda, …")
 @click.option("--dtype", default="bfloat16", show_default=True)
 @click.option("--batch-sizes", default="4,8,16,32", show_default=True, help="Separated by commas.")
@@ -85,6 +86,7 @@ def matrix(as_json: bool, **flags: Any) -> None:
 @as_json
 def network(
     architecture: str,
+    process: str | None,
     device: str | None,
     dtype: str,
     batch_sizes: str,
@@ -92,26 +94,22 @@ def network(
     sustain: float,
     as_json: bool,
 ) -> None:
-    """Rows a second of a network with random weights, beside the device's matmul rate."""
+    """Rows a second of one network, beside what the device's matmul rate allows.
+
+    Random weights cost what trained ones do.
+    """
     try:
         sizes = [int(size) for size in batch_sizes.split(",")]
     except ValueError:
         sizes = [0]
     if min(sizes) < 1:
         raise InputError(f"batch sizes are whole numbers such as 4,8,16, not {batch_sizes!r}")
-    import torch
+    from .network import measure, open_network
 
-    from ..processes.settings import ProcessSettings
-    from ..processes.stable_diffusion import find_device
-    from .architectures import random_network
-    from .network import measure
-
-    chosen = ProcessSettings(device=device, dtype=dtype)
-    unet = random_network(
-        architecture, find_device(chosen.device, chosen.dtype), getattr(torch, dtype)
-    )
-    report = measure(unet, sizes, compiled=compiled, sustain=sustain, say=say)
-    facts = {"architecture": architecture, "dtype": dtype, "compile": compiled} | asdict(report)
+    unet, tokens = open_network(process, architecture, device, dtype)
+    report = measure(unet, sizes, tokens=tokens, compiled=compiled, sustain=sustain, say=say)
+    facts = {"network": process or architecture, "dtype": dtype, "compile": compiled}
+    facts |= asdict(report)
     _print(facts, network_lines(report), device, as_json)
 
 

@@ -17,11 +17,12 @@ import torch
 from .. import similarity
 from ..core.errors import ConjureError, InputError
 from ..processes import ProcessSettings
+from ..processes.allocator import keep_freed_memory
 from ..processes.hub import open_pipeline
 from ..processes.samplers import scheduler_class
 from ..processes.stable_diffusion import StableDiffusion, find_device
-from .architectures import random_network
-from .clock import Timing, interleaved
+from .architectures import flop_a_row, random_network
+from .clock import Timing, interleaved, matmul_peak
 from .naive import naive_terms
 
 AGREEMENT = 1e-5  # relative, float32: what ours and naive may differ by
@@ -52,12 +53,16 @@ class Setup:
 
 @dataclass(frozen=True)
 class Way:
-    """One of the four: rows and seconds of the pairs it was given, the matrix or a few of it."""
+    """One of the four: rows and seconds of the pairs it was given, the matrix or a few of it.
+
+    limit: rows a second if every operation ran at its dtype's matrix-product rate
+    """
 
     name: str
     pairs: int
     rows: int
     timing: Timing
+    limit: float
 
     @property
     def seconds_a_pair(self) -> float:
@@ -74,12 +79,14 @@ class MatrixReport:
 
     deviation:      largest relative difference of ours from naive, both float32
     fast_deviation: of ours fast from ours, over the whole matrix
+    flop:           of one row
     """
 
     setup: Setup
     ways: tuple[Way, ...]
     deviation: float
     fast_deviation: float
+    flop: int
 
     def speedup(self, slow: int, quick: int) -> tuple[float, float, float]:
         """How much one way is faster a pair: (row ratio, throughput ratio, their product)."""
@@ -113,6 +120,8 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     fast_deviation = float(((_values(fast, pairs) - ours) / ours).abs().max())
 
     unet = fast.pipeline.unet
+    flop = flop_a_row(unet, fast.pipeline.tokenizer.model_max_length)
+    limits = [matmul_peak(one.device, one.pipeline.unet.dtype) / flop for one in (plain, fast)]
     network = torch.compile(unet, dynamic=False) if setup.compile else unet
     timings = interleaved(
         {
@@ -126,10 +135,12 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     )
     counts = [(len(few), naive_rows[0])] * 2 + [(len(pairs), our_rows[0])] * 2
     ways = tuple(
-        Way(name, number, rows, timing)
-        for (name, timing), (number, rows) in zip(timings.items(), counts, strict=True)
+        Way(name, number, rows, timing, limit)
+        for (name, timing), (number, rows), limit in zip(
+            timings.items(), counts, limits * 2, strict=True
+        )
     )
-    return MatrixReport(setup, ways, deviation, fast_deviation)
+    return MatrixReport(setup, ways, deviation, fast_deviation, flop)
 
 
 def _texts(count: int) -> list[str]:
@@ -144,6 +155,8 @@ def _texts(count: int) -> list[str]:
 def make_process(setup: Setup, **settings: Any) -> StableDiffusion:
     chosen = ProcessSettings(device=setup.device, **settings)
     device = find_device(chosen.device, chosen.dtype)
+    if device.type == "cpu":
+        keep_freed_memory()
     opened = open_pipeline(setup.process, chosen)
     if setup.architecture is not None:
         if setup.process != "emoji":

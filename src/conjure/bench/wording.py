@@ -36,9 +36,15 @@ def _comparisons() -> list[tuple[str, int, int]]:
 def matrix_lines(report: MatrixReport) -> list[str]:
     lines = [
         f"{way.name:<28} {way.rows / way.pairs:6.1f} rows a pair  {way.rows_per_second:7.1f} rows/s"
+        f"  {100 * way.rows_per_second / way.limit:3.0f} % of matmul"
         f"  {1e3 * way.seconds_a_pair:8.1f} ms a pair{spread(way.timing, 1e3 / way.pairs)}"
         for way in report.ways
     ]
+    single, fast = (way.limit for way in report.ways[2:])
+    lines.append(
+        f"{report.flop / 1e9:.3f} GFLOP a row, so matrix products would give {single:.0f} rows/s "
+        f"in float32, {fast:.0f} in {report.setup.fast}"
+    )
     for name, slow, quick in _comparisons():
         rows, throughput, product = report.speedup(slow, quick)
         lines.append(f"{name}: {rows:.2f} × {throughput:.2f} = {product:.2f} times as fast")
