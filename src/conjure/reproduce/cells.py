@@ -153,3 +153,13 @@ def with_subsets(name: str, data: Dataset) -> list[Column]:
     """The columns of a set: all of it, then each of its subsets, where there are several."""
     parts = sorted(set(data.subsets or ()))
     return [(name, ALL), *((name, part) for part in parts if len(parts) > 1)]
+
+
+def subsample_notes(datasets: Mapping[str, Dataset]) -> list[str]:
+    """A sentence on the sets that were not taken whole, where there are any."""
+    drawn = [
+        f"{name}: {len(data.scores):,} of {data.total:,} pairs"
+        for name, data in datasets.items()
+        if len(data.scores) < data.total
+    ]
+    return [f"A subsample, drawn with seed {SUBSAMPLE_SEED}: {'; '.join(drawn)}."] if drawn else []

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
-from .cells import Cell
+from ..benchmarks.datasets import Dataset
+from .cells import Cell, subsample_notes
 from .differences import Difference
 from .drawing.style import ENDS, check_matplotlib
 from .render import (
@@ -17,6 +17,7 @@ from .render import (
     NONE,
     Grid,
     aligned,
+    cell_notes,
     csv_text,
     differences_grid,
     interval_text,
@@ -136,23 +137,7 @@ def shown(cell: Cell | None) -> str:
 
 def notes_on(datasets: Mapping[str, Dataset], cells: Iterable[Cell]) -> list[str]:
     """Which subsamples were drawn, why figures are missing, and the signatures, each once."""
-    drawn = [
-        f"{name}: {len(data.scores):,} of {data.total:,} pairs"
-        for name, data in datasets.items()
-        if len(data.scores) < data.total
-    ]
-    found = []
-    if drawn:
-        found.append(f"A subsample, drawn with seed {SUBSAMPLE_SEED}: {'; '.join(drawn)}.")
-    origins: dict[str, list[str]] = {}
-    for cell in cells:
-        if cell.reason is not None:
-            found.append(f"No figure for {cell.row} on {cell.dataset} {cell.subset}: {cell.reason}")
-        if cell.signature is not None:
-            origins.setdefault(cell.signature, []).append(cell.row)
-    for origin, rows in origins.items():
-        found.append(f"Measured: {', '.join(dict.fromkeys(rows))}: {origin}")
-    return list(dict.fromkeys(found))
+    return [*subsample_notes(datasets), *cell_notes(cells)]
 
 
 def heading(data: Dataset) -> str:

@@ -113,24 +113,28 @@ def _halves(table: Table) -> Grid:
 
 
 def notes(table: Table) -> list[str]:
-    """The table's notes, why cells are empty, how rows were measured, and who published what."""
-    found = [*table.notes]
+    """The table's notes, why shown cells are empty, how rows were measured, who published what."""
+    told = [c for c in table.cells if c.reason is None or (c.dataset, c.subset) in table.columns]
+    return _once([*table.notes, *cell_notes(told)])
+
+
+def cell_notes(cells: Iterable[Cell]) -> list[str]:
+    """Why there is no figure, then the signatures: each once, with the rows that it is true of."""
     empty: dict[str, list[Cell]] = {}
-    for cell in table.cells:
-        if cell.reason is not None and (cell.dataset, cell.subset) in table.columns:
+    origins: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        if cell.reason is not None:
             empty.setdefault(cell.reason, []).append(cell)
-    for reason, cells in empty.items():
-        rows = ", ".join(_once(title(cell.row) for cell in cells))
-        where = ", ".join(_once(_heading((cell.dataset, cell.subset)) for cell in cells))
+        if cell.signature is not None:
+            origins.setdefault((cell.source, cell.signature), []).append(title(cell.row))
+    found = []
+    for reason, them in empty.items():
+        rows = ", ".join(_once(title(cell.row) for cell in them))
+        where = ", ".join(_once(_heading((cell.dataset, cell.subset)) for cell in them))
         found.append(f"No figure for {rows} on {where}: {reason}")
-    for word, source in (("Measured", MEASURED), ("Published", PUBLISHED)):
-        origins: dict[str, list[str]] = {}
-        for cell in table.cells:
-            if cell.source == source and cell.signature is not None:
-                origins.setdefault(cell.signature, []).append(title(cell.row))
-        for origin, whose in origins.items():
-            found.append(f"{word}: {', '.join(_once(whose))}: {origin}")
-    return _once(found)
+    for (source, origin), whose in sorted(origins.items(), key=lambda one: one[0][0]):
+        found.append(f"{source.capitalize()}: {', '.join(_once(whose))}: {origin}")
+    return found
 
 
 def _once(items: Iterable[T]) -> list[T]:

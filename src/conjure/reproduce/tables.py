@@ -8,10 +8,20 @@ from typing import Any
 
 from ..benchmarks.cards import SEVEN
 from ..benchmarks.comparison import split_half
-from ..benchmarks.datasets import SUBSAMPLE_SEED, Dataset
+from ..benchmarks.datasets import Dataset
 from ..core.errors import InputError
 from . import published
-from .cells import ALL, AVERAGE, MEASURED, Cell, Column, average_cells, cells, with_subsets
+from .cells import (
+    ALL,
+    AVERAGE,
+    MEASURED,
+    Cell,
+    Column,
+    average_cells,
+    cells,
+    subsample_notes,
+    with_subsets,
+)
 from .differences import Difference, differences
 from .measuring import Found, measure_process, measure_rows
 from .rows import CONJURING, GROUPS, PARAGON, read_rows
@@ -159,15 +169,8 @@ def _reliabilities(datasets: Mapping[str, Dataset], found: Found) -> tuple[Relia
 
 
 def _notes(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
-    drawn = [
-        f"{name}: {len(data.scores):,} of {data.total:,} pairs"
-        for name, data in datasets.items()
-        if len(data.scores) < data.total
-    ]
-    notes = ["Spearman × 100 of −distance with human scores; in brackets 95 % bootstrap intervals."]
-    if drawn:
-        notes.append(f"A subsample, drawn with seed {SUBSAMPLE_SEED}: {'; '.join(drawn)}.")
-    return tuple(notes)
+    how = "Spearman × 100 of −distance with human scores; in brackets 95 % bootstrap intervals."
+    return (how, *subsample_notes(datasets))
 
 
 def measured(table: Table) -> list[Cell]:
