@@ -14,7 +14,6 @@ from . import published
 from .cells import (
     ALL,
     AVERAGE,
-    MEASURED,
     Cell,
     Column,
     average_cells,
@@ -171,7 +170,3 @@ def _reliabilities(datasets: Mapping[str, Dataset], found: Found) -> tuple[Relia
 def _notes(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
     how = "Spearman × 100 of −distance with human scores; in brackets 95 % bootstrap intervals."
     return (how, *subsample_notes(datasets))
-
-
-def measured(table: Table) -> list[Cell]:
-    return [cell for cell in table.cells if cell.source == MEASURED]
