@@ -148,6 +148,32 @@ def test_network_rows_are_exactly_those_of_the_formula(pairs, steps, samples):
         assert sum(rows(1.0, record)) == sum(rows(1.0))
 
 
+def test_several_batches_may_be_asked_before_their_answers_are_looked_at(monkeypatch):
+    """As a GPU is: the same rows and answers, from batches that are as full."""
+
+    class Watched(Counting):
+        sizes: list[int]
+
+        def predict(self, x, step, conditioning):
+            self.sizes.append(len(x))
+            return super().predict(x, step, conditioning)
+
+    def measured():
+        process = Watched(GaussianProcess(gaussians(TEXTS), guidance=7.5, steps=6, batch_size=5))
+        process.sizes = []
+        return pair_terms(process, RING, range(3), EVERYTHING), process
+
+    expected, one = measured()
+    monkeypatch.setattr("conjure.core.divergence._batches_ahead", lambda device: 4)
+    found, ahead = measured()
+    for terms, known in zip(found, expected, strict=True):
+        torch.testing.assert_close(terms.forward, known.forward, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(terms.coupled, known.coupled, rtol=1e-12, atol=1e-12)
+    assert ahead.rows == one.rows
+    assert max(ahead.sizes) == 5
+    assert len(ahead.sizes) < len(one.sizes)  # an odd size is full where whole batches are asked
+
+
 def test_a_pair_that_comes_again_costs_nothing_and_is_turned_round():
     process = Counting(GaussianProcess(gaussians(TEXTS), guidance=2.0))
     once = pair_terms(process, [("a", "b")], [0], EVERYTHING)[0]
