@@ -58,17 +58,26 @@ def test_a_timing_is_a_median_and_its_range():
     assert (timing.median, timing.interval) == (2.0, (1.0, 3.0))
 
 
+PEAKS = {torch.float32: 2e9, torch.float64: 1e9}  # FLOP/s, instead of a timing
+
+
 @pytest.fixture(scope="module")
 def report():
     """Of a small matrix, in float32 and float64."""
     setup = Setup(architecture="tiny", prompts=4, rounds=1, naive_pairs=1, fast="float64")
-    return compare(setup, lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("conjure.bench.matrix.matmul_peak", lambda device, dtype: PEAKS[dtype])
+        return compare(setup, lambda line: None)
 
 
 def test_a_matrix_counts_the_formulas_rows_and_all_ways_agree(report):
     assert [way.name.split(",")[0] for way in report.ways] == ["naive", "naive", "ours", "ours"]
     assert [way.rows for way in report.ways] == [8 * 10] * 2 + [1 + 4 * 18 + 2 * 6 * 9] * 2
     assert [w.pairs for w in report.ways] == [1, 1, 6, 6]
+    assert [way.limit for way in report.ways] == [
+        PEAKS[torch.float32] / report.flop,
+        PEAKS[torch.float64] / report.flop,
+    ] * 2
     assert report.deviation < 1e-5
     assert report.fast_deviation < 1e-5  # float64 against float32
     rows_ratio, throughput, product = report.speedup(0, 2)
