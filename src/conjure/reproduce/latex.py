@@ -42,6 +42,7 @@ def escape(text: str) -> str:
 def latex(table: Table) -> str:
     """A floating table: measured rows, then published ones; its notes in small type below."""
     width = len(table.columns) + 1
+    caption = table.title.split(": ", 1)[-1]  # LaTeX numbers it
     body: list[str] = []
     for source in (MEASURED, PUBLISHED):
         head, *rows = grid(table, source)
@@ -52,18 +53,27 @@ def latex(table: Table) -> str:
         else:
             body.append(r"\midrule")
         body.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{source}}}}} \\")
-        body += [_line(row) for row in rows]
+        for row in rows:
+            body += _stacked(row)
     small = "".join(f"\\par {escape(note)}\n" for note in notes(table))
     return (
         "% needs \\usepackage{booktabs}\n"
-        "\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
-        f"\\caption{{{escape(table.title)}}}\n\\label{{tab:{table.name}}}\n"
+        "\\begin{table}\n\\centering\\scriptsize\\setlength{\\tabcolsep}{1.5pt}\n"
+        f"\\caption{{{escape(caption)}}}\n\\label{{tab:{table.name}}}\n"
         f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}\n\\toprule\n"
         + "\n".join(body)
         + "\n\\bottomrule\n\\end{tabular}\n"
         f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\\scriptsize\\raggedright\n{small}"
         "\\end{minipage}\n\\end{table}\n"
     )
+
+
+def _stacked(row: list[str]) -> list[str]:
+    """A row, and below it, in small type, its intervals: beside the figures they need two pages."""
+    figures, intervals = zip(*(text.partition(" [")[::2] for text in row[1:]), strict=True)
+    small = [rf"{{\tiny [{escape(text.replace(', ', ','))}}}" if text else "" for text in intervals]
+    below = [" & ".join(["", *small]) + r" \\"] if any(small) else []
+    return [_line([row[0], *figures]), *below]
 
 
 def _line(texts: list[str]) -> str:
