@@ -95,10 +95,10 @@ def test_latex_has_the_structure_of_booktabs_and_as_many_columns_in_each_row():
     assert places == sorted(places)
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
     body = text[places[0] : places[-1]].splitlines()
-    rows = [line for line in body if line.endswith(r"\\") and "multicolumn" not in line]
+    rows = [line for line in body if "&" in line and "multicolumn" not in line]
     intervals = [line for line in rows if r"\tiny" in line]
     assert len(rows) - len(intervals) == 5
-    assert intervals == [r" & {\tiny [-10.3,9.9]} &  & {\tiny [50.0,60.0]} \\"]
+    assert intervals == [r" & {\tiny [-10.3,9.9]} &  & {\tiny [50.0,60.0]} \\[1.5pt]"]
     assert {line.replace(r"\&", "").count("&") for line in rows} == {3}
     assert r"my\_model\#1 (cls)" in text
     assert r"50 \% of a\_b \& c" in text

@@ -72,8 +72,10 @@ def _stacked(row: list[str]) -> list[str]:
     """A row, and below it, in small type, its intervals: beside the figures they need two pages."""
     figures, intervals = zip(*(text.partition(" [")[::2] for text in row[1:]), strict=True)
     small = [rf"{{\tiny [{escape(text.replace(', ', ','))}}}" if text else "" for text in intervals]
-    below = [" & ".join(["", *small]) + r" \\"] if any(small) else []
-    return [_line([row[0], *figures]), *below]
+    figure_line = _line([row[0], *figures])
+    if not any(small):
+        return [figure_line]
+    return [f"{figure_line}[-1.5pt]", " & ".join(["", *small]) + r" \\[1.5pt]"]
 
 
 def _line(texts: list[str]) -> str:
