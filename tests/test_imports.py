@@ -106,7 +106,7 @@ print(conjure.distance("a", "b", process=process).value > 0)
 
 
 def test_nothing_imports_the_command_line() -> None:
-    for path in SOURCE.rglob("*.py"):
+    for path in {*SOURCE.rglob("*.py")} - {SOURCE / "__main__.py"}:  # which is the command itself
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 assert (node.module or "").split(".")[-1] != "cli", path
