@@ -57,7 +57,7 @@ def matrix_lines(report: MatrixReport) -> list[str]:
 
 def network_lines(report: NetworkReport) -> list[str]:
     lines = [
-        f"{report.flop / 1e12:.4f} TFLOP a row; matrix products {report.peak / 1e12:.2f} TFLOP/s; "
+        f"{report.flop / 1e9:,.3f} GFLOP a row; matrix products {report.peak / 1e12:.2f} TFLOP/s; "
         f"so at most {report.limit:.1f} rows/s"
     ]
     for rate in report.rates:
