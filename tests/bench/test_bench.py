@@ -53,6 +53,18 @@ def test_rounds_are_interleaved_and_every_other_one_runs_backwards():
     assert [len(timing.seconds) for timing in timings.values()] == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        ((0.9622, 1.14), " (962 to 1,140)"),
+        ((0.0455, 0.0543), " (45.5 to 54.3)"),
+        ((0.0, 0.0), " (0 to 0)"),
+    ],
+)
+def test_a_range_is_written_with_three_digits(seconds, text):
+    assert wording.spread(clock.Timing(seconds), 1e3) == text
+
+
 def test_a_timing_is_a_median_and_its_range():
     timing = clock.Timing((3.0, 1.0, 2.0))
     assert (timing.median, timing.interval) == (2.0, (1.0, 3.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def spread(timing: Timing, scale: float = 1.0) -> str:
-    low, high = timing.interval
-    return f" ({scale * low:.3g} to {scale * high:.3g})"
+    low, high = (scale * seconds for seconds in timing.interval)
+    digits = max(0, 2 - math.floor(math.log10(high))) if high else 0  # three significant ones
+    return f" ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
 def matrix_object(report: MatrixReport) -> dict[str, Any]:
