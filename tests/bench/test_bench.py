@@ -170,6 +170,7 @@ def test_a_matrix_for_people(report):
         (["matrix", "--prompts", "1"], "prompts must be from 2 to 528, not 1"),
         (["network", "--batch-sizes", "4,x"], "batch sizes are whole numbers such as 4,8,16"),
         (["network", "--architecture", "sd9"], "unknown architecture 'sd9'"),
+        (["network", "--architecture", "tiny", "--process", "emoji"], "one network is timed"),
         (["network", "--device", "tpu"], "device 'tpu' cannot be used here"),
         (["matrix", "--process", "nowhere/"], "is neither a folder here"),
     ],

@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+import conjure
+from conjure.processes import stable_diffusion
+
 FREED = """
 import ctypes, sys, torch
 from conjure.processes.allocator import keep_freed_memory
@@ -41,3 +44,10 @@ def _bytes_kept(how: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc: there is nothing to tell")
 def test_memory_that_was_freed_is_kept_for_what_comes_next() -> None:
     assert _bytes_kept("keep") > 100_000_000 > 10_000_000 > _bytes_kept("leave")
+
+
+def test_a_process_on_the_cpu_asks_for_it(tiny_pipeline, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(stable_diffusion, "keep_freed_memory", lambda: asked.append(True))
+    conjure.load(tiny_pipeline, device="cpu")
+    assert asked == [True]

@@ -76,7 +76,7 @@ def matrix(as_json: bool, **flags: Any) -> None:
 
 
 @bench.command()
-@click.option("--architecture", default="sd14", show_default=True, help="sd14, wide or tiny.")
+@click.option("--architecture", help="Random weights of one: sd14, wide or tiny.  [default: sd14]")
 @click.option("--process", help="Hub id or folder: its own network instead, such as emoji's.")
 @click.option("--device", help="cpu, cuda, …")
 @click.option("--dtype", default="bfloat16", show_default=True)
@@ -85,7 +85,7 @@ def matrix(as_json: bool, **flags: Any) -> None:
 @click.option("--sustain", type=float, default=0.0, help="Seconds at the best batch size.")
 @as_json
 def network(
-    architecture: str,
+    architecture: str | None,
     process: str | None,
     device: str | None,
     dtype: str,
@@ -104,6 +104,9 @@ def network(
         sizes = [0]
     if min(sizes) < 1:
         raise InputError(f"batch sizes are whole numbers such as 4,8,16, not {batch_sizes!r}")
+    if process and architecture:
+        raise InputError("give --process or --architecture: one network is timed")
+    architecture = architecture or "sd14"
     from .network import measure, open_network
 
     unet, tokens = open_network(process, architecture, device, dtype)

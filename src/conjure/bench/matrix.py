@@ -17,7 +17,6 @@ import torch
 from .. import similarity
 from ..core.errors import ConjureError, InputError
 from ..processes import ProcessSettings
-from ..processes.allocator import keep_freed_memory
 from ..processes.hub import open_pipeline
 from ..processes.samplers import scheduler_class
 from ..processes.stable_diffusion import StableDiffusion, find_device
@@ -155,8 +154,6 @@ def _texts(count: int) -> list[str]:
 def make_process(setup: Setup, **settings: Any) -> StableDiffusion:
     chosen = ProcessSettings(device=setup.device, **settings)
     device = find_device(chosen.device, chosen.dtype)
-    if device.type == "cpu":
-        keep_freed_memory()
     opened = open_pipeline(setup.process, chosen)
     if setup.architecture is not None:
         if setup.process != "emoji":

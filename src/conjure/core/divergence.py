@@ -161,8 +161,8 @@ def _cross(
 def _batches_ahead(device: torch.device) -> int:
     """How many batches a device is given before its answers are looked at.
 
-    Until then a GPU works while Python prepares what comes next. Half a second's work is enough,
-    and little for Ctrl-C to lose; a CPU gains nothing by it.
+    Until then a GPU works while Python prepares what comes next; a CPU gains nothing by it. Only
+    few, for Ctrl-C loses them.
     """
     return 8 if device.type == "cuda" else 1
 

@@ -27,13 +27,10 @@ def load(source: str | os.PathLike[str] = "emoji", **settings: Any) -> StableDif
     """
     chosen = ProcessSettings(**settings)  # before the seconds that the imports below take
     with _uncollected():
-        from .allocator import keep_freed_memory
         from .hub import open_pipeline
         from .stable_diffusion import StableDiffusion, find_device
 
         device = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
-        if device.type == "cpu":
-            keep_freed_memory()
         return StableDiffusion(open_pipeline(source, chosen), device, chosen)
 
 

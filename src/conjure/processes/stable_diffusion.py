@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.shapes import Conditioning
+from .allocator import keep_freed_memory
 from .hub import Opened
 from .samplers import Sampler, SchedulerSolver
 from .settings import Choice, ProcessSettings
@@ -47,6 +48,8 @@ class StableDiffusion:
         self.pipeline = opened.pipeline.to(device)
         if device.type == "cuda":  # the layout that its convolutions run fastest in
             self.pipeline.unet.to(memory_format=torch.channels_last)
+        elif device.type == "cpu":
+            keep_freed_memory()
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(unet, dynamic=False) if settings.compile else None
 
