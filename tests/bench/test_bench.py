@@ -125,6 +125,7 @@ def test_the_network_of_a_process_is_timed_as_it_is_used(monkeypatch):
     report = measure(unet, [1], tokens=tokens)
     assert report.flop == architectures.flop_a_row(unet, 32)
     assert 0.45e9 < report.flop < architectures.flop_a_row(unet)
+    assert wording.network_lines(report)[0].startswith("0.488 GFLOP a row; ")
 
 
 def test_random_pairs_are_distinct_and_of_few_texts():
