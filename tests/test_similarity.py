@@ -18,7 +18,7 @@ from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.estimands import ESTIMANDS
 from conjure.core.gaussian import GaussianProcess
 from conjure.core.schedule import Schedule
-from conjure.core.shapes import Conditioning
+from conjure.core.types import Conditioning
 from conjure.similarity import distance, distances, signature, stream
 
 TEXTS = ["a dog", "a puppy", "a violin", "é ∅ 語"]

@@ -1,20 +1,9 @@
-"""Start here: two texts in, a distance out.
+"""Two texts in, a distance out: the fast path of Algorithm 1, composed from ``core/``.
 
-Two texts mean the same to the degree that they conjure the same images. Algorithm 1 of Liu &
-Soatto, *Conjuring Semantic Similarity* (ICLR 2026, arXiv 2410.16431), for prompts a and b,
-k samples, T steps and the guided prediction ε(x, t | y) = ε_∅ + w (ε_y − ε_∅)::
-
-    for i in range(k):
-        x_T ~ π                                   the same noise for a and for b
-        a's trajectory  x_T … x_0   under a       b's trajectory  x̃_T … x̃_0   under b
-        forward[i, j]  = ‖ε(x_j, t_j | a) − ε(x_j, t_j | b)‖²      on a's trajectory
-        backward[i, j] = ‖ε(x̃_j, t_j | a) − ε(x̃_j, t_j | b)‖²      on b's trajectory
-    d(a, b) = mean_i mean_j (forward[i, j] + backward[i, j])
-
-Which trajectories are walked when, so that many pairs cost little, is settled in ``core/plan.py``.
-They are walked in ``core/sampling.py`` and compared in ``core/divergence.py``; what that leaves is
-reduced to one number a sample in ``core/estimands.py``, and averaged with its uncertainty in
-``core/uncertainty.py``. This page puts them together.
+``core/reference.py`` has the algorithm as it is printed. What makes it fast: ``core/planner.py``
+decides which trajectories are walked when, ``core/sampling.py`` walks them, ``core/divergence.py``
+compares the predictions along them. ``core/estimands.py`` reduces the result to one number a
+sample, and ``core/uncertainty.py`` averages it with an interval.
 """
 
 from __future__ import annotations
@@ -23,15 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from . import __version__
-from .approximation import EXACT, Approximation
-from .checks import checked_pairs, checked_process, whole
+from .core.checks import checked_pairs, checked_process, whole
 from .core.divergence import measure
-from .core.estimands import reduction
 from .core.memory import automatic_bound
-from .core.plan import Pair, Plan, distinct, plan
+from .core.planner import Plan, Sizes, distinct, plan
 from .core.process import GenerativeProcess
-from .core.shapes import Record, Terms
+from .core.spec import Signature, Spec, sign
+from .core.types import Pair, Terms
 from .core.uncertainty import Estimate, estimate
 
 
@@ -42,8 +29,9 @@ class Distance:
     value:          the mean over samples; 0 for the same images, no upper end
     standard_error: of that mean, or None for one sample
     interval:       (low, high), 95 % by Student's t, or None for one sample
-    approximation:  what was only estimated, if you chose to
-    signature:      one line: process, revision, sampler, T, w, k, seed, estimand, dtype, …
+    samples:        how many were taken; more than ``spec.samples`` where k is adaptive
+    spec:           what was asked for
+    signature:      how it was measured; ``str(signature)`` is one line
     terms:          what the value was reduced from; ``terms.forward`` is (samples, steps)
     """
 
@@ -52,14 +40,30 @@ class Distance:
     value: float
     standard_error: float | None
     interval: tuple[float, float] | None
-    estimand: str
     samples: int
-    steps: int
-    guidance: float
-    seed: int
-    approximation: Approximation
-    signature: str
+    spec: Spec
+    signature: Signature = field(compare=False)
     terms: Terms = field(repr=False, compare=False)
+
+    @property
+    def estimand(self) -> str:
+        """The estimand's name."""
+        return self.spec.estimand
+
+    @property
+    def seed(self) -> int:
+        """The first seed."""
+        return self.spec.seed
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.terms.schedule)
+
+    @property
+    def guidance(self) -> float:
+        """The guidance scale w."""
+        return float(self.signature.key["guidance_scale"] or 0)
 
 
 def distance(
@@ -70,16 +74,18 @@ def distance(
     samples: int = 1,
     seed: int = 0,
     estimand: str = "jeffreys",
-    approximation: Approximation = EXACT,
+    cross_steps: int | None = None,
+    tolerance: float | None = None,
+    max_samples: int = 64,
 ) -> Distance:
     """How far apart two texts are, by the images that they conjure in a process.
 
-    process:  what ``conjure.load`` returns, or an object of your own with the attributes of
-              ``GenerativeProcess``; None is the process that comes with the package
-    samples:  k, noises to average over; sample i starts from the noise of seed + i
-    estimand: jeffreys (Algorithm 1), kl (text1's trajectories alone), initial, final, output,
-              coupled, girsanov (nats), "pointwise:3" or "cumulative:3" (a step, from 1)
-    approximation: nothing, unless you choose to estimate
+    process:     what ``conjure.load`` returns, or an object of your own with the attributes of
+                 ``GenerativeProcess``; None is the process that comes with the package
+    samples:     k, noises to average over; sample i starts from the noise of seed + i
+    estimand:    jeffreys (Algorithm 1), kl (text1's trajectories alone), initial, final, output,
+                 coupled, girsanov (nats), "pointwise:3" or "cumulative:3" (a step, from 1)
+    cross_steps, tolerance, max_samples: opt-in estimates, see ``Spec``
 
     Raises InputError for a text, number, estimand or process that makes no sense, and
     NonFiniteError, naming prompt and step, where the network predicts NaN or infinity.
@@ -93,14 +99,8 @@ def distance(
     >>> distance("here", "here", process=process).value
     0.0
     """
-    [(_, found)] = stream(
-        [(text1, text2)],
-        process=process,
-        samples=samples,
-        seed=seed,
-        estimand=estimand,
-        approximation=approximation,
-    )
+    spec = Spec(samples, seed, estimand, cross_steps, tolerance, max_samples)
+    [(_, found)] = stream([(text1, text2)], process, spec)
     return found
 
 
@@ -111,26 +111,21 @@ def distances(
     samples: int = 1,
     seed: int = 0,
     estimand: str = "jeffreys",
-    approximation: Approximation = EXACT,
+    cross_steps: int | None = None,
+    tolerance: float | None = None,
+    max_samples: int = 64,
     max_memory: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Distance]:
     """The distance of each pair, in the order given; all share batches and trajectories.
 
-    ``progress`` is called with (pairs done, pairs in all) after each; the rest is as in
-    ``stream``.
+    max_memory: as in ``stream``; progress: called with (pairs done, pairs in all) after each;
+    the rest is as in ``distance``.
     """
+    spec = Spec(samples, seed, estimand, cross_steps, tolerance, max_samples)
     pairs = checked_pairs(pairs)
     found: dict[int, Distance] = {}
-    for place, result in stream(
-        pairs,
-        process=process,
-        samples=samples,
-        seed=seed,
-        estimand=estimand,
-        approximation=approximation,
-        max_memory=max_memory,
-    ):
+    for place, result in stream(pairs, process, spec, max_memory=max_memory):
         found[place] = result
         if progress is not None:
             progress(len(found), len(pairs))
@@ -139,29 +134,20 @@ def distances(
 
 def stream(
     pairs: Iterable[Pair],
-    *,
     process: GenerativeProcess | None = None,
-    samples: int = 1,
-    seed: int = 0,
-    estimand: str = "jeffreys",
-    approximation: Approximation = EXACT,
+    spec: Spec = Spec(),  # noqa: B008  (frozen)
+    *,
     max_memory: int | None = None,
 ) -> Iterator[tuple[int, Distance]]:
     """Yield (place in ``pairs``, Distance) as each is finished, roughly in the order given.
 
-    Takes what ``distance`` takes, and max_memory: in bytes, for the trajectories that are kept
-    until their last pair is done; None is a quarter of what is free. What does not fit is walked
-    again, as ``cost`` tells beforehand. Everything is checked before the first is measured.
+    max_memory: in bytes, for the trajectories that are kept until their last pair is done; None is
+    a quarter of what is free. What does not fit is walked again, as ``cost`` tells beforehand.
+    Everything is checked before the first is measured.
     """
     pairs, process = checked_pairs(pairs), _chosen(process)
-    samples, seed = whole("samples", samples, least=1), whole("seed", seed, least=0)
-    max_memory = None if max_memory is None else whole("max_memory", max_memory, least=1)
-    reduce = reduction(estimand, len(process.schedule))
-    approximation.check(process, samples, estimand)
-    record = _record(estimand, approximation)
-    line = signature(
-        process, samples=samples, seed=seed, estimand=estimand, approximation=approximation
-    )
+    max_memory = None if max_memory is None else whole("max_memory", max_memory, minimum=1)
+    spec.check(process)
 
     def distance_of(place: int, terms: Terms, mean: Estimate) -> Distance:
         return Distance(
@@ -169,100 +155,47 @@ def stream(
             value=mean.value,
             standard_error=mean.standard_error,
             interval=mean.interval,
-            estimand=estimand,
             samples=len(terms.forward),
-            steps=len(process.schedule),
-            guidance=process.guidance,
-            seed=seed,
-            approximation=approximation,
-            signature=line,
+            spec=spec,
+            signature=sign(process, spec),
             terms=terms,
         )
 
     def rounds() -> Iterator[tuple[int, Distance]]:
         """One, unless k is adaptive: then more and more samples of fewer and fewer pairs."""
         unsure: dict[int, list[Terms]] = {place: [] for place in range(len(pairs))}
-        begin, end = seed, seed + samples
+        begin, end = spec.seed, spec.seed + spec.samples
         while places := sorted(unsure):
             asked = [pairs[place] for place in places]
-            for n, new in measure(process, asked, range(begin, end), record, max_memory):
+            for n, new in measure(process, asked, range(begin, end), spec, max_memory):
                 terms = Terms.join([*unsure[places[n]], new])
-                mean = estimate(reduce(terms))
-                if approximation.enough(mean, len(terms.forward)):
+                mean = estimate(spec.entry(terms))
+                if spec.enough(mean, len(terms.forward)):
                     del unsure[places[n]]
                     yield places[n], distance_of(places[n], terms, mean)
                 else:
                     unsure[places[n]] = [terms]
-            begin, end = end, seed + approximation.next_samples(end - seed)
+            begin, end = end, spec.seed + spec.next_samples(end - spec.seed)
 
     return rounds()
 
 
 def cost(
     pairs: Iterable[Pair],
-    *,
     process: GenerativeProcess | None = None,
-    samples: int = 1,
-    estimand: str = "jeffreys",
-    approximation: Approximation = EXACT,
+    spec: Spec = Spec(),  # noqa: B008  (frozen)
+    *,
     max_memory: int | None = None,
 ) -> Plan:
-    """What ``distances`` would do for the same arguments: ``rows``, ``recomputed`` and the work.
+    """What ``stream`` would do for the same arguments: ``rows``, ``recomputed`` and the work.
 
     With a tolerance it is the first round: what the run costs at least.
     """
-    process = _chosen(process)
+    process, needed = _chosen(process), distinct(checked_pairs(pairs))
+    if not needed:
+        return Plan((), 0, 0)
     bound = automatic_bound(process.device) if max_memory is None else max_memory
-    record = _record(estimand, approximation)
-    return plan(distinct(checked_pairs(pairs)), process, samples, record, bound)
-
-
-def signature(
-    process: GenerativeProcess,
-    *,
-    samples: int,
-    seed: int,
-    estimand: str,
-    approximation: Approximation = EXACT,
-) -> str:
-    """One line, in sacreBLEU's manner, that says how a distance was measured.
-
-    For ``girsanov`` it also says what the integral reads: the path measures of a stochastic
-    sampler, or the marginals that a deterministic one shares with its SDE. What was only estimated
-    says so: ``cross_steps``, ``tolerance``.
-    """
-    adaptive = approximation.tolerance is not None
-    facts = {
-        "process": process.name,
-        "rev": process.revision or "none",
-        "sampler": process.sampler,
-        "T": len(process.schedule),
-        "w": f"{process.guidance:.12g}",
-        "k": f"{samples}..{approximation.most_samples}" if adaptive else samples,
-        "seed": seed,
-        "estimand": estimand,
-    }
-    if estimand == "girsanov":
-        facts["reading"] = "path" if process.schedule.stochastic else "marginal"
-    if approximation.cross_steps is not None:
-        facts["cross_steps"] = approximation.cross_steps
-    if adaptive:
-        facts["tolerance"] = f"{approximation.tolerance:.12g}"
-    facts |= {
-        "dtype": process.dtype,
-        "batch": process.batch_size,
-        "device": process.device,
-        "v": __version__,
-    }
-    return "|".join(f"{key}:{value}" for key, value in facts.items())
-
-
-def _record(estimand: str, approximation: Approximation) -> Record:
-    return Record(
-        output=estimand == "output",
-        coupled=estimand == "coupled",
-        cross_steps=approximation.cross_steps,
-    )
+    return plan(needed, Sizes.of(process, needed[0][0]), spec.samples, spec, bound)
 
 
 def _chosen(process: GenerativeProcess | None) -> GenerativeProcess:

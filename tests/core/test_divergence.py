@@ -10,9 +10,9 @@ import torch
 from conjure.core.divergence import pair_terms
 from conjure.core.errors import NonFiniteError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.shapes import Record
+from conjure.core.spec import Spec
 
-EVERYTHING = Record(output=True, coupled=True)
+EVERYTHING = Spec(record={"output", "coupled"})
 SAMPLERS = ["euler", "euler-maruyama"]
 
 
@@ -127,7 +127,7 @@ APART = [("a", "b"), ("c", "d")]
 @pytest.mark.parametrize("steps", [1, 2, 10])
 @pytest.mark.parametrize("samples", [1, 3])
 def test_network_rows_are_exactly_those_of_the_formula(pairs, steps, samples):
-    def rows(guidance, record=Record()):  # noqa: B008
+    def rows(guidance, record=Spec()):  # noqa: B008
         process = GaussianProcess(gaussians(TEXTS), steps=steps, guidance=guidance, batch_size=5)
         counting = Counting(process)
         pair_terms(counting, pairs, range(samples), record)
@@ -138,12 +138,12 @@ def test_network_rows_are_exactly_those_of_the_formula(pairs, steps, samples):
     first, middle, last = s + 1, 2 * s + 2 * p, s + 2 * p
     if t == 1:
         assert rows(7.5) == rows(1.0) == [s]
-        assert rows(7.5, Record(output=True)) == [s + 1]
+        assert rows(7.5, Spec(record={"output"})) == [s + 1]
         return
     assert rows(7.5) == [first] + [middle] * (t - 2) + [last]
     assert sum(rows(7.5)) == 1 + s * (2 * t - 2) + 2 * p * (t - 1)
     assert sum(rows(1.0)) == s * t + 2 * p * (t - 1)
-    for record in [Record(output=True), Record(coupled=True), EVERYTHING]:
+    for record in [Spec(record={"output"}), Spec(record={"coupled"}), EVERYTHING]:
         assert sum(rows(7.5, record)) == sum(rows(7.5)) + s
         assert sum(rows(1.0, record)) == sum(rows(1.0))
 
@@ -193,7 +193,7 @@ def test_a_pair_that_comes_again_costs_nothing_and_is_turned_round():
 def test_a_text_against_itself_is_zero_and_asks_nothing():
     process = Counting(GaussianProcess(gaussians(TEXTS), guidance=2.0, steps=4))
     plain, full = (
-        pair_terms(process, [("c", "c")], [0, 1], record)[0] for record in (Record(), EVERYTHING)
+        pair_terms(process, [("c", "c")], [0, 1], record)[0] for record in (Spec(), EVERYTHING)
     )
     assert not process.rows
     assert plain.output is None
@@ -221,7 +221,16 @@ def test_no_pairs_no_terms():
 def test_optional_records_are_absent_unless_asked_for():
     process = GaussianProcess(gaussians(TEXTS), guidance=2.0)
     for output, coupled in itertools.product([False, True], repeat=2):
-        [terms] = pair_terms(process, [("a", "b")], [0], Record(output=output, coupled=coupled))
+        [terms] = pair_terms(
+            process,
+            [("a", "b")],
+            [0],
+            Spec(
+                record={
+                    name for name, wanted in [("output", output), ("coupled", coupled)] if wanted
+                }
+            ),
+        )
         assert (terms.output is not None) == output
         assert (terms.coupled is not None) == coupled
 

@@ -44,8 +44,8 @@ def test_divergences_agree_with_torch():
 @pytest.mark.parametrize(("sampler", "steps"), [("euler", 400), ("euler-maruyama", 100)])
 def test_samples_follow_the_gaussian_they_are_asked_for(sampler, steps):
     process = GaussianProcess(COMPONENTS, sampler=sampler, steps=steps, sigma_max=40.0)
-    for moment in walk(process, ["a"], range(1000), finish=True):
-        x = moment.after
+    for step in walk(process, ["a"], range(1000), finish=True):
+        x = step.x_next
     torch.testing.assert_close(x[0].mean(dim=0), MEAN, rtol=0, atol=0.12)
     torch.testing.assert_close(x[0].T.cov(), COVARIANCE, rtol=0, atol=0.12)
 
@@ -53,7 +53,7 @@ def test_samples_follow_the_gaussian_they_are_asked_for(sampler, steps):
 def test_float32_is_what_comes_out_when_asked_for():
     process = GaussianProcess(COMPONENTS, dtype=torch.float32, guidance=2.0)
     first = next(walk(process, ["a"], [0]))
-    assert first.own.dtype == first.after.dtype == torch.float32
+    assert first.eps_cond.dtype == first.x_next.dtype == torch.float32
     assert process.dtype == "float32"
 
 

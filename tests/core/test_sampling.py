@@ -7,8 +7,8 @@ import torch
 
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.sampling import Walker, guide, walk
-from conjure.core.shapes import Record
+from conjure.core.sampling import TrajectorySampler, guide, walk
+from conjure.core.spec import Spec
 
 COMPONENTS = {
     "": (torch.zeros(2), torch.eye(2)),
@@ -52,7 +52,7 @@ def test_a_trajectory_is_the_same_in_any_company(sampler):
     process.batch_size = 1
     alone = list(walk(process, ["dog"], [1], finish=True))
     for one, many in zip(alone, together, strict=True):
-        for name in ["x", "own", "null", "after"]:
+        for name in ["x", "eps_cond", "eps_uncond", "x_next"]:
             torch.testing.assert_close(
                 getattr(one, name)[0, 0], getattr(many, name)[1, 1], rtol=1e-12, atol=1e-12
             )
@@ -62,25 +62,25 @@ def test_a_stochastic_sampler_gives_both_prompts_the_same_noise_all_the_way():
     twins = {"one": COMPONENTS["cat"], "two": COMPONENTS["cat"]}
     process = GaussianProcess(twins, sampler="euler-maruyama")
     *_, last = walk(process, ["one", "two"], [0, 1], finish=True)
-    assert torch.equal(last.after[0], last.after[1])
-    assert not torch.allclose(last.after[0, 0], last.after[0, 1])
+    assert torch.equal(last.x_next[0], last.x_next[1])
+    assert not torch.allclose(last.x_next[0, 0], last.x_next[0, 1])
 
 
 def test_what_is_kept_is_what_was_walked():
     process = GaussianProcess(COMPONENTS, guidance=2.0, steps=4)
-    record = Record(output=True, coupled=True)
-    kept = Walker(process).trajectories(["cat", "dog"], [3, 4], record)
-    moments = list(walk(process, ["cat", "dog"], [3, 4], finish=True))
+    record = Spec(record={"output", "coupled"})
+    kept = TrajectorySampler(process).trajectories(["cat", "dog"], [3, 4], record)
+    steps = list(walk(process, ["cat", "dog"], [3, 4], finish=True))
     for n, trajectory in enumerate(kept):
-        for name in ["x", "own", "null"]:
-            walked = torch.stack([getattr(moment, name)[n] for moment in moments])
+        for name in ["x", "eps_cond", "eps_uncond"]:
+            walked = torch.stack([getattr(step, name)[n] for step in steps])
             assert torch.equal(getattr(trajectory, name), walked)
-        assert torch.equal(trajectory.end, moments[-1].after[n])
-        owned = [trajectory.x, trajectory.own, trajectory.null, trajectory.end]
-        owned += trajectory.told.tensors.values()
+        assert torch.equal(trajectory.x_0, steps[-1].x_next[n])
+        owned = [trajectory.x, trajectory.eps_cond, trajectory.eps_uncond, trajectory.x_0]
+        owned += trajectory.cond.tensors.values()
         assert all(t.untyped_storage().nbytes() == t.nbytes for t in owned)  # freed with it
-    plain = Walker(process).trajectories(["cat"], [3], Record())[0]
-    assert plain.null is plain.end is None
+    plain = TrajectorySampler(process).trajectories(["cat"], [3], Spec())[0]
+    assert plain.eps_uncond is plain.x_0 is None
 
 
 def test_all_groups_of_a_walker_share_the_unconditional_row_at_pure_noise():
@@ -92,7 +92,7 @@ def test_all_groups_of_a_walker_share_the_unconditional_row_at_pure_noise():
             return super().predict(x, step, conditioning)
 
     process = Watched(COMPONENTS, guidance=2.0, steps=3)
-    walker = Walker(process)
+    walker = TrajectorySampler(process)
     for prompt, rows in [("cat", [2, 2]), ("dog", [1, 1])]:
         list(walker.walk([prompt], process.embed([prompt]), [0]))
         assert asked.count(0) == rows[0]
@@ -101,13 +101,13 @@ def test_all_groups_of_a_walker_share_the_unconditional_row_at_pure_noise():
     assert asked.count(0) == 2 + 1  # seed 1 is new
 
 
-def test_a_moment_says_what_it_left_out():
+def test_a_step_says_what_it_left_out():
     process = GaussianProcess(COMPONENTS, guidance=2.0, steps=3)
     short, whole = (list(walk(process, ["cat"], [0], finish=f)) for f in (False, True))
-    assert [m.after is None for m in short] == [False, False, True]
-    assert [m.null is None for m in short] == [False, False, True]
-    assert all(m.after is not None and m.null is not None for m in whole)
-    assert torch.equal(whole[0].after, whole[1].x)
+    assert [m.x_next is None for m in short] == [False, False, True]
+    assert [m.eps_uncond is None for m in short] == [False, False, True]
+    assert all(m.x_next is not None and m.eps_uncond is not None for m in whole)
+    assert torch.equal(whole[0].x_next, whole[1].x)
     assert [m.step for m in whole] == [0, 1, 2]
 
 
@@ -120,7 +120,7 @@ def test_guidance_extrapolates_from_the_unconditional_prediction():
 
 def test_without_guidance_nobody_is_asked_for_the_unconditional_prompt():
     process = GaussianProcess({k: v for k, v in COMPONENTS.items() if k}, guidance=1.0)
-    assert all(m.null is None for m in walk(process, ["cat"], [0], finish=True))
+    assert all(m.eps_uncond is None for m in walk(process, ["cat"], [0], finish=True))
 
 
 def test_a_batch_is_never_larger_than_the_process_allows():
@@ -150,7 +150,7 @@ def test_nan_names_the_prompt_and_the_step(value, step):
 
 def test_nan_without_a_prompt_is_named_too():
     process = GaussianProcess(COMPONENTS, guidance=2.0, steps=4)
-    with pytest.raises(NonFiniteError, match=r'for "" on the trajectory of "cat", .* step 2'):
+    with pytest.raises(NonFiniteError, match=r'without a prompt, for "cat", .* step 2'):
         list(walk(Spoilt(process, "", 1), ["cat"], [0]))
 
 

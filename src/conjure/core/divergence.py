@@ -10,23 +10,24 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .batching import predict_batched
 from .memory import automatic_bound
-from .network import ask
-from .plan import Pair, Part, distinct, plan
+from .planner import Part, Sizes, distinct, plan
 from .process import GenerativeProcess
-from .sampling import Walker, guide
-from .shapes import TERMS_ONLY, Conditioning, Record, Terms, Trajectory
+from .sampling import TrajectorySampler, guide
+from .spec import Spec
+from .types import Comparison, Conditioning, Observer, Pair, Terms, Trajectory
 
 
 def pair_terms(
     process: GenerativeProcess,
     pairs: Sequence[Pair],
     seeds: Sequence[int],
-    record: Record = TERMS_ONLY,
+    spec: Spec = Spec(),  # noqa: B008  (frozen)
     max_memory: int | None = None,
 ) -> list[Terms]:
     """Terms of each pair of texts, in the order given; the rest is as in ``measure``."""
-    found = dict(measure(process, pairs, seeds, record, max_memory))
+    found = dict(measure(process, pairs, seeds, spec, max_memory))
     return [found[place] for place in range(len(pairs))]
 
 
@@ -35,131 +36,155 @@ def measure(
     process: GenerativeProcess,
     pairs: Sequence[Pair],
     seeds: Sequence[int],
-    record: Record = TERMS_ONLY,
+    spec: Spec = Spec(),  # noqa: B008  (frozen)
     max_memory: int | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[tuple[int, Terms]]:
     """Yield (place in ``pairs``, Terms) as soon as they are known; sample i is of ``seeds[i]``.
 
     A pair that comes again, in either order, costs nothing; a text against itself is exactly
-    zero; what the others cost is known to ``plan``. max_memory: in bytes, for what is kept; None
-    is a share of what is free. Raises NonFiniteError, naming prompt and step.
+    zero; what the others cost is known to ``plan``.
+
+    spec:       says what is recorded, and at how many steps; its own samples and seed play no part
+    max_memory: in bytes, for what is kept; None is a share of what is free
+    observer:   is shown every step of every trajectory, and every comparison before it is summed.
+                A pair is shown once, in alphabetical order; a text against itself is not shown
+
+    Raises NonFiniteError, naming prompt and step.
     """
     places: dict[Pair, list[int]] = defaultdict(list)
     for place, (a, b) in enumerate(pairs):
         if a == b:
-            yield place, _blank(process, len(seeds), record)
+            yield place, _blank(process, len(seeds), spec)
         else:
             places[a, b].append(place)
     if not places:
         return
     bound = automatic_bound(process.device) if max_memory is None else max_memory
-    walker = Walker(process)
-    for part in plan(distinct(pairs), process, len(seeds), record, bound).parts:
-        for (a, b), terms in _measure_part(walker, part, seeds, record):
+    sizes = Sizes.of(process, next(iter(places))[0])
+    work = _Work(TrajectorySampler(process, observer), spec, observer)
+    for part in plan(distinct(pairs), sizes, len(seeds), spec, bound).parts:
+        for (a, b), terms in _measure_part(work, part, seeds):
             yield from ((place, terms) for place in places.get((a, b), []))
-            yield from ((place, terms.turned()) for place in places.get((b, a), []))
+            yield from ((place, terms.swapped()) for place in places.get((b, a), []))
 
 
-def _measure_part(
-    walker: Walker, part: Part, seeds: Sequence[int], record: Record
-) -> Iterator[tuple[Pair, Terms]]:
+@dataclass(frozen=True)
+class _Work:
+    """What stays the same for all parts of a run."""
+
+    sampler: TrajectorySampler
+    spec: Spec
+    observer: Observer | None
+
+    @property
+    def process(self) -> GenerativeProcess:
+        return self.sampler.process
+
+    @property
+    def weight(self) -> float:
+        """Guided predictions at the same x share ε_∅, so they differ by w (ε_a − ε_b)."""
+        return 1.0 if self.sampler.uncond is None else self.process.guidance
+
+
+def _measure_part(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tuple[Pair, Terms]]:
     """Walk, compare and forget, as the part's steps say, for so many samples at a time."""
     samples: dict[Pair, list[Terms]] = defaultdict(list)
     for start in range(0, len(seeds), part.samples):
         chunk = seeds[start : start + part.samples]
         last = start + len(chunk) == len(seeds)
-        for pair, terms in _compare_all(walker, part, chunk, record):
+        for pair, terms in _compare_all(work, part, chunk):
             samples[pair].append(terms)
             if last:
                 yield pair, Terms.join(samples.pop(pair))
 
 
-def _compare_all(
-    walker: Walker, part: Part, seeds: Sequence[int], record: Record
-) -> Iterator[tuple[Pair, Terms]]:
+def _compare_all(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tuple[Pair, Terms]]:
     kept: dict[str, Trajectory] = {}
-    queue = _Queue(walker.process)
+    queue = _Queue(work)
     for step in part.steps():
         for text in step.forget:
             del kept[text]
         if step.walk:
             # No name for the list: it would keep alive what is forgotten.
-            kept |= zip(step.walk, walker.trajectories(step.walk, seeds, record), strict=True)
+            kept |= zip(
+                step.walk, work.sampler.trajectories(step.walk, seeds, work.spec), strict=True
+            )
         for pair in step.compare:
             a, b = pair
-            crossing = _cross(walker.process, pair, (kept[a], kept[b]), seeds, record)
-            if len(crossing):
-                yield from queue.add(crossing)
+            pending = _pending(work, pair, (kept[a], kept[b]), seeds)
+            if len(pending):
+                yield from queue.add(pending)
             else:  # a single step
-                yield pair, crossing.terms
+                yield pair, pending.terms
     yield from queue.empty()
 
 
 @dataclass(frozen=True)
-class _Crossing:
-    """n points of the trajectories of a and b, where each is yet to be asked about the other's.
+class _PendingTerms:
+    """n points of the trajectories of a and b where the cross prediction is still missing.
 
-    x, own, null: (n, 2, *latent_shape), first on a's trajectory, then on b's
-    sample, step: (n,), which points they are, and what they fill in of ``terms``
-    told:         the conditioning of a and of b
+    x, eps_own, eps_uncond: (n, 2, *latent_shape), first on a's trajectory, then on b's
+    sample, step, seed:     (n,), which points they are, and what they fill in of ``terms``
+    cond:                   the conditioning of a and of b
     """
 
     pair: Pair
     terms: Terms
-    told: Conditioning
+    cond: Conditioning
     sample: Tensor
     step: Tensor
+    seed: Tensor
     x: Tensor
-    own: Tensor
-    null: Tensor | None
+    eps_own: Tensor
+    eps_uncond: Tensor | None
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, points: slice) -> _Crossing:
-        names = ["sample", "step", "x", "own", *(["null"] if self.null is not None else [])]
+    def __getitem__(self, points: slice) -> _PendingTerms:
+        names = ["sample", "step", "seed", "x", "eps_own"]
+        names += ["eps_uncond"] if self.eps_uncond is not None else []
         return replace(self, **{name: getattr(self, name)[points] for name in names})
 
 
-def _cross(
-    process: GenerativeProcess,
-    pair: Pair,
-    trajectories: tuple[Trajectory, Trajectory],
-    seeds: Sequence[int],
-    record: Record,
-) -> _Crossing:
-    """All that there is to ask of a pair; what is known already is in its terms."""
+def _pending(
+    work: _Work, pair: Pair, trajectories: tuple[Trajectory, Trajectory], seeds: Sequence[int]
+) -> _PendingTerms:
+    """Every point of a pair that lacks its cross prediction; what is known is in its terms."""
     a, b = trajectories
-    terms = _blank(process, len(seeds), record)
-    if record.cross_steps is not None:
-        drawn = [_drawn(pair, seed, len(process.schedule), record.cross_steps) for seed in seeds]
+    terms = _blank(work.process, len(seeds), work.spec)
+    if work.spec.cross_steps is not None:
+        steps = len(work.process.schedule)
+        drawn = [_draw_steps(pair, seed, steps, work.spec.cross_steps) for seed in seeds]
         terms = replace(terms, weights=torch.tensor(drawn, dtype=torch.float64))
-    if terms.output is not None and a.end is not None and b.end is not None:
-        terms.output.copy_(_squared_norm(a.end - b.end))
+    if terms.output is not None and a.x_0 is not None and b.x_0 is not None:
+        terms.output.copy_(_squares(a.x_0 - b.x_0).flatten(1).sum(dim=1).cpu())
 
     wanted = torch.ones_like(terms.forward) if terms.weights is None else terms.weights
     step, sample = wanted.T.nonzero(as_tuple=True)  # all samples at the first step come first
     there = step.to(a.x.device), sample.to(a.x.device)
-    null = None
-    if a.null is not None and b.null is not None:
-        null = torch.stack([a.null[there], b.null[there]], dim=1)
-    crossing = _Crossing(
+    eps_uncond = None
+    if a.eps_uncond is not None and b.eps_uncond is not None:
+        eps_uncond = torch.stack([a.eps_uncond[there], b.eps_uncond[there]], dim=1)
+    pending = _PendingTerms(
         pair,
         terms,
-        Conditioning.join([a.told, b.told]),
+        Conditioning.join([a.cond, b.cond]),
         sample,
         step,
+        torch.tensor(seeds)[sample],
         torch.stack([a.x[there], b.x[there]], dim=1),
-        torch.stack([a.own[there], b.own[there]], dim=1),
-        null,
+        torch.stack([a.eps_cond[there], b.eps_cond[there]], dim=1),
+        eps_uncond,
     )
-    first, rest = crossing[: len(seeds)], crossing[len(seeds) :]
-    _fill([first], first.own.flip(1), process.guidance)  # both stand at the same noise
+    first, rest = pending[: len(seeds)], pending[len(seeds) :]
+    _fill(work, [first], first.eps_own.flip(1))  # both share x_T
     return rest
 
 
 def _batches_ahead(device: torch.device) -> int:
-    """How many batches a device is given before its answers are looked at.
+    """How many batches a device is given before its predictions are looked at.
 
     Until then a GPU works while Python prepares what comes next; a CPU gains nothing by it. Only
     few, for Ctrl-C loses them.
@@ -168,93 +193,104 @@ def _batches_ahead(device: torch.device) -> int:
 
 
 class _Queue:
-    """Crossings of any pairs and steps, asked in the order in which they came, in full batches."""
+    """Pending terms of any pairs and steps, predicted in their order, in full batches."""
 
-    def __init__(self, process: GenerativeProcess) -> None:
-        self.process = process
-        self._batches = _batches_ahead(process.device)
-        self._waiting: deque[_Crossing] = deque()
+    def __init__(self, work: _Work) -> None:
+        self.work = work
+        self._batches = _batches_ahead(work.process.device)
+        self._waiting: deque[_PendingTerms] = deque()
         self._points = 0
 
     @property
-    def _most(self) -> int:
-        """Points that are asked at once, two rows each."""
-        return max(1, self._batches * self.process.batch_size // 2)
+    def _max_points(self) -> int:
+        """Points that are predicted at once, two rows each."""
+        return max(1, self._batches * self.work.process.batch_size // 2)
 
-    def add(self, crossing: _Crossing) -> Iterator[tuple[Pair, Terms]]:
-        """Ask as long as there is a batch to fill; yields the pairs that are complete then."""
-        self._waiting.append(crossing)
-        self._points += len(crossing)
-        while self._points >= (most := self._most):
-            yield from self._ask(most)
+    def add(self, pending: _PendingTerms) -> Iterator[tuple[Pair, Terms]]:
+        """Predict as long as a batch is full; yields the pairs that are complete then."""
+        self._waiting.append(pending)
+        self._points += len(pending)
+        while self._points >= (points := self._max_points):
+            yield from self._predict(points)
 
     def empty(self) -> Iterator[tuple[Pair, Terms]]:
-        """Ask whatever is left."""
+        """Predict whatever is left."""
         while self._points:
-            yield from self._ask(self._most)
+            yield from self._predict(self._max_points)
 
-    def _ask(self, most: int) -> Iterator[tuple[Pair, Terms]]:
-        """Ask at the next ``most`` points: two rows each, b on a's trajectory and a on b's."""
-        batch: list[_Crossing] = []
-        complete: list[_Crossing] = []
-        while self._waiting and most:
-            crossing = self._waiting.popleft()
-            batch.append(crossing[:most])
-            if len(crossing) > most:
-                self._waiting.appendleft(crossing[most:])
+    def _predict(self, points: int) -> Iterator[tuple[Pair, Terms]]:
+        """The next ``points`` points: two rows each, b on a's trajectory and a on b's."""
+        batch: list[_PendingTerms] = []
+        complete: list[_PendingTerms] = []
+        while self._waiting and points:
+            pending = self._waiting.popleft()
+            batch.append(pending[:points])
+            if len(pending) > points:
+                self._waiting.appendleft(pending[points:])
             else:
-                complete.append(crossing)
-            most -= len(batch[-1])
+                complete.append(pending)
+            points -= len(batch[-1])
         self._points -= sum(map(len, batch))
 
-        x = torch.cat([crossing.x for crossing in batch])
-        step = torch.cat([crossing.step for crossing in batch]).repeat_interleave(2)
-        told = Conditioning.join([crossing.told for crossing in batch])
-        whose = [n for n, crossing in enumerate(batch) for _ in range(len(crossing))]
-        whom = torch.tensor([2 * n + other for n in whose for other in (1, 0)])
+        x = torch.cat([pending.x for pending in batch])
+        step = torch.cat([pending.step for pending in batch]).repeat_interleave(2)
+        cond = Conditioning.join([pending.cond for pending in batch])
+        owner = [n for n, pending in enumerate(batch) for _ in range(len(pending))]
+        cond_index = torch.tensor([2 * n + other for n in owner for other in (1, 0)])
 
         def describe(row: int) -> str:
-            pair = batch[whose[row // 2]].pair
+            pair = batch[owner[row // 2]].pair
             return f'for "{pair[1 - row % 2]}" on the trajectory of "{pair[row % 2]}"'
 
-        rows = x.flatten(0, 1)
-        cross = ask(self.process, rows, step.to(x.device), told, whom, describe).reshape(x.shape)
-        _fill(batch, cross, self.process.guidance)
-        yield from ((crossing.pair, crossing.terms) for crossing in complete)
+        found = predict_batched(
+            self.work.process, x.flatten(0, 1), step.to(x.device), cond, cond_index, describe
+        )
+        _fill(self.work, batch, found.reshape(x.shape))
+        yield from ((pending.pair, pending.terms) for pending in complete)
 
 
-def _fill(crossings: Sequence[_Crossing], cross: Tensor, guidance: float) -> None:
-    """Algorithm 1 at the points of all crossings, one after the other in ``cross``."""
-    own = torch.cat([crossing.own for crossing in crossings])
-    # Guided predictions at the same x share ε_∅, so their difference is w (ε_a − ε_b).
-    squares = guidance**2 * _squared_norm((own - cross).flatten(0, 1)).reshape(-1, 2)
+def _fill(work: _Work, batch: Sequence[_PendingTerms], eps_cross: Tensor) -> None:
+    """Algorithm 1 at the points of the whole batch, one after the other in ``eps_cross``."""
+    eps_own = torch.cat([pending.eps_own for pending in batch])
+    squares = work.weight**2 * _squares(eps_own - eps_cross)
+    sums = squares.flatten(2).sum(dim=2).cpu()
     coupled = None
-    if crossings[0].terms.coupled is not None:
-        parts = [crossing.null for crossing in crossings if crossing.null is not None]
-        null = torch.cat(parts) if parts else None
+    if batch[0].terms.coupled is not None:
+        parts = [pending.eps_uncond for pending in batch if pending.eps_uncond is not None]
+        eps_uncond = torch.cat(parts) if parts else None
         # (n, 2): ε(x|a) and ε(x̃|b) are guided own predictions, ε(x|b) and ε(x̃|a) cross ones.
-        apart = [guide(prediction, null, guidance) for prediction in (own, cross)]
-        own_apart, cross_apart = (_squared_norm(both[:, 0] - both[:, 1]) for both in apart)
-        coupled = own_apart + cross_apart
+        guided = [guide(eps, eps_uncond, work.process.guidance) for eps in (eps_own, eps_cross)]
+        own, cross = (_squares(both[:, 0] - both[:, 1]).flatten(1).sum(dim=1) for both in guided)
+        coupled = (own + cross).cpu()
     start = 0
-    for crossing in crossings:
-        here, at = slice(start, start + len(crossing)), (crossing.sample, crossing.step)
-        crossing.terms.forward[at], crossing.terms.backward[at] = squares[here].unbind(dim=1)
-        if crossing.terms.coupled is not None and coupled is not None:
-            crossing.terms.coupled[at] = coupled[here]
-        start += len(crossing)
+    for pending in batch:
+        here, at = slice(start, start + len(pending)), (pending.sample, pending.step)
+        pending.terms.forward[at], pending.terms.backward[at] = sums[here].unbind(dim=1)
+        if pending.terms.coupled is not None and coupled is not None:
+            pending.terms.coupled[at] = coupled[here]
+        if work.observer is not None:
+            work.observer.on_comparison(
+                Comparison(
+                    pending.pair,
+                    pending.seed,
+                    pending.step,
+                    pending.x,
+                    pending.eps_own,
+                    eps_cross[here],
+                    pending.eps_uncond,
+                    squares[here],
+                )
+            )
+        start += len(pending)
 
 
-def _squared_norm(difference: Tensor) -> Tensor:
-    """‖·‖² over the latent entries: (n, *latent_shape) → (n,) float64 on the CPU.
-
-    Where the device knows float64 (MPS does not), only the sums leave it.
-    """
+def _squares(difference: Tensor) -> Tensor:
+    """Elementwise squares in float64; on the CPU where the device knows none (MPS)."""
     here = difference if difference.is_cuda else difference.cpu()
-    return here.double().square().flatten(1).sum(dim=1).cpu()
+    return here.double().square()
 
 
-def _drawn(pair: Pair, seed: int, steps: int, cross_steps: int) -> list[float]:
+def _draw_steps(pair: Pair, seed: int, steps: int, cross_steps: int) -> list[float]:
     """How often each step counts for one sample, where ``cross_steps`` of them are measured.
 
     The first costs nothing and counts once. Of the N others m are drawn systematically, N/m apart
@@ -269,7 +305,7 @@ def _drawn(pair: Pair, seed: int, steps: int, cross_steps: int) -> list[float]:
     return weights
 
 
-def _blank(process: GenerativeProcess, samples: int, record: Record) -> Terms:
+def _blank(process: GenerativeProcess, samples: int, spec: Spec) -> Terms:
     """Terms of zeros: those of a text against itself, or to be filled in."""
 
     def zeros(*shape: int) -> Tensor:
@@ -280,6 +316,6 @@ def _blank(process: GenerativeProcess, samples: int, record: Record) -> Terms:
         zeros(steps),
         zeros(steps),
         process.schedule,
-        output=zeros() if record.output else None,
-        coupled=zeros(steps) if record.coupled else None,
+        output=zeros() if "output" in spec.needs else None,
+        coupled=zeros(steps) if "coupled" in spec.needs else None,
     )

@@ -1,63 +1,62 @@
-"""Terms → one number a sample: what a run left behind, reduced in the ways people ask for.
+"""Terms → one number a sample: the estimands, one entry each.
 
-Every reduction is a pure function (Terms) → (samples,) float64. All but ``kl`` are symmetric in
-the two prompts. Those in SUMS add over steps, and so can be estimated from some of them.
+Every reduction is a pure function (Terms) → (samples,) float64. All but ``kl`` are symmetric in the
+two prompts. ``registry.py`` says what an entry holds.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .errors import InputError
+from .process import GenerativeProcess
+from .registry import estimand
 from .schedule import Schedule
-from .shapes import Terms
-
-Reduction = Callable[[Terms], Tensor]
+from .types import Terms
 
 
+@estimand("jeffreys", "Algorithm 1: both directions, mean over steps", additive=True)
 def jeffreys(terms: Terms) -> Tensor:
-    """mean_j (forward + backward): Algorithm 1, the paper's method (the sum of both directions)."""
+    """mean_j (forward + backward): the paper's method (the sum of both directions)."""
     return _both(terms).mean(dim=1)
 
 
+@estimand("kl", "one direction, on the first prompt's trajectories", additive=True)
 def kl(terms: Terms) -> Tensor:
-    """mean_j forward: one direction, on the first prompt's trajectories; not symmetric."""
+    """mean_j forward; not symmetric."""
     return _weighted(terms, terms.forward).mean(dim=1)
 
 
-def pointwise(step: int) -> Reduction:
-    """Step ``step`` alone, counted from 1 (pure noise) to T as in the paper (Figure 3)."""
-    return lambda terms: _both(terms)[:, step - 1]
-
-
-def cumulative(step: int) -> Reduction:
-    """The mean over steps 1 … ``step``, counted as in the paper (Figure 3); T gives jeffreys."""
-    return lambda terms: _both(terms)[:, :step].mean(dim=1)
-
-
+@estimand("initial", "step 1 alone, at pure noise")
 def initial(terms: Terms) -> Tensor:
     """Step 1 alone, where x is pure noise (a baseline of the paper)."""
-    return pointwise(1)(terms)
+    return pointwise(terms, 1)
 
 
+@estimand("final", "the last step alone")
 def final(terms: Terms) -> Tensor:
-    """The last step alone."""
-    return pointwise(len(terms.schedule))(terms)
+    """The last step alone (a baseline of the paper)."""
+    return pointwise(terms, len(terms.schedule))
 
 
+@estimand("output", "the pictures: ‖x_0 − x̃_0‖²", needs=frozenset({"output"}))
 def output(terms: Terms) -> Tensor:
     """‖x_0 − x̃_0‖², the direct comparison of what comes out (a baseline of the paper)."""
     return _recorded(terms.output, "output")
 
 
+@estimand("coupled", "each prompt on its own trajectory", needs=frozenset({"coupled"}))
 def coupled(terms: Terms) -> Tensor:
     """mean_j of ‖ε(x_j|a) − ε(x̃_j|b)‖² + ‖ε(x̃_j|a) − ε(x_j|b)‖², from the authors' poster."""
     return _recorded(terms.coupled, "coupled").mean(dim=1)
 
 
+def _girsanov_reading(process: GenerativeProcess) -> dict[str, str]:
+    return {"reading": "path" if process.schedule.stochastic else "marginal"}
+
+
+@estimand("girsanov", "Girsanov's integral, in nats", additive=True, read=_girsanov_reading)
 def girsanov(terms: Terms) -> Tensor:
     """KL(P_a‖P_b) + KL(P_b‖P_a) in nats: Σ_j ½ g² ‖Δs_j‖² Δt on both trajectories.
 
@@ -65,6 +64,18 @@ def girsanov(terms: Terms) -> Tensor:
     is read over the marginals p_t, which the ODE shares with the SDE.
     """
     return _both(terms) @ girsanov_weights(terms.schedule)
+
+
+@estimand("pointwise", "one step alone, from 1 (pure noise) to T", at_step=True)
+def pointwise(terms: Terms, step: int) -> Tensor:
+    """Step ``step`` alone, counted from 1 (pure noise) to T as in the paper (Figure 3)."""
+    return _both(terms)[:, step - 1]
+
+
+@estimand("cumulative", "the mean over the steps up to one", additive=True, at_step=True)
+def cumulative(terms: Terms, step: int) -> Tensor:
+    """The mean over steps 1 … ``step``, counted as in the paper (Figure 3); T gives jeffreys."""
+    return _both(terms)[:, :step].mean(dim=1)
 
 
 def girsanov_weights(schedule: Schedule) -> Tensor:
@@ -76,41 +87,6 @@ def girsanov_weights(schedule: Schedule) -> Tensor:
     """
     sigmas = torch.tensor(schedule.sigmas, dtype=torch.float64)
     return 0.5 * (1 - (sigmas[1:] / sigmas[:-1]).square())
-
-
-ESTIMANDS: dict[str, Reduction] = {
-    "jeffreys": jeffreys,
-    "kl": kl,
-    "initial": initial,
-    "final": final,
-    "output": output,
-    "coupled": coupled,
-    "girsanov": girsanov,
-}
-SUMS = ("jeffreys", "kl", "girsanov", "cumulative")
-AT_STEP: dict[str, Callable[[int], Reduction]] = {"pointwise": pointwise, "cumulative": cumulative}
-
-
-def reduction(estimand: str, steps: int) -> Reduction:
-    """The reduction that a name stands for, on a process of so many steps.
-
-    Names are those of ESTIMANDS, and "pointwise:3" or "cumulative:3" with a step from 1 to
-    ``steps``. Raises InputError for any other.
-    """
-    if estimand in ESTIMANDS:
-        return ESTIMANDS[estimand]
-    name, _, step = str(estimand).partition(":")
-    if name not in AT_STEP:
-        known = ", ".join([*ESTIMANDS, *(f"{name}:STEP" for name in AT_STEP)])
-        raise InputError(f"unknown estimand {estimand!r}; the estimands are {known}")
-    if not (step.isascii() and step.isdigit() and 1 <= int(step) <= steps):
-        raise InputError(f"estimand {estimand!r}: give a step from 1 to {steps}, as in {name}:1")
-    return AT_STEP[name](int(step))
-
-
-def per_sample(terms: Terms, estimand: str) -> Tensor:
-    """The estimand of each sample: (samples,) float64. Raises InputError, as ``reduction`` does."""
-    return reduction(estimand, len(terms.schedule))(terms)
 
 
 def _both(terms: Terms) -> Tensor:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 import torch
 from torch import Tensor
 
 from .errors import InputError
 from .schedule import Schedule
-from .shapes import Conditioning
+from .types import Conditioning
 
 RHO = 7  # spacing of the noise levels (Karras et al. 2022, equation 5)
 
@@ -30,7 +31,7 @@ class GaussianProcess:
     Raises InputError for a component that is no Gaussian, or a sampler of another name.
     """
 
-    name, revision = "gaussian", ""
+    name, guidance_mode = "gaussian", "classifier-free"
 
     def __init__(
         self,
@@ -58,6 +59,8 @@ class GaussianProcess:
         self.latent_dtype, self.dtype = dtype, str(dtype).removeprefix("torch.")
         self._sigmas = torch.tensor(sigmas, dtype=dtype)
         self.device = torch.device("cpu")
+        content = [(text, mean.tolist(), c.tolist()) for text, (mean, c) in self.components.items()]
+        self.revision = f"sha256-{sha256(repr(sorted(content)).encode()).hexdigest()[:12]}"
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """Means and eigen-decomposed covariances: the score's inverse becomes a division."""
@@ -68,6 +71,10 @@ class GaussianProcess:
         variances, axes = torch.linalg.eigh(torch.stack(covariances))
         tensors = {"mean": torch.stack(means), "variances": variances, "axes": axes}
         return Conditioning({name: t.to(self.latent_dtype) for name, t in tensors.items()})
+
+    def unconditional(self) -> Conditioning | None:
+        """The Gaussian named "", where w ≠ 1."""
+        return None if self.guidance == 1 else self.embed([""])
 
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
         """ε = −σ s = σ (C + σ² I)⁻¹ (x − μ), (n, d)."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from .schedule import Schedule
-from .shapes import Conditioning
+from .types import Conditioning
+
+
+GuidanceMode = Literal["classifier-free", "distilled", "none"]
 
 
 class Solver(Protocol):
@@ -36,7 +39,11 @@ class GenerativeProcess(Protocol):
     name: str  # what a reader calls it: "emoji", "CompVis/stable-diffusion-v1-4"
     revision: str  # which weights exactly: a commit or a content hash, "" where there is none
     sampler: str  # "lms", "ddim", …
-    guidance: float  # w in ε_∅ + w (ε_y − ε_∅); 1 means unguided
+    guidance: float  # the guidance scale w, see guidance_mode
+    guidance_mode: GuidanceMode
+    # "classifier-free": the prediction is ε_∅ + w (ε_y − ε_∅), and w = 1 means unguided
+    # "distilled": w is told to the network, which gives the guided prediction at once
+    # "none": the model knows no guidance; w is 1
     schedule: Schedule
     latent_shape: tuple[int, ...]  # of one picture, without the batch axis
     latent_dtype: torch.dtype  # float32 or float64; what x and every prediction have
@@ -45,10 +52,19 @@ class GenerativeProcess(Protocol):
     batch_size: int  # most rows the network is given at once; halved when memory runs out
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
-        """n prompts → n rows of conditioning; "" is the unconditional prompt.
+        """n prompts → n rows of conditioning.
 
         A row's shape does not depend on the prompt or its company: rows of several calls share
         the network's batches.
+        """
+        ...
+
+    def unconditional(self) -> Conditioning | None:
+        """One row: the conditioning of ε_∅, which guidance subtracts.
+
+        It is what the process wants it to be: the empty prompt's, zeros, a negative prompt's.
+        None where the network is not asked for ε_∅: without guidance, at w = 1, and where
+        guidance is distilled. The prediction then is the conditional one, as it comes.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 
@@ -19,6 +20,16 @@ class Schedule:
     sigmas: tuple[float, ...]
     initial_scale: float
     stochastic: bool
+
+    @property
+    def digest(self) -> str:
+        """8 hexadecimal digits for the steps themselves, to six significant digits.
+
+        It tells two grids apart that go by one sampler's name, in two versions of a library say.
+        """
+        values = (*self.timesteps, *self.sigmas, self.initial_scale)
+        text = " ".join(f"{value:.6g}" for value in values) + f" {self.stochastic}"
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def __len__(self) -> int:
         return len(self.timesteps)

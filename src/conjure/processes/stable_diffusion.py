@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.shapes import Conditioning
+from ..core.process import GuidanceMode
+from ..core.types import Conditioning
 from .allocator import keep_freed_memory
 from .hub import Opened
 from .samplers import Sampler, SchedulerSolver
@@ -95,6 +96,12 @@ class StableDiffusion:
             for i in range(0, len(prompts), self.batch_size)
         ]
         return Conditioning({"encoder_hidden_states": torch.cat(parts)})
+
+    guidance_mode: GuidanceMode = "classifier-free"
+
+    def unconditional(self) -> Conditioning | None:
+        """The empty prompt's, which ``StableDiffusionPipeline`` subtracts; None at w = 1."""
+        return None if self.guidance == 1 else self.embed([""])
 
     @torch.inference_mode()
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .schedule import Schedule
+
+
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,42 +45,89 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a run is to record besides ``forward`` and ``backward``, and at how many steps.
+class TrajectoryStep:
+    """All trajectories at step j: n prompts, k samples; every prediction is unguided.
 
-    output, coupled: either one takes the last step too, a row more a prompt and sample
-    cross_steps:     m, of the steps behind the first, drawn for each pair and sample; None is all
+    step:       j, from 0 (pure noise) to T − 1
+    x:          (n, k, *latent_shape), x_j in the solver's scale
+    eps_cond:   (n, k, *latent_shape), ε(x_j | the trajectory's own prompt)
+    eps_uncond: (n, k, *latent_shape), ε_∅(x_j), or None where nothing needs it
+    x_next:     (n, k, *latent_shape), x_{j+1}, or None where the walk ends before it
     """
 
-    output: bool = False
-    coupled: bool = False
-    cross_steps: int | None = None
-
-    @property
-    def finish(self) -> bool:
-        """Whether trajectories are walked to their end."""
-        return self.output or self.coupled
-
-
-TERMS_ONLY = Record()
+    step: int
+    x: Tensor
+    eps_cond: Tensor
+    eps_uncond: Tensor | None
+    x_next: Tensor | None
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One prompt's walk, kept: T steps, k samples; every prediction is unguided.
+    """One prompt's trajectories, kept: T steps, k samples; every prediction is unguided.
 
-    x:    (T, k, *latent_shape), x_j in the solver's scale
-    own:  (T, k, *latent_shape), ε(x_j | the prompt)
-    null: (T, k, *latent_shape), ε(x_j | ""), or None where it was not asked for
-    end:  (k, *latent_shape), x_0, or None where it was not asked for
-    told: the prompt's row of conditioning
+    x:          (T, k, *latent_shape), x_j in the solver's scale
+    eps_cond:   (T, k, *latent_shape), ε(x_j | the prompt)
+    eps_uncond: (T, k, *latent_shape), ε_∅(x_j), or None where it was not asked for
+    x_0:        (k, *latent_shape), or None where it was not asked for
+    cond:       the prompt's row of conditioning
     """
 
     x: Tensor
-    own: Tensor
-    null: Tensor | None
-    end: Tensor | None
-    told: Conditioning
+    eps_cond: Tensor
+    eps_uncond: Tensor | None
+    x_0: Tensor | None
+    cond: Conditioning
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """n points of a pair's trajectories with both predictions: what an observer is shown.
+
+    Axis 1 is the trajectory: first a's, then b's. Predictions are unguided.
+
+    pair:       (a, b)
+    seed, step: (n,) integers, which noise and which step j each point is of
+    x:          (n, 2, *latent_shape), x_j in the solver's scale
+    eps_own:    (n, 2, *latent_shape), ε(x_j | the trajectory's own prompt)
+    eps_cross:  (n, 2, *latent_shape), ε(x_j | the other prompt)
+    eps_uncond: (n, 2, *latent_shape), ε_∅(x_j); None without guidance, or where
+                "unconditional" was not recorded
+    squares:    (n, 2, *latent_shape) float64, the squared differences of the guided predictions:
+                summed over the latent they are ``Terms.forward`` and ``Terms.backward``
+    """
+
+    pair: Pair
+    seed: Tensor
+    step: Tensor
+    x: Tensor
+    eps_own: Tensor
+    eps_cross: Tensor
+    eps_uncond: Tensor | None
+    squares: Tensor
+
+
+class Observer(Protocol):
+    """Sees the work as it is done; see ``divergence.measure``. Nothing is computed twice for it."""
+
+    def on_step(self, prompts: Sequence[str], seeds: Sequence[int], step: TrajectoryStep) -> None:
+        """One step of trajectories: axis 0 is ``prompts``, axis 1 ``seeds``.
+
+        Where memory makes a trajectory walk again, its steps come again, with the same numbers.
+        """
+        ...
+
+    def on_comparison(self, comparison: Comparison) -> None:
+        """Some points of one pair. Each point of each pair comes exactly once, in any order."""
+        ...
+
+
+# What a run can record besides ``forward`` and ``backward``:
+RECORDS = {
+    "output": "‖x_0 − x̃_0‖² (takes the last step: a row more a prompt and sample, with guidance)",
+    "coupled": "each prompt on its own trajectory (the last step, too)",
+    "unconditional": "ε_∅ on every trajectory, for observers",
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +152,7 @@ class Terms:
     coupled: Tensor | None = None
     weights: Tensor | None = None
 
-    def turned(self) -> Terms:
+    def swapped(self) -> Terms:
         """The same for (b, a)."""
         return replace(self, forward=self.backward, backward=self.forward)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Sequence
 
-from .core.errors import InputError
-from .core.plan import Pair
-from .core.process import GenerativeProcess
+from .errors import InputError
+from .process import GenerativeProcess
+from .types import Pair
 
 
 def checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
@@ -28,20 +28,20 @@ def _checked_pair(number: int, pair: Pair) -> Pair:
     return pair[0], pair[1]
 
 
-def whole(name: str, number: int, least: int) -> int:
-    """The number, or InputError where it is not whole or below ``least``."""
+def whole(name: str, number: int, minimum: int) -> int:
+    """The number, or InputError where it is not whole or below ``minimum``."""
     try:
         value = int(operator.index(number))
     except TypeError:
-        value = least - 1
-    if not least <= value < 2**63:  # the seeds that a generator takes
-        raise InputError(f"{name} must be a whole number, at least {least}, not {number!r:.80}")
+        value = minimum - 1
+    if not minimum <= value < 2**63:  # the seeds that a generator takes
+        raise InputError(f"{name} must be a whole number, at least {minimum}, not {number!r:.80}")
     return value
 
 
 def checked_process(process: GenerativeProcess) -> GenerativeProcess:
     """The process, or InputError where it lacks an attribute."""
-    wanted = [*GenerativeProcess.__annotations__, "embed", "predict", "solver"]
+    wanted = [*GenerativeProcess.__annotations__, "embed", "unconditional", "predict", "solver"]
     missing = [name for name in wanted if not hasattr(process, name)]
     if missing:
         raise InputError(

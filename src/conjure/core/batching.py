@@ -1,4 +1,4 @@
-"""Ask a process's network for any rows: in batches that fit, naming what breaks."""
+"""Predict any rows with a process's network: in batches that fit, naming what breaks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 
 from .errors import InputError, NonFiniteError, SmallerBatchWarning
 from .process import GenerativeProcess
-from .shapes import Conditioning
+from .types import Conditioning
 
 
-def ask(
+def predict_batched(
     process: GenerativeProcess,
     x: Tensor,
     step: Tensor,
-    told: Conditioning,
-    whom: Tensor,
+    cond: Conditioning,
+    cond_index: Tensor,
     describe: Callable[[int], str],
 ) -> Tensor:
     """The network's ε, one row for each row of x, at most ``batch_size`` rows at once.
 
-    x: (n, *latent_shape); step: (n,); whom: (n,), which row of ``told`` each is asked of;
-    describe: what row i was asked for, in words → (n, *latent_shape).
+    x: (n, *latent_shape); step: (n,); cond_index: (n,), the row of ``cond`` that belongs to each
+    row of x; describe: what row i is, in words → (n, *latent_shape).
 
     Where memory runs out, ``batch_size`` is halved from then on, and nothing done is lost.
     Raises NonFiniteError for NaN or infinity, and InputError where not even one row fits.
@@ -33,7 +33,7 @@ def ask(
     done, before = 0, process.batch_size
     while done < len(x):
         batch = slice(done, done + process.batch_size)
-        answer = _predict(process, x[batch], step[batch], told.rows(whom[batch]))
+        answer = _predict(process, x[batch], step[batch], cond.rows(cond_index[batch]))
         if answer is None:  # too many at once
             process.batch_size //= 2
             continue
@@ -68,7 +68,7 @@ def require_finite(values: Tensor, step: Tensor, whose: Callable[[int], str]) ->
 
 
 def _predict(
-    process: GenerativeProcess, x: Tensor, step: Tensor, told: Conditioning
+    process: GenerativeProcess, x: Tensor, step: Tensor, cond: Conditioning
 ) -> Tensor | None:
     """What the process predicts, or None where memory ran out.
 
@@ -76,7 +76,7 @@ def _predict(
     network is given batches that are padded to it.
     """
     try:
-        return process.predict(x, step, told)
+        return process.predict(x, step, cond)
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise

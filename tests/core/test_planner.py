@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from conjure.core.divergence import measure, pair_terms
 from conjure.core.errors import InputError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.plan import Part, distinct, plan
-from conjure.core.sampling import Walker
-from conjure.core.shapes import Record
+from conjure.core.planner import Part, Sizes, distinct, plan
+from conjure.core.sampling import TrajectorySampler
+from conjure.core.spec import Spec
 
 TEXTS = "abcdefghijklmnopqrstuvwxyz"
 PLENTY = 2**40
-RECORDS = [Record(), Record(output=True), Record(coupled=True), Record(cross_steps=1)]
+RECORDS = [Spec(), Spec(record={"output"}), Spec(record={"coupled"}), Spec(cross_steps=1)]
 
 
 class Watched(GaussianProcess):
@@ -49,11 +49,13 @@ def formula(pairs, process, record):
     cross = 2 * p * (t - 1 if record.cross_steps is None else record.cross_steps)
     if process.guidance == 1:
         return s * t + cross
-    return (1 + s * (2 * t - 2) + cross + (s if record.output or record.coupled else 0)) * bool(p)
+    return (1 + s * (2 * t - 2) + cross + (s if record.finish else 0)) * bool(p)
 
 
 def planned(pairs, process, samples, record=RECORDS[0], bound=PLENTY):
-    return plan(distinct(pairs), process, samples, record, bound)
+    needed = distinct(pairs)
+    sizes = Sizes.of(process, needed[0][0]) if needed else None
+    return plan(needed, sizes, samples, record, bound)
 
 
 def complete(n):
@@ -137,7 +139,7 @@ def test_samples_are_taken_apart_before_anything_is_walked_twice():
     assert [part.samples for part in told.parts] == [2]
     assert told.recomputed == 0
     terms = pair_terms(process, pairs, range(5), max_memory=bound)
-    assert sum(process.batches) == told.rows == 5 * formula(pairs, process, Record())
+    assert sum(process.batches) == told.rows == 5 * formula(pairs, process, Spec())
     assert {found.forward.shape for found in terms} == {(5, 4)}
 
 
@@ -194,7 +196,7 @@ def test_a_bound_below_one_pair_is_refused():
 def most_kept(process, pairs, bound, monkeypatch):
     """How many trajectories were alive at once, seen from the network."""
     alive, most = weakref.WeakSet(), 0
-    trajectories, predict = Walker.trajectories, GaussianProcess.predict
+    trajectories, predict = TrajectorySampler.trajectories, GaussianProcess.predict
 
     def watched(self, *given):
         found = trajectories(self, *given)
@@ -207,9 +209,9 @@ def most_kept(process, pairs, bound, monkeypatch):
         return predict(self, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Walker, "trajectories", watched)
+        patch.setattr(TrajectorySampler, "trajectories", watched)
         patch.setattr(GaussianProcess, "predict", counted)
-        for _ in measure(process, pairs, [0], Record(), bound):
+        for _ in measure(process, pairs, [0], Spec(), bound):
             pass
     return most
 

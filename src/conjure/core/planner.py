@@ -17,9 +17,37 @@ from math import prod
 
 from .errors import InputError
 from .process import GenerativeProcess
-from .shapes import Record
+from .spec import Spec
+from .types import Pair
 
-Pair = tuple[str, str]
+
+@dataclass(frozen=True)
+class Sizes:
+    """All that planning needs to know of a process; whoever has these plans without its weights.
+
+    latent_bytes:  of one latent, in the dtype that trajectories are kept in
+    cond_bytes:    of one prompt's conditioning
+    steps:         T
+    unconditional: whether the network is asked for ε_∅
+    batch_size:    most rows that the network is given at once
+    """
+
+    latent_bytes: int
+    cond_bytes: int
+    steps: int
+    unconditional: bool
+    batch_size: int
+
+    @classmethod
+    def of(cls, process: GenerativeProcess, prompt: str) -> Sizes:
+        """Those of a process that is loaded; it embeds the prompt to see how large that is."""
+        return cls(
+            latent_bytes=prod(process.latent_shape) * process.latent_dtype.itemsize,
+            cond_bytes=process.embed([prompt]).nbytes,
+            steps=len(process.schedule),
+            unconditional=process.unconditional() is not None,
+            batch_size=process.batch_size,
+        )
 
 
 @dataclass(frozen=True)
@@ -52,8 +80,8 @@ class Part:
     def steps(self) -> Iterator[Step]:
         """Each step takes as many pairs as its walk and the room allow.
 
-        To make room, the trajectory goes whose next use is farthest away: pair by pair nothing
-        walks less often (Belady 1966), and steps of many pairs hardly more.
+        To make room, it evicts the trajectory whose next use is farthest away. Pair by pair
+        nothing walks less often (Belady 1966); steps of many pairs walk hardly more often.
         A connected component that fits is walked once.
         """
         uses: dict[str, list[int]] = defaultdict(list)  # the next one last
@@ -123,9 +151,9 @@ def distinct(pairs: Iterable[Pair]) -> list[Pair]:
 
 def plan(
     pairs: Sequence[Pair],
-    process: GenerativeProcess,
+    sizes: Sizes,
     samples: int,
-    record: Record,
+    spec: Spec,
     max_memory: int,
 ) -> Plan:
     """The work for distinct pairs of different texts, as ``distinct`` gives them.
@@ -138,26 +166,24 @@ def plan(
     """
     if not pairs:
         return Plan((), 0, 0)
-    steps = len(process.schedule)
-    latent = prod(process.latent_shape) * process.latent_dtype.itemsize
-    guided = process.guidance != 1
-    sample = latent * (2 * steps + steps * (record.coupled and guided) + record.output)
-    told = process.embed(pairs[0][:1]).nbytes
-    if max_memory < 2 * (sample + told):
+    steps, guided, cond = sizes.steps, sizes.unconditional, sizes.cond_bytes
+    latents = 2 * steps + steps * (spec.keeps_uncond and guided) + ("output" in spec.needs)
+    sample = latents * sizes.latent_bytes
+    if max_memory < 2 * (sample + cond):
         raise InputError(
-            f"max_memory is {max_memory} bytes, and one pair takes {2 * (sample + told)} bytes: "
+            f"max_memory is {max_memory} bytes, and one pair takes {2 * (sample + cond)} bytes: "
             "allow that much"
         )
     parts: list[Part] = []
     small: list[Pair] = []  # components that fit with all samples share walks, and a part
 
     def part(pairs: list[Pair], at_once: int) -> Part:
-        room = max_memory // (at_once * sample + told)
-        return Part(pairs, at_once, room, min(room, max(1, 2 * process.batch_size // at_once)))
+        room = max_memory // (at_once * sample + cond)
+        return Part(pairs, at_once, room, min(room, max(1, 2 * sizes.batch_size // at_once)))
 
     for component in _components(pairs):
         texts = len({text for pair in component for text in pair})
-        at_once = min(samples, (max_memory // texts - told) // sample)
+        at_once = min(samples, (max_memory // texts - cond) // sample)
         if at_once == samples:
             small += component
             continue
@@ -169,9 +195,9 @@ def plan(
     needed = len({text for pair in pairs for text in pair})
     walked = sum(part.walks() for part in parts)
     # A trajectory's own rows, and its unconditional ones where it moves on from a point of its own.
-    moves = steps if record.finish else steps - 1
+    moves = steps if spec.finish else steps - 1
     each = steps + (max(0, moves - 1) if guided else 0)
-    cross = 2 * (record.cross_steps or steps - 1)
+    cross = 2 * (spec.cross_steps or steps - 1)
     rows = (guided and moves > 0) + walked * each + len(pairs) * cross
     return Plan(parts, samples * rows, samples * (walked - needed) * each)
 
@@ -195,7 +221,7 @@ def _components(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 
 def _tiled(part: Part) -> Part:
-    """A component that is too large for the room, in the order that walks least of some.
+    """A component that is too large for the room, in the cheaper of several orders.
 
     A tile is a block of texts that stay, past which the others stream in groups. Dense graphs
     want blocks as large as the room; sparse ones are done best in an order in which neighbours

@@ -1,0 +1,134 @@
+"""The registry of estimands: what an entry is, how one is added, how one is found by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module, metadata
+from typing import Any
+
+from torch import Tensor
+
+from .errors import InputError
+from .process import GenerativeProcess
+from .schedule import Schedule
+from .types import RECORDS, Terms
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """One way to reduce terms to a number; to add one, register an entry.
+
+    name:     what users write; an entry with ``at_step`` is asked for as "NAME:STEP"
+    title:    what it measures, in a few words, with its unit if it has one
+    reduce:   (Terms) → (samples,) float64; with ``at_step`` (Terms, step from 1 to T) → the same
+    needs:    what a run must record for it: names out of RECORDS
+    additive: whether it adds over steps, so that some of them can estimate it
+    at_step:  whether it is of one step
+    refuse:   (Schedule) → why it does not exist there, or None where it does
+    read:     (GenerativeProcess) → further facts for the signature
+    step:     filled in by ``find_estimand`` where ``at_step``
+    """
+
+    name: str
+    title: str
+    reduce: Callable[..., Tensor]
+    needs: frozenset[str] = frozenset()
+    additive: bool = False
+    at_step: bool = False
+    refuse: Callable[[Schedule], str | None] = lambda schedule: None
+    read: Callable[[GenerativeProcess], Mapping[str, str]] = lambda process: {}
+    step: int | None = None
+
+    def __call__(self, terms: Terms) -> Tensor:
+        """One number a sample: (samples,) float64. Raises InputError as ``check`` does."""
+        self.check(terms.schedule)
+        return self.reduce(terms) if self.step is None else self.reduce(terms, self.step)
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise InputError where there is no such number on this schedule."""
+        if self.step is not None and self.step > len(schedule):
+            name = self.name.partition(":")[0]
+            raise InputError(
+                f"estimand {self.name!r}: give a step from 1 to {len(schedule)}, as in {name}:1"
+            )
+        if reason := self.refuse(schedule):
+            raise InputError(f"estimand {self.name!r}: {reason}")
+
+    def reading(self, process: GenerativeProcess) -> dict[str, str]:
+        """What the number stands for in this process, where that depends on the process."""
+        return dict(self.read(process))
+
+
+_REGISTRY: dict[str, Estimand] = {}
+
+
+def register(entry: Estimand) -> Estimand:
+    """Add an entry. Raises InputError where the name is taken, or ``needs`` cannot be recorded."""
+    if entry.name in _REGISTRY:
+        raise InputError(f"there is an estimand {entry.name!r} already")
+    if unknown := sorted(entry.needs - {*RECORDS}):
+        raise InputError(
+            f"estimand {entry.name!r} needs {unknown[0]!r}; a run records {', '.join(RECORDS)}"
+        )
+    _REGISTRY[entry.name] = entry
+    return entry
+
+
+def estimand(
+    name: str, title: str, **facts: Any
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Register the function below as the reduction of an entry; ``facts`` are its other fields."""
+
+    def enter(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        register(Estimand(name, title, reduce, **facts))
+        return reduce
+
+    return enter
+
+
+def estimands() -> dict[str, Estimand]:
+    """All entries by name: ours, and those of the entry-point group ``conjure.estimands``."""
+    import_module(".estimands", __package__)  # which registers ours
+    _load_plugins()
+    return dict(_REGISTRY)
+
+
+@cache
+def _load_plugins() -> None:
+    for entry in metadata.entry_points(group="conjure.estimands"):
+        register(entry.load())
+
+
+def usage() -> list[str]:
+    """The names as users write them."""
+    return [f"{name}:STEP" if entry.at_step else name for name, entry in estimands().items()]
+
+
+def additive_names() -> list[str]:
+    """The estimands that add over steps."""
+    return [name for name, entry in estimands().items() if entry.additive]
+
+
+def find_estimand(name: str) -> Estimand:
+    """The entry that a name stands for; "pointwise:3" is the entry "pointwise" at step 3.
+
+    Raises InputError for any other name, and tells the names there are.
+    """
+    found = estimands()
+    base, colon, step = name.partition(":") if isinstance(name, str) else (name, "", "")
+    entry = found.get(base) if isinstance(base, str) else None
+    if entry is None or (colon and not entry.at_step):
+        raise InputError(f"unknown estimand {name!r:.80}; the estimands are {', '.join(usage())}")
+    if not entry.at_step:
+        return entry
+    number = int(step) if step.isascii() and step.isdigit() and len(step) < 10 else 0
+    if number < 1:
+        raise InputError(f"estimand {name!r:.80}: give a step from 1 to T, as in {base}:1")
+    return replace(entry, name=f"{base}:{number}", step=number)
+
+
+def per_sample(terms: Terms, name: str) -> Tensor:
+    """The estimand of each sample: (samples,) float64. Raises InputError for an unknown name."""
+    return find_estimand(name)(terms)
