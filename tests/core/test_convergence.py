@@ -13,8 +13,8 @@ import torch
 
 from conjure.core.divergence import pair_terms
 from conjure.core.estimands import girsanov, jeffreys
-from conjure.core.registry import per_sample
 from conjure.core.gaussian import GaussianProcess
+from conjure.core.registry import per_sample
 from conjure.core.uncertainty import estimate
 from conjure.similarity import distance
 

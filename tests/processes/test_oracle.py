@@ -21,6 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 PROMPTS = ("a dog", "a violin")
 
+FLOAT32 = 1e-4  # relative: kernels differ by processor and by batch, and the steps amplify that
+
 
 def check(folder, sampler, dtype, rtol, steps=6, guidance=7.5):
     process = load(
@@ -45,7 +47,7 @@ def check(folder, sampler, dtype, rtol, steps=6, guidance=7.5):
 @pytest.mark.parametrize("sampler", KINDS)
 @pytest.mark.parametrize("model", ["epsilon", "v_prediction"])
 def test_float32_agrees_with_plain_diffusers(pipelines, model, sampler):
-    check(pipelines[model], sampler, "float32", rtol=1e-5)
+    check(pipelines[model], sampler, "float32", rtol=FLOAT32)
 
 
 @pytest.mark.parametrize("sampler", ["lms", "ddim", "ddpm"])
@@ -62,12 +64,12 @@ def test_float64_agrees_as_far_as_diffusers_steps_in_it(pipelines, sampler):
 
 
 def test_a_model_that_predicts_the_picture_agrees(pipelines):
-    check(pipelines["sample"], "ddim", "float32", rtol=1e-5)
+    check(pipelines["sample"], "ddim", "float32", rtol=FLOAT32)
 
 
 def test_a_model_with_a_masked_text_encoder_agrees(pipelines):
-    check(pipelines["albert"], "ddim", "float32", rtol=1e-5)
+    check(pipelines["albert"], "ddim", "float32", rtol=FLOAT32)
 
 
 def test_an_unguided_run_agrees(pipelines):
-    check(pipelines["epsilon"], "lms", "float32", rtol=1e-5, steps=10, guidance=1.0)
+    check(pipelines["epsilon"], "lms", "float32", rtol=FLOAT32, steps=10, guidance=1.0)

@@ -11,7 +11,6 @@ from torch import Tensor
 from .schedule import Schedule
 from .types import Conditioning
 
-
 GuidanceMode = Literal["classifier-free", "distilled", "none"]
 
 

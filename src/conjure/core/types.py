@@ -11,7 +11,6 @@ from torch import Tensor
 
 from .schedule import Schedule
 
-
 Pair = tuple[str, str]
 
 

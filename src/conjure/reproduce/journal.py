@@ -1,18 +1,18 @@
-"""Files of finished work: JSON lines that begin with a signature, and lose nothing to a crash."""
+"""Files of finished work: JSON lines that begin with a key, and lose nothing to a crash."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from ..core.errors import InputError
+from ..core.spec import Signature
 
 
 class Journal:
-    """The finished records of one signature: ``folder/<its hash>.jsonl``; one writer at a time.
+    """The finished records of one key: ``folder/<its digest>.jsonl``; one writer at a time.
 
     records: what an earlier run finished; a last line that a crash has torn is not among them,
              and is cut off by the first ``add``
@@ -20,8 +20,8 @@ class Journal:
     Raises InputError where the file is something else.
     """
 
-    def __init__(self, folder: Path, signature: str) -> None:
-        self.path = folder / f"{hashlib.sha256(signature.encode()).hexdigest()[:12]}.jsonl"
+    def __init__(self, folder: Path, signature: Signature) -> None:
+        self.path = folder / f"{signature.digest}.jsonl"
         self.signature = signature
         self._file: IO[bytes] | None = None
         begun = self.path.read_bytes() if self.path.exists() else b""
@@ -30,7 +30,7 @@ class Journal:
         if self._whole:
             try:
                 head, *self.records = map(json.loads, begun[: self._whole].splitlines())
-                known = head["signature"] == signature
+                known = head["key"] == dict(signature.key)
             except (ValueError, LookupError, TypeError) as error:
                 raise self.refusal() from error
             if not known:
@@ -47,7 +47,7 @@ class Journal:
             self._file.truncate(self._whole)
             self._file.seek(self._whole)
             if not self._whole:
-                self._write({"signature": self.signature})
+                self._write(self.signature.object())
         self._write(record)
 
     def close(self) -> None:

@@ -17,25 +17,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..checks import checked_pairs, checked_process, whole
+from ..core.checks import checked_pairs, checked_process, whole
 from ..core.divergence import measure
+from ..core.errors import InputError
 from ..core.memory import automatic_bound
-from ..core.plan import Pair, Plan, distinct, plan
+from ..core.planner import Plan, Sizes, distinct, plan
 from ..core.process import GenerativeProcess
-from ..core.shapes import Record, Terms
-from ..similarity import signature
+from ..core.spec import Signature, Spec, sign_process
+from ..core.types import Pair, Terms
 from .journal import Journal
 from .probe import cost_line
 
-EVERYTHING = Record(output=True, coupled=True)
-_OTHERWISE = ("k", "seed", "estimand")  # parts of a signature that a pass does not depend on
+EVERYTHING = Spec(record=frozenset({"output", "coupled"}))
 
 
 class Passes:
     """Terms of pairs under processes, kept on disk as they finish; a context manager.
 
-    folder:     where the files are, one for each process and setting: JSON lines, of which the
-                first is the signature; one writer at a time
+    folder:     where the files are, one for each key of a process: JSON lines, of which the first
+                is the key; one writer at a time
     samples, seed: k, and the first of its seeds, where ``measure`` is not told otherwise
     max_memory: as in ``similarity.stream``
     say:        told, in a line, what a run will cost before it begins
@@ -53,11 +53,11 @@ class Passes:
         bar: bool = False,
     ) -> None:
         self.folder = Path(folder)
-        self.samples = whole("samples", samples, least=1)
-        self.seed = whole("seed", seed, least=0)
+        self.samples = whole("samples", samples, minimum=1)
+        self.seed = whole("seed", seed, minimum=0)
         self.max_memory = max_memory
         self._say, self._bar = say, bar
-        self._open: dict[str, _PassFile] = {}
+        self._open: dict[Signature, _PassFile] = {}
 
     def __enter__(self) -> Passes:
         return self
@@ -103,12 +103,17 @@ class Passes:
     def _ask(
         self, process: GenerativeProcess, pairs: Sequence[Pair], samples: int | None
     ) -> tuple[list[Pair], _PassFile, range]:
-        count = self.samples if samples is None else whole("samples", samples, least=1)
+        count = self.samples if samples is None else whole("samples", samples, minimum=1)
         checked = checked_pairs(pairs)
-        line = pass_signature(checked_process(process))
-        if line not in self._open:
-            self._open[line] = _PassFile(self.folder, line, process)
-        return checked, self._open[line], range(self.seed, self.seed + count)
+        signature = sign_process(checked_process(process))
+        if not process.revision:
+            raise InputError(
+                f"process {process.name!r:.80} has no revision, so work that is kept could not be told from"
+                " another model's: give it one that changes with its weights"
+            )
+        if signature not in self._open:
+            self._open[signature] = _PassFile(self.folder, signature, process)
+        return checked, self._open[signature], range(self.seed, self.seed + count)
 
     def _fill(
         self, process: GenerativeProcess, file: _PassFile, missing: Mapping[Seeds, list[Pair]]
@@ -127,8 +132,11 @@ class Passes:
 
     def _plan(self, process: GenerativeProcess, missing: Mapping[Seeds, list[Pair]]) -> Plan:
         bound = self._bound(process)
+        if not missing:
+            return Plan((), 0, 0)
+        sizes = Sizes.of(process, next(iter(missing.values()))[0][0])
         plans = [
-            plan(pairs, process, len(seeds), EVERYTHING, bound) for seeds, pairs in missing.items()
+            plan(pairs, sizes, len(seeds), EVERYTHING, bound) for seeds, pairs in missing.items()
         ]
         return Plan(
             [part for each in plans for part in each.parts],
@@ -138,12 +146,6 @@ class Passes:
 
     def _bound(self, process: GenerativeProcess) -> int:
         return automatic_bound(process.device) if self.max_memory is None else self.max_memory
-
-
-def pass_signature(process: GenerativeProcess) -> str:
-    """One line: all that decides a term besides its pair and its seed."""
-    line = signature(process, samples=1, seed=0, estimand="jeffreys")
-    return "|".join(fact for fact in line.split("|") if fact.split(":")[0] not in _OTHERWISE)
 
 
 Seeds = tuple[int, ...]
@@ -157,11 +159,11 @@ class _PassFile:
     Rounding to float32 is of the order of the network's own.
     """
 
-    def __init__(self, folder: Path, line: str, process: GenerativeProcess) -> None:
+    def __init__(self, folder: Path, signature: Signature, process: GenerativeProcess) -> None:
         self._steps = len(process.schedule)
         self._dtype = "<f8" if process.latent_dtype == torch.float64 else "<f4"
         self._rows: dict[Pair, dict[int, NDArray[np.float64]]] = defaultdict(dict)
-        self._journal = Journal(folder, line)
+        self._journal = Journal(folder, signature)
         try:
             for record in self._journal.records:
                 a, b = record["texts"]
@@ -202,7 +204,7 @@ class _PassFile:
         forward, backward, coupled = each.unbind(dim=1)
         output = torch.from_numpy(rows[:, -1])
         found = Terms(forward, backward, process.schedule, output, coupled)
-        return found if pair[0] <= pair[1] else found.turned()
+        return found if pair[0] <= pair[1] else found.swapped()
 
     def close(self) -> None:
         self._journal.close()

@@ -6,8 +6,8 @@ import time
 
 import torch
 
-from ..core.network import ask
-from ..core.plan import Plan
+from ..core.batching import predict_batched
+from ..core.planner import Plan
 from ..core.process import GenerativeProcess
 
 _LONG = 50  # batches: below that a run is over before a probe would have told
@@ -31,7 +31,7 @@ def cost_line(process: GenerativeProcess, plan: Plan, text: str) -> str:
 @torch.no_grad()
 def seconds_a_row(process: GenerativeProcess, text: str) -> float:
     """The network's time a row at its batch size: the quickest of a few batches of noise."""
-    told = process.embed([text])
+    cond = process.embed([text])
     noise = torch.randn(process.latent_shape, generator=torch.Generator("cpu").manual_seed(0))
     x = noise.to(process.device, process.latent_dtype) * process.schedule.initial_scale
     found = []
@@ -40,8 +40,9 @@ def seconds_a_row(process: GenerativeProcess, text: str) -> float:
         nowhere = torch.zeros(rows, dtype=torch.long)
         begun = time.perf_counter()
         batch = x.expand(rows, *x.shape)
-        ask(process, batch, nowhere.to(x.device), told, nowhere, lambda row: f'for "{text}"').cpu()
-        found.append((time.perf_counter() - begun) / rows)  # to the CPU: the device was waited for
+        index = nowhere.to(x.device)
+        predict_batched(process, batch, index, cond, nowhere, lambda row: f'for "{text}"').cpu()
+        found.append((time.perf_counter() - begun) / rows)  # .cpu() waits for the device
     return min(found[1:])
 
 
