@@ -25,13 +25,14 @@ from functools import cache
 
 from . import __version__
 from .approximation import EXACT, Approximation
-from .checks import checked_pairs, checked_process, whole
+from .checks import checked_approximation, checked_pairs, checked_process, whole
 from .core.divergence import measure
 from .core.estimands import reduction
 from .core.memory import automatic_bound
 from .core.plan import Pair, Plan, distinct, plan
 from .core.process import GenerativeProcess
 from .core.shapes import Record, Terms
+from .core.text import fact
 from .core.uncertainty import Estimate, estimate
 
 
@@ -157,7 +158,7 @@ def stream(
     samples, seed = whole("samples", samples, least=1), whole("seed", seed, least=0)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, least=1)
     reduce = reduction(estimand, len(process.schedule))
-    approximation.check(process, samples, estimand)
+    checked_approximation(approximation).check(process, samples, estimand)
     record = _record(estimand, approximation)
     line = signature(
         process, samples=samples, seed=seed, estimand=estimand, approximation=approximation
@@ -211,10 +212,15 @@ def cost(
 
     With a tolerance it is the first round: what the run costs at least.
     """
-    process = _chosen(process)
-    bound = automatic_bound(process.device) if max_memory is None else max_memory
-    record = _record(estimand, approximation)
-    return plan(distinct(checked_pairs(pairs)), process, samples, record, bound)
+    pairs, process = checked_pairs(pairs), _chosen(process)
+    samples = whole("samples", samples, least=1)
+    reduction(estimand, len(process.schedule))  # raises for a name that means nothing
+    checked_approximation(approximation).check(process, samples, estimand)
+    if max_memory is None:
+        bound = automatic_bound(process.device)
+    else:
+        bound = whole("max_memory", max_memory, least=1)
+    return plan(distinct(pairs), process, samples, _record(estimand, approximation), bound)
 
 
 def signature(
@@ -227,6 +233,7 @@ def signature(
 ) -> str:
     """One line, in sacreBLEU's manner, that says how a distance was measured.
 
+    "|" and control characters within a name are percent-encoded, so that no name forges a field.
     For ``girsanov`` it also says what the integral reads: the path measures of a stochastic
     sampler, or the marginals that a deterministic one shares with its SDE. What was only estimated
     says so: ``cross_steps``, ``tolerance``.
@@ -254,7 +261,10 @@ def signature(
         "device": process.device,
         "v": __version__,
     }
-    return "|".join(f"{key}:{value}" for key, value in facts.items())
+    names = ("process", "rev", "sampler")  # which others chose, and none of which needs a ":"
+    return "|".join(
+        f"{key}:{fact(value, ':' if key in names else '')}" for key, value in facts.items()
+    )
 
 
 def _record(estimand: str, approximation: Approximation) -> Record:

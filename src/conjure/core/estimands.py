@@ -14,6 +14,7 @@ from torch import Tensor
 from .errors import InputError
 from .schedule import Schedule
 from .shapes import Terms
+from .text import brief
 
 Reduction = Callable[[Terms], Tensor]
 
@@ -97,14 +98,18 @@ def reduction(estimand: str, steps: int) -> Reduction:
     Names are those of ESTIMANDS, and "pointwise:3" or "cumulative:3" with a step from 1 to
     ``steps``. Raises InputError for any other.
     """
-    if estimand in ESTIMANDS:
-        return ESTIMANDS[estimand]
-    name, _, step = str(estimand).partition(":")
+    name, _, step = estimand.partition(":") if isinstance(estimand, str) else ("", "", "")
+    if estimand == name and name in ESTIMANDS:
+        return ESTIMANDS[name]
     if name not in AT_STEP:
         known = ", ".join([*ESTIMANDS, *(f"{name}:STEP" for name in AT_STEP)])
-        raise InputError(f"unknown estimand {estimand!r}; the estimands are {known}")
-    if not (step.isascii() and step.isdigit() and 1 <= int(step) <= steps):
-        raise InputError(f"estimand {estimand!r}: give a step from 1 to {steps}, as in {name}:1")
+        raise InputError(f"unknown estimand {brief(estimand)}; the estimands are {known}")
+    # Python reads no number of thousands of digits, and no process takes a million steps
+    digits = step.isascii() and step.isdigit() and len(step.lstrip("0")) <= 6
+    if not (digits and 1 <= int(step) <= steps):
+        raise InputError(
+            f"estimand {brief(estimand)}: give a step from 1 to {steps}, as in {name}:1"
+        )
     return AT_STEP[name](int(step))
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from ..core.errors import ConjureError
-from ..options import MEMORY_OPTION, PROCESS_OPTIONS
+from ..core.text import brief
+from ..options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
+from ..presentation import tell
 from .experiments import EXPERIMENTS, Experiment
 from .run import Choice, Run
 
@@ -22,7 +24,9 @@ _PRIVATE = ("--out", "--data-dir")  # folders of one's own machine are not told 
 def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
     """Names, separated by commas or in several flags; None where there are none."""
     names = [name.strip() for text in given for name in text.split(",")]
-    return tuple(name for name in names if name) or None
+    if not all(names):  # a variable of the shell that is not set would start the whole run
+        raise click.BadParameter(f"a name is missing in {brief(','.join(given))}")
+    return tuple(names) or None
 
 
 _FLAGS: dict[str, Callable[[Command], Command]] = {
@@ -78,7 +82,7 @@ _SEVERAL = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def reproduce() -> None:
     """The paper's tables and figures, measured on any process; see docs/reproduce.md."""
 
@@ -109,7 +113,7 @@ def _run(flags: dict[str, Any]) -> Run:
         process["process"], *extra["others"] = process["process"]
     return Run(
         Choice(process=process, extra=extra, **chosen),
-        say=lambda line: click.echo(f"conjure: {line}", err=True),
+        say=tell,
         command=_typed(click.get_current_context()),
         bar=True,
     )
@@ -124,7 +128,7 @@ def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
         except (ConjureError, OSError) as error:
             if len(experiments) == 1:
                 raise
-            run.say(f"{name} failed: {' '.join(str(error).split())}")
+            run.say(f"{name} failed: {error}")
             failed.append(name)
     if failed:
         raise ConjureError(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")
