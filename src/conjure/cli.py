@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import sys
 import warnings
 from collections import defaultdict
@@ -190,20 +191,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a character still gets its line
             stream.reconfigure(errors="backslashreplace")
+    status = _status(arguments)
     try:
-        status = _status(arguments)
         sys.stdout.flush()
     except OSError as error:
         _abandon_stdout()
-        if isinstance(error, BrokenPipeError):
-            tell("stdout was closed before all was written")
-            return BROKEN_PIPE
-        return _refuse(_system(error))
+        return status or _refuse(f"the result could not be written: {_system(error)}")
     return status
 
 
 def _status(arguments: Sequence[str] | None) -> int:
-    """The exit status of the command, what is wrong being told; OSError goes on."""
+    """The exit status of the command, what is wrong being told."""
     try:
         with _one_line_warnings():
             status = cli.main(arguments, prog_name="conjure", standalone_mode=False)
@@ -213,18 +211,36 @@ def _status(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         return _refuse(error.format_message())
     except ConjureError as error:
-        return _refuse(str(error))
+        return _refuse(_flags(str(error)))
+    except OSError as error:  # such as a disk that is full
+        return _refuse(_system(error))
     except click.Abort:  # what click makes of Ctrl-C
         tell("stopped")
         return INTERRUPTED
     except SystemExit:  # what click makes of a pipe whose reader has gone
-        raise BrokenPipeError from None
+        _abandon_stdout()
+        tell("stdout was closed before all was written")
+        return BROKEN_PIPE
     return status if isinstance(status, int) else 0
 
 
 def _refuse(message: str) -> int:
     tell(message)
     return 2
+
+
+def _flags(message: str) -> str:
+    """A message of the library in the words of the command line.
+
+    >>> _flags("batch_size must be a whole number"), _flags("pass allow_pickle=True")
+    ('--batch-size must be a whole number', 'pass --allow-pickle')
+    """
+    message = re.sub(r"\b(allow_pickle)=True\b", lambda found: _flag(found[1]), message)
+    return re.sub(r"^([a-z]+_[a-z]+)(?= must be )", lambda found: _flag(found[1]), message)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _system(error: OSError) -> str:

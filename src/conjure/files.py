@@ -14,11 +14,11 @@ from .core.errors import InputError
 def read_bytes(path: Path) -> bytes:
     """What a file holds; InputError, which says why, where it cannot be read."""
     try:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give a file")
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give a file") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"cannot read {path}: {reason(error)}") from error
 
@@ -48,6 +48,20 @@ def is_same(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except (OSError, ValueError):  # one of them does not exist
         return False
+
+
+def check_folder(path: Path) -> None:
+    """Refuse now a folder of results that could not be made, or not be written to."""
+    try:
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        if not there.is_dir():
+            raise InputError(f"{there} is a file, so there can be no folder {path}")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(f"cannot write to {there}: Permission denied")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write to {path}: {reason(error)}") from error
 
 
 @contextmanager

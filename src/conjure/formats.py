@@ -114,10 +114,16 @@ def _read_jsonl(path: Path) -> Items:
             continue
         try:
             cells = json.loads(line, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+            deep = _is_deep(line, cells)
+        except json.JSONDecodeError as error:
+            yield BadRow(number, f"not JSON: {error.msg} at character {error.pos + 1}")
+            continue
+        except ValueError as error:
             yield BadRow(number, f"not JSON: {error}")
             continue
-        if _is_deep(line, cells):
+        except RecursionError:
+            deep = True
+        if deep:
             yield BadRow(number, f"nested more than {MOST_NESTED} levels deep")
             continue
         if not isinstance(cells, dict):

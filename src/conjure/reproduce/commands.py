@@ -11,6 +11,7 @@ import click
 
 from ..core.errors import ConjureError
 from ..core.text import brief
+from ..files import check_folder
 from ..options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
 from ..presentation import tell
 from .experiments import EXPERIMENTS, Experiment
@@ -108,6 +109,7 @@ def _run(flags: dict[str, Any]) -> Run:
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
     extra = {"samples": chosen["samples"]}  # None where the command is to choose
     chosen["samples"] = chosen["samples"] or 1
+    check_folder(chosen["out"])
     process = {name: value for name, value in flags.items() if value not in (None, ())}
     if isinstance(process.get("process"), tuple):
         process["process"], *extra["others"] = process["process"]
