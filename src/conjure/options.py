@@ -35,14 +35,19 @@ class Checked(click.Command):
         for option in order:
             values = given.get(option.name or "")
             for value in values if isinstance(values, list | tuple) else [values]:
-                if isinstance(value, str) and not value.strip():
-                    name = option.opts[0] if isinstance(option, click.Option) else _metavar(option)
-                    raise click.UsageError(f"{name} is empty: give a value, or leave it out")
+                if isinstance(value, str) and (fault := _fault(value)):
+                    raise click.UsageError(f"{_flag(option)} {fault}")
         return super().parse_args(ctx, args)
 
 
-def _metavar(argument: click.Parameter) -> str:
-    return (argument.name or "").upper()
+def _fault(value: str) -> str | None:
+    if not value.strip():
+        return "is empty: give a value, or leave it out"
+    return "holds a null character" if "\0" in value else None
+
+
+def _flag(option: click.Parameter) -> str:
+    return option.opts[0] if isinstance(option, click.Option) else (option.name or "").upper()
 
 
 class Commands(click.Group):

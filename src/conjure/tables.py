@@ -60,6 +60,8 @@ def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
             names += [name for name in item if name not in names]
         else:
             found.append(item)
+    if not names and found and isinstance(first := found[0], BadRow):
+        raise InputError(f"{path} has no row that can be used; line {first.line}: {first.reason}")
     texts, guessed = _text_columns(path, names, columns)
     if guessed:
         _check_guess(path, names, texts, [item for item in found if isinstance(item, Row)])
