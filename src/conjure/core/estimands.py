@@ -105,12 +105,13 @@ def reduction(estimand: str, steps: int) -> Reduction:
         known = ", ".join([*ESTIMANDS, *(f"{name}:STEP" for name in AT_STEP)])
         raise InputError(f"unknown estimand {brief(estimand)}; the estimands are {known}")
     # Python reads no number of thousands of digits, and no process takes a million steps
-    digits = step.isascii() and step.isdigit() and len(step.lstrip("0")) <= 6
-    if not (digits and 1 <= int(step) <= steps):
+    digits = step.lstrip("0") if step.isascii() and step.isdigit() else ""
+    number = int(digits) if 0 < len(digits) <= 6 else 0
+    if not 1 <= number <= steps:
         raise InputError(
             f"estimand {brief(estimand)}: give a step from 1 to {steps}, as in {name}:1"
         )
-    return AT_STEP[name](int(step))
+    return AT_STEP[name](number)
 
 
 def per_sample(terms: Terms, estimand: str) -> Tensor:

@@ -55,7 +55,7 @@ def brief(value: object) -> str:
         return shown(repr(value), 80)
     except Exception:  # a repr of the user's own, or an int of more digits than Python prints
         kind = type(value).__name__
-        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 
 
 def number_of(count: int, noun: str) -> str:
