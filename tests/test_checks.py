@@ -101,7 +101,9 @@ def test_nothing_unsafe_is_left(safe) -> None:
     assert text[0] in "a`"
 
 
-@pytest.mark.parametrize("text", ["snow leopard", "l'été à Orléans", "犬 🐕‍🦺", "नमस्ते", "שלום", "a\\b"])
+@pytest.mark.parametrize(
+    "text", ["snow leopard", "l'été à Orléans", "犬 🐕‍🦺", "नमस्ते", "שלום", "a\\b"]
+)
 def test_texts_of_any_language_stay(text: str) -> None:
     assert printable(text) == shown(text) == message(text) == text
 

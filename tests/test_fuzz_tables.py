@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -26,11 +28,10 @@ ANY = st.builds(bytes.__add__, st.sampled_from(BEGINNINGS), PIECES)
 def read(path, data: bytes) -> None:
     """Read a file as pairs and as a set with scores; write again what can be read."""
     path.write_bytes(data)
-    try:
+    table = None
+    with suppress(InputError):
         table = read_pairs(path)
-    except InputError as error:
-        assert str(error)
-    else:
+    if table is not None:
         assert all(isinstance(row, Row) for row in table.rows)
         assert all(isinstance(row, BadRow) and row.reason for row in table.bad)
         assert len(left_out(table.bad)) <= 6
@@ -39,15 +40,11 @@ def read(path, data: bytes) -> None:
             assert text2.strip()
             (text1 + text2).encode()
         for suffix in ("csv", "jsonl", "parquet"):
-            try:
-                out = path.with_name(f"out.{suffix}")
+            out = path.with_name(f"out.{suffix}")
+            with suppress(InputError):
                 check_writable(out, table.columns, [row.cells for row in table.rows])
-            except InputError as error:
-                assert str(error)
-    try:
-        assert all(score == score for score in read_dataset(str(path)).scores)
-    except InputError as error:
-        assert str(error)
+    with suppress(InputError):
+        assert all(map(math.isfinite, read_dataset(str(path)).scores))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
@@ -98,10 +95,10 @@ def test_json_lines_are_json_whatever_they_carry(tmp_path_factory, cell) -> None
     from conjure.tables import write_rows
 
     path = tmp_path_factory.getbasetemp() / "cells.jsonl"
-    try:
+    path.unlink(missing_ok=True)
+    with suppress(InputError):  # of infinities and lone surrogates
         write_rows(path, ("cell",), [{"cell": cell}])
-    except InputError as error:
-        assert "infinite number" in str(error) or "Unicode" in str(error)
+    if not path.exists():
         return
 
     def refuse(constant: str) -> None:
