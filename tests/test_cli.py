@@ -23,7 +23,7 @@ from conjure.tables import read_pairs
 
 KEYS = (
     "text1 text2 value standard_error interval estimand samples steps guidance seed approximation "
-    "signature terms"
+    "process sampler dtype version signature terms"
 )
 
 
@@ -115,18 +115,18 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
         (["--guidance", "nan"], "guidance must be"),
         (["--samples", "0"], "samples must be"),
         (["--seed", "-1"], "seed must be"),
-        (["--batch-size", "0"], "batch_size must be"),
+        (["--batch-size", "0"], "--batch-size must be"),
         (["--device", "abacus"], "abacus"),
         (["--device", "cuda:99"], "cuda:99"),
         (["--dtype", "float7"], "float7"),
         (["--estimand", "vibes"], "unknown estimand 'vibes'; the estimands are jeffreys"),
         (["--estimand", "pointwise:3"], "step from 1 to 2"),
-        (["--cross-steps", "0"], "cross_steps must be a whole number, at least 1"),
-        (["--cross-steps", "2"], "cross_steps must be at most 1"),
+        (["--cross-steps", "0"], "--cross-steps must be a whole number, at least 1"),
+        (["--cross-steps", "2"], "--cross-steps must be at most 1"),
         (["--cross-steps", "1", "--estimand", "final"], "'final' needs every step"),
         (["--tolerance", "0", "--samples", "2"], "tolerance must be a positive number"),
         (["--tolerance", "0.1"], "needs an interval to begin with: samples of 2 or more"),
-        (["--tolerance", "1", "--samples", "4", "--most-samples", "3"], "most_samples must be"),
+        (["--tolerance", "1", "--samples", "4", "--most-samples", "3"], "--most-samples must be"),
         (["--most-samples", "8"], "--most-samples says where --tolerance ends"),
         (["--nonsense"], "No such option"),
     ],
@@ -138,8 +138,8 @@ def test_bad_settings(tiny, capsys, flags: list[str], words: str) -> None:
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["", "b"], "first text is empty"),
-        (["a", " \n"], "second text is empty"),
+        (["", "b"], "TEXT1 is empty"),
+        (["a", " \n"], "TEXT2 is empty"),
         (["a", "caf\udce9"], "second text is not valid Unicode"),  # Latin-1 bytes in a UTF-8 shell
         (["a"], "Missing argument 'TEXT2'"),
         (["a", "b", "c"], "unexpected extra argument"),
@@ -320,7 +320,8 @@ def test_interrupted_scores_go_on(counting, pairs, tmp_path, capsys, monkeypatch
     printed = capsys.readouterr().err
     kept = len((tmp_path / "out.csv.partial").read_text().splitlines()) - 1
     assert 0 < kept < 6
-    assert f"{kept} finished rows are kept in {out}.partial; the same command goes on" in printed
+    rows = "finished row is" if kept == 1 else "finished rows are"
+    assert f"{kept} {rows} kept in {out}.partial; the same command goes on" in printed
     assert not out.exists()
 
     assert "begun with other settings" in refused(capsys, [*command, "--seed", "1"])
@@ -347,8 +348,8 @@ def test_a_full_disk_is_one_line_and_costs_nothing_finished(
     monkeypatch.setattr(Partial, "add", full)
     assert main(["score", str(pairs), "--out", str(tmp_path / "out.csv")]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert "1 finished rows are kept" in lines[-2]
-    assert lines[-1] == "conjure: [Errno 28] No space left on device"
+    assert "1 finished row is kept" in lines[-2]
+    assert lines[-1] == "conjure: No space left on device"
 
 
 def test_an_interrupted_distance_says_so(counting, capsys, monkeypatch) -> None:
@@ -515,10 +516,10 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
     assert found["subset_reason"] == f"y: {reason}"
 
 
-def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated) -> None:
+def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated, gaussians) -> None:
     found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
     evaluation = Evaluation(
-        read_dataset(str(rated)), found, None, conjure.Approximation(), "signature"
+        read_dataset(str(rated)), found, None, conjure.Approximation(), "signature", gaussians()
     )
     assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conjure.core.errors import InputError
-from conjure.tables import check_writable, read_pairs, text_fault, write_rows
+from conjure.core.text import text_fault
+from conjure.tables import check_writable, read_pairs, write_rows
 
 COLUMNS = ("id", "text1", "text2", "note")
 ROWS = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .core.errors import InputError
+from .core.text import brief
 
 if TYPE_CHECKING:
     from .core.process import GenerativeProcess
@@ -44,7 +44,7 @@ class Approximation:
 
     def check(self, process: GenerativeProcess, samples: int, estimand: str) -> None:
         """Raise InputError for settings that make no sense, or not together."""
-        from .checks import whole
+        from .checks import positive, whole
         from .core.estimands import SUMS  # with torch, which the command line loads late
 
         if self.cross_steps is not None:
@@ -56,12 +56,11 @@ class Approximation:
                 )
             if estimand.partition(":")[0] not in SUMS:
                 raise InputError(
-                    f"estimand {estimand!r} needs every step: "
+                    f"estimand {brief(estimand)} needs every step: "
                     f"cross_steps goes with {', '.join(SUMS)}"
                 )
         if self.tolerance is not None:
-            if not 0 < self.tolerance < math.inf:
-                raise InputError(f"tolerance must be a positive number, not {self.tolerance!r}")
+            positive("tolerance", self.tolerance)
             if samples < 2:
                 raise InputError(
                     "a tolerance needs an interval to begin with: samples of 2 or more"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
+import os
+import re
 import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,20 @@ import click
 from . import __version__, presentation, scoring
 from .bench.commands import bench
 from .core.errors import ConjureError, InputError
-from .options import MEMORY_OPTION, choose, settings
+from .core.text import number_of, text_fault
+from .files import reason
+from .options import MEMORY_OPTION, Commands, choose, settings
+from .presentation import json_text, tell
 from .reproduce.commands import reproduce
-from .running import report_bad, run
-from .tables import read_pairs, text_fault
+from .running import report_bad, report_columns, run
+from .tables import read_pairs
 
 WARNINGS_OF_A_KIND = 5  # that are told in full
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as other programs end whose reader has gone
+INTERRUPTED = 130  # 128 + SIGINT
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
     """How far apart are two texts, by the images that they conjure in a diffusion model?"""
@@ -51,7 +57,7 @@ def distance(text1: str, text2: str, as_json: bool, **flags: Any) -> None:
 
     found = measured(text1, text2, process=process, **vars(measure))
     if as_json:
-        click.echo(json.dumps(presentation.distance_object(found)))
+        click.echo(json_text(presentation.distance_object(found, process)))
     else:
         click.echo(presentation.distance_lines(found))
 
@@ -87,13 +93,14 @@ def score(
     reason, the same command goes on where it was.
     """
     table = read_pairs(pairs, columns)
+    report_columns(table)
     report_bad(table)
     if not table.rows:
         raise InputError(f"{pairs} has no pair of texts to score")
-    scoring.check_out(out, table, overwrite=overwrite)
+    scoring.check_out(out, table, overwrite=overwrite, inputs=[pairs])
     process, measure = choose(flags)
     run(table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
-    click.echo(f"{len(table.rows)} pairs scored: {out}", err=True)
+    tell(f"{number_of(len(table.rows), 'pair')} scored: {out}")
 
 
 @cli.command()
@@ -136,7 +143,7 @@ def evaluate(
         data = subsample(data, limit)
     check_scores(data.scores)
     if out is not None:
-        scoring.check_out(out, data.table, overwrite=overwrite)
+        scoring.check_out(out, data.table, overwrite=overwrite, inputs=data.paths)
     process, measure = choose(flags)
     results = run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
     samples = scoring.samples_of(results)
@@ -146,10 +153,10 @@ def evaluate(
     subsets = data.subsets or ()
     parts = by_subset(data.scores, subsets, samples) if len(set(subsets)) > 1 else None
     evaluation = presentation.Evaluation(
-        data, found, parts, measure.approximation, measure.signature(process)
+        data, found, parts, measure.approximation, measure.signature(process), process
     )
     if as_json:
-        click.echo(json.dumps(presentation.evaluation_object(evaluation)))
+        click.echo(json_text(presentation.evaluation_object(evaluation)))
     else:
         click.echo(presentation.evaluation_lines(evaluation))
 
@@ -162,7 +169,7 @@ def datasets(as_json: bool) -> None:
 
     if as_json:
         listed = [presentation.dataset_object(name, card) for name, card in DATASETS.items()]
-        click.echo(json.dumps(listed))
+        click.echo(json_text(listed))
     else:
         lines = [presentation.dataset_lines(name, card) for name, card in DATASETS.items()]
         click.echo("\n\n".join(lines))
@@ -177,9 +184,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(
         gc.freeze
     )  # or Python, ending, looks for garbage in all of torch: half a second
+    if sys.stderr is None:  # closed: what opens next would be given its place
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        return _refuse("stdout is closed, so the result would be lost: send it to a file")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a character still gets its line
             stream.reconfigure(errors="backslashreplace")
+    status = _status(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _abandon_stdout()
+        return status or _refuse(f"the result could not be written: {_system(error)}")
+    return status
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    """The exit status of the command, what is wrong being told."""
     try:
         with _one_line_warnings():
             status = cli.main(arguments, prog_name="conjure", standalone_mode=False)
@@ -188,17 +210,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         return _refuse(error.format_message())
-    except (ConjureError, OSError) as error:  # such as a disk that is full
-        return _refuse(str(error))
+    except ConjureError as error:
+        return _refuse(_flags(str(error)))
+    except OSError as error:  # such as a disk that is full
+        return _refuse(_system(error))
     except click.Abort:  # what click makes of Ctrl-C
-        click.echo("conjure: stopped", err=True)
-        return 130
+        tell("stopped")
+        return INTERRUPTED
+    except SystemExit:  # what click makes of a pipe whose reader has gone
+        _abandon_stdout()
+        tell("stdout was closed before all was written")
+        return BROKEN_PIPE
     return status if isinstance(status, int) else 0
 
 
 def _refuse(message: str) -> int:
-    click.echo(f"conjure: {' '.join(message.split())}", err=True)
+    tell(message)
     return 2
+
+
+def _flags(message: str) -> str:
+    """A message of the library in the words of the command line.
+
+    >>> _flags("batch_size must be a whole number"), _flags("pass allow_pickle=True")
+    ('--batch-size must be a whole number', 'pass --allow-pickle')
+    """
+    message = re.sub(r"\b(allow_pickle)=True\b", lambda found: _flag(found[1]), message)
+    return re.sub(r"^([a-z]+_[a-z]+)(?= must be )", lambda found: _flag(found[1]), message)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _system(error: OSError) -> str:
+    """What the system refused, with the file, in words for people."""
+    return f"{reason(error)}: {error.filename}" if error.filename else reason(error)
+
+
+def _abandon_stdout() -> None:
+    """Send what stdout still holds nowhere: Python, ending, would try to write it once more."""
+    with suppress(OSError, ValueError):  # a stdout without a descriptor of its own, in tests
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @contextmanager
@@ -212,7 +267,7 @@ def _one_line_warnings() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning]) -> None:
         told[category.__name__].append(str(message))
         if len(told[category.__name__]) <= WARNINGS_OF_A_KIND:
-            click.echo(f"conjure: {message}", err=True)
+            tell(str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, category, *_: show(message, category)
@@ -222,4 +277,4 @@ def _one_line_warnings() -> Iterator[None]:
             for messages in told.values():
                 more = len(messages) - WARNINGS_OF_A_KIND
                 if more > 0:
-                    click.echo(f"conjure: {more} more like this: {messages[-1]}", err=True)
+                    tell(f"{more} more like this: {messages[-1]}")

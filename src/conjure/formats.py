@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+import math
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,10 @@ from types import ModuleType
 from typing import Any, Literal, TextIO
 
 from .core.errors import InputError
+from .core.text import brief, number_of
+from .files import read_bytes, reason
+
+MOST_NESTED = 100  # levels of a JSON cell: what Python reads at one depth it may fail to write
 
 
 @dataclass(frozen=True)
@@ -40,16 +46,11 @@ Items = Iterator[list[str] | Row | BadRow]
 
 
 def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    data = read_bytes(path)
     if path.suffix.lower() == COMPRESSED:
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, struct.error) as error:
             raise InputError(f"{path} is not gzip, or damaged: {error}") from error
     try:
         return data.decode("utf-8-sig")  # spreadsheets put a byte order mark in front
@@ -68,7 +69,9 @@ def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            yield BadRow(begin, str(error))
+            if names is None:  # or the next line would be taken for the names of the columns
+                raise InputError(f"{path}: the line of column names: {error}") from error
+            yield BadRow(begin, f"{error}{_up_to(begin, reader.line_num)}")
             continue
         if fields is None:
             break
@@ -79,18 +82,22 @@ def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items
             _check_header(path, names)
             yield names
         elif len(fields) != len(names):
-            end = "" if reader.line_num == begin else f" (up to line {reader.line_num})"
-            yield BadRow(begin, f"{len(fields)} fields instead of {len(names)}{end}")
+            count = f"{number_of(len(fields), 'field')} instead of {len(names)}"
+            yield BadRow(begin, f"{count}{_up_to(begin, reader.line_num)}")
         else:
             yield Row(begin, dict(zip(names, fields, strict=True)))
     if names is None:
         raise InputError(f"{path} is empty; its first line should name the columns")
 
 
+def _up_to(begin: int, end: int) -> str:
+    return f" (up to line {end})" if end > begin else ""
+
+
 def _check_header(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{path} names a column twice: {', '.join(map(repr, twice))}")
+        raise InputError(f"{path} names a column twice: {', '.join(map(brief, twice))}")
 
 
 def _read_tsv(path: Path) -> Items:
@@ -106,9 +113,18 @@ def _read_jsonl(path: Path) -> Items:
         if not line.strip():
             continue
         try:
-            cells = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            cells = json.loads(line, parse_constant=_no_number)
+            deep = _is_deep(line, cells)
+        except json.JSONDecodeError as error:
+            yield BadRow(number, f"not JSON: {error.msg} at character {error.pos + 1}")
+            continue
+        except ValueError as error:
             yield BadRow(number, f"not JSON: {error}")
+            continue
+        except RecursionError:
+            deep = True
+        if deep:
+            yield BadRow(number, f"nested more than {MOST_NESTED} levels deep")
             continue
         if not isinstance(cells, dict):
             yield BadRow(number, f"not a JSON object but {type(cells).__name__}")
@@ -117,16 +133,37 @@ def _read_jsonl(path: Path) -> Items:
         yield Row(number, cells)
 
 
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _is_deep(line: str, cells: Any) -> bool:
+    if line.count("[") + line.count("{") <= MOST_NESTED:
+        return False  # as nearly always, and known without a walk
+    level = [cells]
+    for _ in range(MOST_NESTED):
+        level = [part for one in level for part in _parts(one)]
+    return bool(level)
+
+
+def _parts(cell: Any) -> Iterable[Any]:
+    if isinstance(cell, dict):
+        return cell.values()
+    return cell if isinstance(cell, list) else ()
+
+
 def _read_parquet(path: Path) -> Items:
     arrow, parquet = _pyarrow()
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
-    try:
-        table = parquet.read_table(path)
-    except arrow.ArrowException as error:
+    data = read_bytes(path)
+    try:  # from memory: given a path, pyarrow reads columns off the names of folders, too
+        table = parquet.read_table(arrow.BufferReader(data))
+        rows = table.to_pylist()
+    except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(f"cannot read {path} as Parquet: {_first_line(error)}") from error
-    yield list(table.column_names)
-    for number, cells in enumerate(table.to_pylist(), start=1):
+    names = [str(name) for name in table.column_names]
+    _check_header(path, names)
+    yield names
+    for number, cells in enumerate(rows, start=1):
         yield Row(number, cells)
 
 
@@ -145,8 +182,8 @@ def _tsv_cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     for name, cell in zip(columns, cells, strict=True):
         if any(mark in cell for mark in "\t\r\n"):
             raise InputError(
-                f"{name} {cell!r} holds a tab or a line break, which TSV cannot carry: "
-                "write to .csv, .jsonl or .parquet"
+                f"{brief(name)}: {brief(cell)} holds a tab or a line break, which TSV cannot carry"
+                ": write to .csv, .jsonl or .parquet"
             )
     return cells
 
@@ -172,7 +209,7 @@ def _write_jsonl(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             cells = {name: row[name] for name in columns if name in row}
-            file.write(json.dumps(cells, ensure_ascii=False, default=str) + "\n")
+            file.write(_json(cells) + "\n")
 
 
 def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -186,9 +223,9 @@ def _arrow_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> A
     for name in columns:
         try:
             arrays[name] = arrow.array([row.get(name) for row in rows])
-        except arrow.ArrowException as error:
+        except (arrow.ArrowException, ValueError, OverflowError) as error:
             raise InputError(
-                f"column {name!r} cannot be written as Parquet: {_first_line(error)}"
+                f"column {brief(name)} cannot be written as Parquet: {_first_line(error)}"
             ) from error
     return arrow.table(arrays)
 
@@ -198,8 +235,26 @@ def _plain(cell: Any) -> str:
     if cell is None:
         return ""
     if isinstance(cell, dict | list | bool):
-        return json.dumps(cell, ensure_ascii=False, default=str)
+        return _json(cell)
     return str(cell)
+
+
+def _json(cell: Any) -> str:
+    """A cell as JSON, which has no NaN and no infinity: NaN, a number that is missing, is null."""
+    try:
+        return json.dumps(cell, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(cell), ensure_ascii=False, default=str)
+
+
+def _without_nan(cell: Any) -> Any:
+    if isinstance(cell, float) and not math.isfinite(cell):
+        if math.isnan(cell):
+            return None
+        raise InputError("a cell holds an infinite number, which JSON cannot carry")
+    if isinstance(cell, dict):
+        return {name: _without_nan(part) for name, part in cell.items()}
+    return [_without_nan(part) for part in cell] if isinstance(cell, list | tuple) else cell
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:
@@ -212,7 +267,8 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """What a library says, less the lines that explain it and a colon that led to them."""
+    return (reason(error).splitlines() or [""])[0].rstrip(" :")
 
 
 READERS: dict[str, Callable[[Path], Items]] = {

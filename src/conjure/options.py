@@ -14,7 +14,8 @@ import click
 
 from .approximation import Approximation
 from .core.errors import InputError
-from .processes.settings import DTYPES, SAMPLERS
+from .core.text import brief
+from .processes.settings import DTYPES, SAMPLERS, Choice
 from .scoring import Measure
 
 if TYPE_CHECKING:
@@ -22,14 +23,67 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class Checked(click.Command):
+    """A command that refuses an empty value: mostly a variable of the shell that is not set.
+
+    To take it for a flag that was not given would start another run than was asked for.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option in order:
+            values = given.get(option.name or "")
+            for value in values if isinstance(values, list | tuple) else [values]:
+                if isinstance(value, str) and (fault := _fault(value)):
+                    raise click.UsageError(f"{_flag(option)} {fault}")
+        return super().parse_args(ctx, args)
+
+
+def _fault(value: str) -> str | None:
+    if not value.strip():
+        return "is empty: give a value, or leave it out"
+    return "holds a null character" if "\0" in value else None
+
+
+def _flag(option: click.Parameter) -> str:
+    return option.opts[0] if isinstance(option, click.Option) else (option.name or "").upper()
+
+
+class Commands(click.Group):
+    """A group of such commands."""
+
+    command_class = Checked
+    group_class = type
+
+
+def _else(value: object) -> str:
+    return f"  [default: the process's own, else {value}]"
+
+
 PROCESS_OPTIONS = (
     click.option("--process", help="Hub id or folder of a pipeline; by default the bundled one."),
-    click.option("--sampler", help=", ".join(SAMPLERS) + "."),
-    click.option("--steps", type=int, help="T, the number of sampling steps."),
-    click.option("--guidance", type=float, help="w in ε_∅ + w (ε_y − ε_∅); 1 is unguided."),
-    click.option("--device", help="cpu, cuda, cuda:1, mps, …"),
-    click.option("--dtype", help=f"Arithmetic inside the network: {', '.join(DTYPES)}."),
-    click.option("--batch-size", type=int, help="Most rows that the network is given at once."),
+    click.option("--sampler", help=", ".join(SAMPLERS) + "." + _else(Choice.sampler)),
+    click.option(
+        "--steps", type=int, help=f"T, the number of sampling steps.{_else(Choice.steps)}"
+    ),
+    click.option(
+        "--guidance",
+        type=float,
+        help=f"w in ε_∅ + w (ε_y − ε_∅); 1 is unguided.{_else(Choice.guidance)}",
+    ),
+    click.option(
+        "--device", help="cpu, cuda, cuda:1, mps, ….  [default: cuda where there is one, else cpu]"
+    ),
+    click.option(
+        "--dtype",
+        help=f"Arithmetic inside the network: {', '.join(DTYPES)}.  [default: {Choice.dtype}]",
+    ),
+    click.option(
+        "--batch-size",
+        type=int,
+        help="Most rows that the network is given at once.  [default: what suits the device]",
+    ),
     click.option(
         "--compile", is_flag=True, default=None, help="Compile the network: for runs of minutes."
     ),
@@ -38,12 +92,18 @@ PROCESS_OPTIONS = (
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
 )
 MEASURE_OPTIONS = (
-    click.option("--samples", type=int, help="k, the noises to average over.  [default: 1]"),
-    click.option("--seed", type=int, help="Sample i starts from seed + i.  [default: 0]"),
+    click.option(
+        "--samples",
+        type=int,
+        help=f"k, the noises to average over.  [default: {Measure.samples}]",
+    ),
+    click.option(
+        "--seed", type=int, help=f"Sample i starts from seed + i.  [default: {Measure.seed}]"
+    ),
     click.option(
         "--estimand",
         help="jeffreys, kl, initial, final, output, coupled, girsanov, pointwise:STEP or "
-        "cumulative:STEP.  [default: jeffreys]",
+        f"cumulative:STEP.  [default: {Measure.estimand}]",
     ),
 )
 ESTIMATE_OPTIONS = (
@@ -79,10 +139,13 @@ def _bytes(context: click.Context, option: click.Parameter, given: str | None) -
     """An amount of memory as people write it: 2GB, 512MiB, or a number of bytes."""
     if given is None:
         return None
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*)", given.strip().lower())
+    found = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) *([a-z]*)", given.strip().lower())
     if found is None or found[2] not in _UNITS:
-        raise click.BadParameter(f"{given!r} is no amount of memory; write 2GB or 512MiB")
-    return int(float(found[1]) * _UNITS[found[2]])
+        raise click.BadParameter(f"{brief(given)} is no amount of memory; write 2GB or 512MiB")
+    amount = int(float(found[1]) * _UNITS[found[2]])
+    if not 0 < amount < 2**63:
+        raise click.BadParameter(f"{brief(given)} is no amount of memory that a machine may have")
+    return amount
 
 
 MEMORY_OPTION = click.option(

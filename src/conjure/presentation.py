@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import __version__
+from .core.errors import InputError
+from .core.text import message, printable, shown
 
 if TYPE_CHECKING:
     from .approximation import Approximation
     from .benchmarks.cards import DatasetCard
     from .benchmarks.correlation import Correlation, SubsetCorrelations
     from .benchmarks.datasets import Dataset
+    from .core.process import GenerativeProcess
     from .similarity import Distance
 
 
@@ -22,6 +30,33 @@ class Evaluation:
     parts: SubsetCorrelations | None
     approximation: Approximation
     signature: str
+    process: GenerativeProcess
+
+
+def tell(line: str) -> None:
+    """One line for people, on stderr; whatever it quotes is made safe to print here."""
+    click.echo(f"conjure: {message(line)}", err=True)
+
+
+def json_text(facts: object) -> str:
+    """Facts as JSON, texts whole; InputError rather than the NaN that JSON does not have."""
+    try:
+        return json.dumps(facts, allow_nan=False)
+    except ValueError as error:
+        raise InputError(
+            "the result holds a number that is not finite, which JSON cannot carry: "
+            "leave --json out to see it"
+        ) from error
+
+
+def process_facts(process: GenerativeProcess) -> dict[str, Any]:
+    """What a result was measured by, as fields for programs; the signature says it in one line."""
+    return {
+        "process": {"name": process.name, "revision": process.revision},
+        "sampler": process.sampler,
+        "dtype": process.dtype,
+        "version": __version__,
+    }
 
 
 def estimate_object(approximation: Approximation) -> dict[str, Any] | None:
@@ -55,7 +90,7 @@ def _estimate_lines(approximation: Approximation) -> list[str]:
     return [f"{'estimate':<10} {fact}" for fact in estimate_facts(approximation)]
 
 
-def distance_object(distance: Distance) -> dict[str, Any]:
+def distance_object(distance: Distance, process: GenerativeProcess) -> dict[str, Any]:
     """A distance as one JSON object; ``terms`` holds (samples, steps) lists, by direction."""
     recorded = {
         name: tensor.tolist()
@@ -74,6 +109,7 @@ def distance_object(distance: Distance) -> dict[str, Any]:
         "guidance": distance.guidance,
         "seed": distance.seed,
         "approximation": estimate_object(distance.approximation),
+        **process_facts(process),
         "signature": distance.signature,
         "terms": recorded,
     }
@@ -81,7 +117,7 @@ def distance_object(distance: Distance) -> dict[str, Any]:
 
 def distance_lines(distance: Distance) -> str:
     """A distance for people, with its uncertainty or the plain word that there is none."""
-    lines = [f"{distance.text1} | {distance.text2}"]
+    lines = [f"{shown(distance.text1)} | {shown(distance.text2)}"]
     if distance.standard_error is None or distance.interval is None:
         lines.append(
             f"{distance.estimand:<10} {distance.value:.6g}  "
@@ -95,7 +131,7 @@ def distance_lines(distance: Distance) -> str:
         )
         lines.append(f"{'95 %':<10} {low:.6g} to {high:.6g}")
     lines += _estimate_lines(distance.approximation)
-    lines.append(f"{'signature':<10} {distance.signature}")
+    lines.append(f"{'signature':<10} {printable(distance.signature)}")
     return "\n".join(lines)
 
 
@@ -112,12 +148,14 @@ def evaluation_object(evaluation: Evaluation) -> dict[str, Any]:
         "dataset": dataset.name,
         **correlation_object(found),
         "total": dataset.total,
+        "left_out": len(dataset.table.bad),
         "subsample_seed": SUBSAMPLE_SEED if found.n < dataset.total else None,
         "subsets": parts and {name: correlation_object(part) for name, part in parts.each.items()},
         "subset_mean": parts and percent(parts.mean),
         "subset_weighted_mean": parts and percent(parts.weighted_mean),
         "subset_reason": parts and parts.reason,
         "approximation": estimate_object(evaluation.approximation),
+        **process_facts(evaluation.process),
         "signature": evaluation.signature,
     }
 
@@ -148,38 +186,41 @@ def evaluation_lines(evaluation: Evaluation) -> str:
     part = ""
     if facts["subsample_seed"] is not None:
         part = f" of {facts['total']}, drawn with seed {facts['subsample_seed']}"
-    low, high = facts["interval"]
+    over = facts["interval_over"]
     p_value = f"{facts['p_value']:.2g}" if facts["p_value"] else "below 1e-300"
     lines = [
-        f"{'dataset':<10} {facts['dataset']}",
+        f"{'dataset':<10} {shown(facts['dataset'])}",
         f"{'n':<10} {facts['n']} pairs{part}",
         f"{'Spearman':<10} {facts['spearman']:.2f}  "
-        f"(95 % bootstrap interval over {facts['interval_over']} {low:.2f} to {high:.2f})",
+        f"(95 % bootstrap interval over {over} {_between(facts['interval'])})",
         f"{'Pearson':<10} {facts['pearson']:.2f}",
         f"{'Kendall':<10} {facts['kendall']:.2f}",
         f"{'p-value':<10} {p_value}  (of Spearman, two-sided)",
         *(_subset_lines(facts) if facts["subsets"] else []),
         *_estimate_lines(evaluation.approximation),
-        f"{'signature':<10} {facts['signature']}",
+        f"{'signature':<10} {printable(facts['signature'])}",
     ]
     return "\n".join(lines)
+
+
+def _between(interval: list[float] | None) -> str:
+    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "none"
 
 
 def _subset_lines(facts: dict[str, Any]) -> list[str]:
     """Spearman's coefficient within each subset, and their averages."""
     means = {"mean": facts["subset_mean"], "weighted mean": facts["subset_weighted_mean"]}
-    width = max(map(len, [*facts["subsets"], *means]))
+    width = max(map(len, [*(shown(name, 40) for name in facts["subsets"]), *means]))
     lines = [f"{'subsets':<10} Spearman within each"]
     for name, part in facts["subsets"].items():
-        row = f"  {name:<{width}}  {part['n']:>5} pairs  "
+        row = f"  {shown(name, 40):<{width}}  {part['n']:>5} pairs  "
         if part["spearman"] is None:
             lines.append(f"{row}none: {part['reason']}")
         else:
-            low, high = part["interval"]
-            lines.append(f"{row}{part['spearman']:6.2f}  ({low:.2f} to {high:.2f})")
+            lines.append(f"{row}{part['spearman']:6.2f}  ({_between(part['interval'])})")
     for name, value in means.items():
-        shown = f"none: {facts['subset_reason']}" if value is None else f"{value:6.2f}"
-        lines.append(f"  {name:<{width}}  {'':>5}        {shown}")
+        figure = f"none: {shown(facts['subset_reason'])}" if value is None else f"{value:6.2f}"
+        lines.append(f"  {name:<{width}}  {'':>5}        {figure}")
     return lines
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from . import presentation, scoring
+from . import scoring
 from .core.errors import ConjureError
+from .core.text import brief, number_of
+from .presentation import estimate_facts, tell
 from .scoring import Measure, Partial, Result
-from .tables import PairTable
+from .tables import PairTable, left_out
 
 if TYPE_CHECKING:
     from .core.process import GenerativeProcess
@@ -35,15 +35,15 @@ def run(
     with Partial(out, signature, overwrite=overwrite) as partial:
         try:
             results = _score_aloud(table, process, measure, partial, bound)
+            scoring.write_scores(out, table, results, signature)
         except (KeyboardInterrupt, ConjureError, OSError):
             if partial.done:
-                click.echo(
-                    f"conjure: {len(partial.done)} finished rows are kept in {partial.path}; "
-                    "the same command goes on from there",
-                    err=True,
+                count = number_of(len(partial.done), "finished row")
+                tell(
+                    f"{count} {'is' if len(partial.done) == 1 else 'are'} kept in {partial.path}; "
+                    "the same command goes on from there"
                 )
             raise
-    scoring.write_scores(out, table, results, signature)
     partial.path.unlink()
     return results
 
@@ -64,18 +64,24 @@ def _score_aloud(
     already = f", {kept} of them finished earlier" if kept else ""
     again = f", {cost.recomputed:,} of them again for want of memory" if cost.recomputed else ""
     least = "at least " if measure.approximation.tolerance is not None else ""
-    click.echo(
-        f"conjure: {total} pairs{already}: {least}{cost.rows:,} network rows to compute{again}",
-        err=True,
+    tell(
+        f"{number_of(total, 'pair')}{already}: {least}{cost.rows:,} network rows to compute{again}"
     )
-    for fact in presentation.estimate_facts(measure.approximation):
-        click.echo(f"conjure: an estimate: {fact}", err=True)
+    for fact in estimate_facts(measure.approximation):
+        tell(f"an estimate: {fact}")
     with tqdm(total=total, initial=kept, unit="pair", disable=None) as bar:
         return scoring.score(
             table, process, measure, partial=partial, max_memory=bound, progress=bar.update
         )
 
 
+def report_columns(table: PairTable) -> None:
+    """Say which columns are compared where nobody has named them."""
+    if table.guessed:
+        first, second = map(brief, table.texts)
+        tell(f"compared are the first two columns, {first} and {second}; --columns names others")
+
+
 def report_bad(table: PairTable) -> None:
-    for row in table.bad:
-        click.echo(f"conjure: line {row.line} left out: {row.reason}", err=True)
+    for line in left_out(table.bad):
+        tell(line)

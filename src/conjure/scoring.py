@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from .approximation import EXACT, Approximation
 from .core.errors import InputError
+from .files import check_output, is_same, read_bytes
 from .tables import PairTable, check_writable, extension, write_rows
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Key = tuple[int, str, str]  # line, text1, text2: where a row stands and what it says
 
+_HEAD = b'{"signature": "'
 RESULT_COLUMNS = ("value", "standard_error", "interval_low", "interval_high", "signature")
 
 
@@ -111,37 +113,21 @@ class Partial:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Partial:
-        begun = self.path.read_bytes() if self.path.exists() else b""
-        whole = begun[: begun.rfind(b"\n") + 1]  # a crash may have torn the last line
-        if whole and self._take_up(whole):
+        begun = _read_partial(self.path)
+        if begun.signature == self.signature:
+            self.done = begun.done
             self._file = self.path.open("r+b")
-            self._file.truncate(len(whole))
-            self._file.seek(len(whole))
-        else:
-            self._file = self.path.open("wb")
-            self._write({"signature": self.signature})
+            self._file.truncate(begun.whole)
+            self._file.seek(begun.whole)
+            return self
+        if begun.signature is not None and not self._overwrite:
+            raise InputError(
+                f"{self.path} was begun with other settings ({begun.signature}): "
+                "repeat them to go on, or give --overwrite to start afresh"
+            )
+        self._file = self.path.open("wb")
+        self._write({"signature": self.signature})
         return self
-
-    def _take_up(self, lines: bytes) -> bool:
-        """Read what an earlier run finished; whether it was a run of these settings."""
-        try:
-            head, *records = map(json.loads, lines.splitlines())
-            signature = head["signature"]
-            done = {
-                (record.pop("line"), record.pop("text1"), record.pop("text2")): Result.read(record)
-                for record in records
-            }
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise InputError(f"{self.path} is not a file of finished rows: remove it") from error
-        if signature == self.signature:
-            self.done = done
-            return True
-        if self._overwrite:
-            return False
-        raise InputError(
-            f"{self.path} was begun with other settings ({signature}): "
-            "repeat them to go on, or give --overwrite to start afresh"
-        )
 
     def __exit__(
         self,
@@ -160,23 +146,64 @@ class Partial:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         assert self._file is not None, "used outside its with block"
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        self._file.write(line.encode() + b"\n")
         self._file.flush()
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a partial file holds: its signature, None where there is nothing; how many bytes are
+    whole lines, since a crash may have torn the last one; the finished rows."""
+
+    signature: str | None = None
+    whole: int = 0
+    done: dict[Key, Result] = field(default_factory=dict)
+
+
+def _read_partial(path: Path) -> _Begun:
+    """Read what an earlier run finished; InputError where the file is not of that making."""
+    foreign = InputError(
+        f"{path} is not a file of finished rows: move it away, or choose another --out"
+    )
+    if path.is_symlink() and not path.exists():
+        raise foreign
+    begun = read_bytes(path) if path.exists() else b""
+    whole = begun.rfind(b"\n") + 1
+    if not whole:
+        if not _HEAD.startswith(begun[: len(_HEAD)]):  # else a crash tore the first line
+            raise foreign
+        return _Begun()
+    try:
+        head, *records = map(json.loads, begun[:whole].splitlines())
+        done = {
+            (record.pop("line"), record.pop("text1"), record.pop("text2")): Result.read(record)
+            for record in records
+        }
+        signature = head["signature"]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise foreign from error
+    if not isinstance(signature, str):
+        raise foreign
+    return _Begun(signature, whole, done)
 
 
 def partial_path(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
-def check_out(out: Path, table: PairTable, *, overwrite: bool = False) -> None:
-    """Refuse, before anything is computed, an output that could not be written at the end."""
+def check_out(
+    out: Path, table: PairTable, *, overwrite: bool = False, inputs: Sequence[Path] = ()
+) -> None:
+    """Refuse, before anything is computed, an output that could not be written at the end.
+
+    inputs: the files that the table was read from; rows that were left out are only there
+    """
     extension(out)
-    if not out.parent.is_dir():
-        raise InputError(f"no such folder: {out.parent}")
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; --out names a file")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already; give --overwrite to replace it")
+    if any(is_same(out, path) for path in inputs):
+        raise InputError(f"{out} is the input itself, which would be lost: choose another --out")
+    check_output(out, overwrite=overwrite)
+    _read_partial(partial_path(out))
     if taken := [name for name in RESULT_COLUMNS if name in table.columns]:
         raise InputError(f"the pairs have a column {taken[0]!r} already, which holds results here")
     check_writable(out, table.columns, [row.cells for row in table.rows])

@@ -9,10 +9,12 @@ import subprocess
 
 import pytest
 
+from conjure.reproduce import pages
 from conjure.reproduce.cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell
 from conjure.reproduce.differences import Difference
 from conjure.reproduce.latex import escape, latex
 from conjure.reproduce.render import csv_text, grid, markdown, notes, terminal
+from conjure.reproduce.report import json_text, write
 from conjure.reproduce.tables import Table
 
 TABLE = Table(
@@ -119,3 +121,72 @@ def test_latex_compiles(tmp_path):
         [found, *compilers[found], "table.tex"], cwd=tmp_path, check=True, capture_output=True
     )
     assert (tmp_path / "table.pdf").exists()
+
+
+HOSTILE = "<b>|`x`\n![](y)\x1b[2J\u202e"
+
+
+def hostile() -> Table:
+    cells = tuple(
+        Cell(row, HOSTILE, spearman=1.0, n=3, signature=f"{HOSTILE}|", reason=None)
+        for row in ("conjuring", f"[{HOSTILE}")
+    )
+    rows = ("conjuring", f"[{HOSTILE}")
+    return Table("table1", f"Title {HOSTILE}", rows, ((HOSTILE, ALL),), cells, notes=(HOSTILE,))
+
+
+def test_markdown_passes_no_html_no_code_no_link_and_no_line_of_others():
+    plain, text = markdown(TABLE), markdown(hostile())
+    assert len(text.splitlines()) == 11  # title, heading, a table of two rows, two notes
+    assert "<b>" not in text
+    assert "`" not in text.replace("\\`", "")
+    assert "](" not in text
+    assert "&lt;b&gt;\\|\\`x\\`\\n![]\\(y)" in text
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "50 % of a_b &amp; c" in plain
+
+
+def test_a_terminal_gets_no_line_and_no_control_of_others():
+    lines = terminal(hostile()).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert sum("<b>|`x`\\n" in line for line in lines) == len(
+        [line for line in lines if "<b>" in line]
+    )
+
+
+def test_latex_takes_no_bracket_of_a_row_for_its_own():
+    text = latex(hostile())
+    assert not any(line.startswith(("[", "*")) for line in text.splitlines())
+    assert "{}[" in text
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_a_page_is_as_safe_as_a_table():
+    page = pages.Page(
+        "page",
+        HOSTILE,
+        ((("picture", HOSTILE)),),
+        ((HOSTILE, [[HOSTILE], [HOSTILE]]),),
+        (HOSTILE,),
+        [],
+    )
+    text = pages.markdown(page)
+    assert "<b>" not in text
+    assert "`" not in text.replace("\\`", "")
+    assert text.count("](") == 1  # its own picture
+    assert all(line.isprintable() for line in text.splitlines())
+    assert all(line.isprintable() for line in pages.terminal(page).splitlines())
+
+
+def test_files_of_results_touch_no_other_file(tmp_path):
+    (tmp_path / "table1.md.tmp").write_text("mine")
+    write(tmp_path / "table1.md", "new \ud800")
+    assert (tmp_path / "table1.md").read_text() == "new \\ud800"
+    assert (tmp_path / "table1.md.tmp").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_json_has_no_nan():
+    for objects in ({"x": float("nan")}, [{"x": float("inf")}]):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            json_text(objects)

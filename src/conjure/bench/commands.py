@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache, partial
@@ -12,6 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..core.errors import InputError
+from ..core.text import brief, printable
+from ..options import Commands
+from ..presentation import json_text, tell
+from ..tables import left_out
 from .wording import agreement_lines, matrix_lines, matrix_object, network_lines, spread
 
 if TYPE_CHECKING:
@@ -19,10 +22,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def say(line: str) -> None:
-    """What is being done, on stderr."""
-    click.echo(f"conjure: {line}", err=True)
+DEVICE = "cpu, cuda, ….  [default: cuda where there is one, else cpu]"
 
 
 def as_json(command: Command) -> Command:
@@ -43,7 +43,7 @@ def on_dataset(command: Command) -> Command:
             click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of its TSVs."),
             click.option("--limit", type=click.IntRange(min=1), help="Draw that many pairs."),
             click.option("--process", default="emoji", show_default=True, help="Hub id or folder."),
-            click.option("--device", help="cpu, cuda, …"),
+            click.option("--device", help=DEVICE),
             click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
             as_json,
         )
@@ -52,7 +52,7 @@ def on_dataset(command: Command) -> Command:
     return command
 
 
-@click.group()
+@click.group(cls=Commands)
 def bench() -> None:
     """Time conjure on this machine, and measure what its shortcuts cost in exactness."""
 
@@ -63,7 +63,7 @@ def bench() -> None:
 @click.option("--prompts", type=int, default=32, show_default=True, help="Side of the matrix.")
 @click.option("--naive-pairs", type=click.IntRange(min=1), default=2, show_default=True)
 @rounds(5)
-@click.option("--device", help="cpu, cuda, …")
+@click.option("--device", help=DEVICE)
 @click.option("--fast", default="bfloat16", show_default=True, help="The faster dtype.")
 @click.option("--compile", is_flag=True, help="Compile the network for the fast ways.")
 @as_json
@@ -71,14 +71,14 @@ def matrix(as_json: bool, **flags: Any) -> None:
     """Ours against a plain loop on a matrix of texts, rows and distances checked first."""
     from .matrix import Setup, compare
 
-    report = compare(Setup(**flags), say)
+    report = compare(Setup(**flags), tell)
     _print(matrix_object(report), matrix_lines(report), report.setup.device, as_json)
 
 
 @bench.command()
 @click.option("--architecture", help="Random weights of one: sd14, wide or tiny.  [default: sd14]")
 @click.option("--process", help="Hub id or folder: its own network instead, such as emoji's.")
-@click.option("--device", help="cpu, cuda, …")
+@click.option("--device", help=DEVICE)
 @click.option("--dtype", default="bfloat16", show_default=True)
 @click.option("--batch-sizes", default="4,8,16,32", show_default=True, help="Separated by commas.")
 @click.option("--compile", "compiled", help="default, reduce-overhead or max-autotune.")
@@ -103,14 +103,14 @@ def network(
     except ValueError:
         sizes = [0]
     if min(sizes) < 1:
-        raise InputError(f"batch sizes are whole numbers such as 4,8,16, not {batch_sizes!r}")
+        raise InputError(f"batch sizes are whole numbers such as 4,8,16, not {brief(batch_sizes)}")
     if process and architecture:
         raise InputError("give --process or --architecture: one network is timed")
     architecture = architecture or "sd14"
     from .network import measure, open_network
 
     unet, tokens = open_network(process, architecture, device, dtype)
-    report = measure(unet, sizes, tokens=tokens, compiled=compiled, sustain=sustain, say=say)
+    report = measure(unet, sizes, tokens=tokens, compiled=compiled, sustain=sustain, say=tell)
     facts = {"network": process or architecture, "dtype": dtype, "compile": compiled}
     facts |= asdict(report)
     _print(facts, network_lines(report), device, as_json)
@@ -124,7 +124,7 @@ def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
     """Cost a pair and peak memory over collections of PAIRS pairs (1000 and 20000)."""
     from .scaling import measure
 
-    sizes = measure(pairs or (1000, 20000), rounds, say)
+    sizes = measure(pairs or (1000, 20000), rounds, tell)
     lines = [
         f"{size.pairs:>7,} pairs  {1e3 * size.timing.median / size.pairs:.3f} ms a pair"
         f"{spread(size.timing, 1e3 / size.pairs)}  {size.rows / size.pairs:.1f} rows a pair  "
@@ -141,7 +141,7 @@ def start(rounds: int, as_json: bool) -> None:
     """A distance from a cold start, beside importing torch, diffusers and transformers."""
     from .start import measure
 
-    timings = measure(rounds, say)
+    timings = measure(rounds, tell)
     lines = [f"{t.median:6.2f} s{spread(t)}  {name}" for name, t in timings.items()]
     _print({name: asdict(timing) for name, timing in timings.items()}, lines, "cpu", as_json)
 
@@ -209,12 +209,14 @@ def _agree(
     from ..benchmarks.datasets import read_dataset, subsample
 
     data = read_dataset(dataset, data_dir)
+    for line in left_out(data.table.bad):
+        tell(line)
     if limit is not None:
         data = subsample(data, limit)
     check_scores(data.scores)
     from .agreement import measure  # what it stands on takes seconds to load
 
-    found: list[Found] = measure(data, ways(), seed, say)
+    found: list[Found] = measure(data, ways(), seed, tell)
     facts = {
         "dataset": data.name, "n": len(data.scores), "total": data.total, "seed": seed,
         "ways": [asdict(way) for way in found],
@@ -229,8 +231,8 @@ def _print(facts: dict[str, Any], lines: list[str], device: str | None, as_json:
 
     where = machine(find_device(device, None))
     if as_json:
-        click.echo(json.dumps(facts | {"machine": where}))
+        click.echo(json_text(facts | {"machine": where}))
         return
     for line in lines:
-        click.echo(line)
+        click.echo(printable(line))
     click.echo("; ".join(f"{name} {fact}" for name, fact in where.items()))

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import InputError
+from ..core.text import brief, shown
 from ..formats import BadRow, Row
-from ..tables import PairTable, read_pairs
+from ..tables import PairTable, listed, read_pairs
 from .cards import DATASETS, DatasetCard
 from .hub import fetch
 
@@ -32,6 +33,7 @@ class Dataset:
 
     subsets: the subset of each pair, or None where the set has none
     total:   how many pairs there were before any subsample was drawn
+    paths:   the files that they were read from
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset:
     scores: tuple[float, ...]
     subsets: tuple[str, ...] | None
     total: int
+    paths: tuple[Path, ...] = ()
 
 
 def read_dataset(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
@@ -53,11 +56,12 @@ def read_dataset(name: str, folder: str | os.PathLike[str] | None = None) -> Dat
         return _read_known(name, DATASETS[name], folder)
     if not Path(name).suffix:
         raise InputError(
-            f"unknown dataset {name!r}: give one of {', '.join(DATASETS)}, or the path of a TSV "
-            f"with the columns {SCORE} {' '.join(TEXTS)}"
+            f"unknown dataset {brief(name)}: give one of {', '.join(DATASETS)}, or the path of a "
+            f"TSV with the columns {SCORE} {' '.join(TEXTS)}"
         )
     table = _read_scored(Path(name))
-    return _dataset(name, table, with_subsets=SUBSET in table.columns)
+    found = _dataset(name, table, with_subsets=SUBSET in table.columns)
+    return replace(found, paths=(Path(name),))
 
 
 def subsample(dataset: Dataset, limit: int) -> Dataset:
@@ -92,7 +96,7 @@ def _read_known(name: str, card: DatasetCard, folder: str | os.PathLike[str] | N
     with_subsets = folder is not None and card.subsets is not None
     found = _dataset(name, _joined(paths, tables), with_subsets=with_subsets)
     _check_counts(found, card, ", ".join(path.name for path in paths))
-    return found
+    return replace(found, paths=tuple(paths))
 
 
 def _dataset(name: str, table: PairTable, *, with_subsets: bool) -> Dataset:
@@ -111,22 +115,26 @@ def _read_scored(path: Path) -> PairTable:
     bad = list(table.bad)
     for row in table.rows:
         if _number(row) is None:
-            bad.append(BadRow(row.line, f"{SCORE} {row.cells.get(SCORE)!r} is not a number"))
+            given = brief(row.cells.get(SCORE))
+            bad.append(BadRow(row.line, f"{SCORE} {given} is not a number"))
         else:
             rows.append(row)
     return replace(table, rows=tuple(rows), bad=tuple(sorted(bad, key=lambda item: item.line)))
 
 
 def _number(row: Row) -> float | None:
+    cell = row.cells.get(SCORE)
+    if isinstance(cell, bool):
+        return None
     try:
-        value = float(row.cells[SCORE])
-    except (KeyError, TypeError, ValueError):
+        value = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):  # such as an int of hundreds of digits
         return None
     return value if math.isfinite(value) else None
 
 
 def _no_column(path: Path, column: str, table: PairTable) -> InputError:
-    return InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    return InputError(f"{path} has no column {column!r}; it has {listed(table.columns)}")
 
 
 def _joined(paths: list[Path], tables: list[PairTable]) -> PairTable:
@@ -167,4 +175,4 @@ def _check_counts(found: Dataset, card: DatasetCard, files: str) -> None:
 
 
 def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return ", ".join(f"{shown(name, 40)} {count}" for name, count in sorted(counts.items()))

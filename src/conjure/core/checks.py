@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 
 from .errors import InputError
 from .process import GenerativeProcess
+from .text import brief, text_fault
 from .types import Pair
 
 
@@ -14,28 +16,41 @@ def checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     """The pairs as a list, or InputError, naming the first that is not two texts."""
     if isinstance(pairs, str | bytes):
         raise InputError("pairs must be a list of (text, text), not a single text")
+    if not isinstance(pairs, Iterable):
+        raise InputError(f"pairs must be a list of (text, text), not {brief(pairs)}")
     return [_checked_pair(number, pair) for number, pair in enumerate(pairs, start=1)]
 
 
 def _checked_pair(number: int, pair: Pair) -> Pair:
     if isinstance(pair, str | bytes) or not isinstance(pair, Sequence) or len(pair) != 2:
-        raise InputError(f"pair {number} must be two texts, not {pair!r:.80}")
+        raise InputError(f"pair {number} must be two texts, not {brief(pair)}")
     for text in pair:
         if not isinstance(text, str):
-            raise InputError(f"pair {number}: a text must be a str, not {text!r:.80}")
-        if not text.strip():
-            raise InputError(f"pair {number}: a text is empty")
+            raise InputError(f"pair {number}: a text must be a str, not {brief(text)}")
+        if fault := text_fault(text):
+            raise InputError(f"pair {number}: a text {fault}")
     return pair[0], pair[1]
 
 
 def whole(name: str, number: int, minimum: int) -> int:
     """The number, or InputError where it is not whole or below ``minimum``."""
     try:
-        value = int(operator.index(number))
+        value = minimum - 1 if isinstance(number, bool) else int(operator.index(number))
     except TypeError:
         value = minimum - 1
     if not minimum <= value < 2**63:  # the seeds that a generator takes
-        raise InputError(f"{name} must be a whole number, at least {minimum}, not {number!r:.80}")
+        raise InputError(f"{name} must be a whole number, at least {minimum}, not {brief(number)}")
+    return value
+
+
+def positive(name: str, number: float) -> float:
+    """The number, or InputError where it is none, not above 0 or not finite."""
+    try:
+        value = math.nan if isinstance(number, bool | str) else float(number)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise InputError(f"{name} must be a positive number, not {brief(number)}")
     return value
 
 
@@ -45,7 +60,7 @@ def checked_process(process: GenerativeProcess) -> GenerativeProcess:
     missing = [name for name in wanted if not hasattr(process, name)]
     if missing:
         raise InputError(
-            f"process {process!r:.80} has no {', '.join(missing)}: "
+            f"process {brief(process)} has no {', '.join(missing)}: "
             "give what conjure.load() returns, or an object with these attributes"
         )
     return process

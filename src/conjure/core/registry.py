@@ -13,6 +13,7 @@ from torch import Tensor
 from .errors import InputError
 from .process import GenerativeProcess
 from .schedule import Schedule
+from .text import brief
 from .types import RECORDS, Terms
 
 
@@ -120,12 +121,12 @@ def find_estimand(name: str) -> Estimand:
     base, colon, step = name.partition(":") if isinstance(name, str) else (name, "", "")
     entry = found.get(base) if isinstance(base, str) else None
     if entry is None or (colon and not entry.at_step):
-        raise InputError(f"unknown estimand {name!r:.80}; the estimands are {', '.join(usage())}")
+        raise InputError(f"unknown estimand {brief(name)}; the estimands are {', '.join(usage())}")
     if not entry.at_step:
         return entry
     number = int(step) if step.isascii() and step.isdigit() and len(step) < 10 else 0
     if number < 1:
-        raise InputError(f"estimand {name!r:.80}: give a step from 1 to T, as in {base}:1")
+        raise InputError(f"estimand {brief(name)}: give a step from 1 to T, as in {base}:1")
     return replace(entry, name=f"{base}:{number}", step=number)
 
 

@@ -136,7 +136,7 @@ class TrajectorySampler:
 
 @dataclass(frozen=True)
 class _Group:
-    """Prompts that walk together, ``samples`` rows each; ``cond`` ends with ε_∅'s, if there is one."""
+    """Prompts that walk together, ``samples`` rows each; ``cond`` ends with ε_∅'s row, if any."""
 
     process: GenerativeProcess
     prompts: Sequence[str]

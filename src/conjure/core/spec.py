@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
-from .checks import whole
+from .checks import positive, whole
 from .errors import InputError
 from .process import GenerativeProcess
 from .registry import Estimand, additive_names, find_estimand
+from .text import brief, fact
 from .types import RECORDS
 from .uncertainty import Estimate
 
@@ -63,7 +62,7 @@ class Spec:
         find_estimand(self.estimand)
         object.__setattr__(self, "record", frozenset(self.record))
         if unknown := sorted({*self.record} - {*RECORDS}):
-            raise InputError(f"record: {unknown[0]!r} is unknown; give {', '.join(RECORDS)}")
+            raise InputError(f"record: {brief(unknown[0])} is unknown; give {', '.join(RECORDS)}")
         if self.cross_steps is not None:
             self._settle("cross_steps", 1)
             if not self.entry.additive:
@@ -79,9 +78,7 @@ class Spec:
         object.__setattr__(self, name, whole(name, getattr(self, name), minimum=minimum))
 
     def _check_tolerance(self, tolerance: float) -> None:
-        number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-        if not (number and 0 < tolerance < math.inf):
-            raise InputError(f"tolerance must be a positive number, not {tolerance!r:.80}")
+        object.__setattr__(self, "tolerance", positive("tolerance", tolerance))
         if self.samples < 2:
             raise InputError("a tolerance needs an interval to begin with: samples of 2 or more")
         whole("max_samples", self.max_samples, minimum=self.samples)
@@ -160,7 +157,7 @@ class Signature:
         if self.key.get("process") is None:  # the key leaves a mere label out
             facts["process"] = self.provenance.get("name")
         return "|".join(
-            f"{_escaped(_SHORT.get(name, name))}:{_escaped(_printed(value))}"
+            f"{fact(_SHORT.get(name, name), ':')}:{fact(_printed(value), ':')}"
             for name, value in facts.items()
             if value is not None and name not in _UNPRINTED and (name, value) not in _USUAL
         )
@@ -255,20 +252,3 @@ def _version(package: str) -> str | None:
 
 def _printed(value: Fact) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _escaped(text: str) -> str:
-    """Percent-encode what would forge another field or line: separators, "%", and controls.
-
-    >>> _escaped("m|seed:7")
-    'm%7Cseed%3A7'
-    """
-    return re.sub(
-        r"[%|:\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
-        _percent,
-        text,
-    )
-
-
-def _percent(match: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))

@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from ..core.errors import ConjureError
-from ..options import MEMORY_OPTION, PROCESS_OPTIONS
+from ..core.text import brief
+from ..files import check_folder
+from ..options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
+from ..presentation import tell
 from .experiments import EXPERIMENTS, Experiment
 from .run import Choice, Run
 
@@ -22,7 +25,9 @@ _PRIVATE = ("--out", "--data-dir")  # folders of one's own machine are not told 
 def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
     """Names, separated by commas or in several flags; None where there are none."""
     names = [name.strip() for text in given for name in text.split(",")]
-    return tuple(name for name in names if name) or None
+    if not all(names):  # a variable of the shell that is not set would start the whole run
+        raise click.BadParameter(f"a name is missing in {brief(','.join(given))}")
+    return tuple(names) or None
 
 
 _FLAGS: dict[str, Callable[[Command], Command]] = {
@@ -78,7 +83,7 @@ _SEVERAL = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def reproduce() -> None:
     """The paper's tables and figures, measured on any process; see docs/reproduce.md."""
 
@@ -104,12 +109,13 @@ def _run(flags: dict[str, Any]) -> Run:
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
     extra = {"samples": chosen["samples"]}  # None where the command is to choose
     chosen["samples"] = chosen["samples"] or 1
+    check_folder(chosen["out"])
     process = {name: value for name, value in flags.items() if value not in (None, ())}
     if isinstance(process.get("process"), tuple):
         process["process"], *extra["others"] = process["process"]
     return Run(
         Choice(process=process, extra=extra, **chosen),
-        say=lambda line: click.echo(f"conjure: {line}", err=True),
+        say=tell,
         command=_typed(click.get_current_context()),
         bar=True,
     )
@@ -124,7 +130,7 @@ def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
         except (ConjureError, OSError) as error:
             if len(experiments) == 1:
                 raise
-            run.say(f"{name} failed: {' '.join(str(error).split())}")
+            run.say(f"{name} failed: {error}")
             failed.append(name)
     if failed:
         raise ConjureError(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")

@@ -58,5 +58,6 @@ class Journal:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         assert self._file is not None
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        self._file.write(line.encode() + b"\n")
         self._file.flush()

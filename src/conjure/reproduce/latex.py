@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..core.text import printable
 from .cells import MEASURED, PUBLISHED
 from .render import grid, notes
 from .tables import Table
@@ -26,7 +27,6 @@ _SPECIAL = {
     "×": r"$\times$",
     "…": r"\ldots{}",
     "∅": r"$\emptyset$",
-    "\n": " ",
 }
 
 
@@ -36,7 +36,7 @@ def escape(text: str) -> str:
     >>> escape("50 % of a_b & c")
     '50 \\\\% of a\\\\_b \\\\& c'
     """
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    return "".join(_SPECIAL.get(character, character) for character in printable(text))
 
 
 def latex(table: Table) -> str:
@@ -79,4 +79,6 @@ def _stacked(row: list[str]) -> list[str]:
 
 
 def _line(texts: list[str]) -> str:
-    return " & ".join(escape(text) for text in texts) + r" \\"
+    line = " & ".join(escape(text) for text in texts)
+    # The row above ends with \\, which would take a bracket or an asterisk for its own
+    return ("{}" if line.startswith(("[", "*")) else "") + line + r" \\"

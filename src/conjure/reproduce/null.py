@@ -15,7 +15,6 @@ too. Drawn like this, distances are independent of the texts and, given the pool
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ import torch
 from ..benchmarks.resampling import Array
 from ..core.process import GenerativeProcess
 from ..core.sampling import walk
+from ..files import replacing
 from .passes import pass_signature
 
 POOL = 256  # pictures: picture m starts from the noise of seed m, whatever seed a run has
@@ -57,10 +57,8 @@ def pool_distances(process: GenerativeProcess, folder: Path) -> Array:
     pictures = _pictures(process).double().flatten(1)
     apart = np.stack([(pictures - one).square().sum(dim=1).numpy() for one in pictures])
     folder.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".tmp")
-    with draft.open("wb") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         np.save(file, apart)
-    os.replace(draft, path)  # whole or not at all
     return np.asarray(apart)
 
 

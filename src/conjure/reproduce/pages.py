@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmarks.datasets import Dataset
+from ..core.text import markdown as escaped
+from ..core.text import printable
 from .cells import Cell, subsample_notes
 from .differences import Difference
 from .drawing.style import ENDS, check_matplotlib
@@ -104,19 +106,20 @@ def write_page(run: Run, page: Page, seconds: float) -> list[Path]:
 
 def markdown(page: Page) -> str:
     """Pictures first, then the tables, then the notes."""
-    parts = [f"# {page.title}"]
-    parts += [f"![{shows}]({name}.png)" for name, shows in page.pictures]
-    parts += _tables(page, pipes)
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in page.notes)])
+    parts = [f"# {escaped(page.title)}"]
+    parts += [f"![{escaped(shows)}]({name}.png)" for name, shows in page.pictures]
+    parts += _tables(page, pipes, escaped)
+    return "\n\n".join([*parts, "\n".join(f"- {escaped(note)}" for note in page.notes)])
 
 
 def terminal(page: Page) -> str:
     """The tables in aligned columns, and the notes."""
-    return "\n\n".join([page.title, *_tables(page, aligned), "\n".join(page.notes)])
+    told = "\n".join(map(printable, page.notes))
+    return "\n\n".join([printable(page.title), *_tables(page, aligned, printable), told])
 
 
-def _tables(page: Page, draw: Callable[[Grid], str]) -> list[str]:
-    return [part for heading, grid in page.grids for part in (heading, draw(grid))]
+def _tables(page: Page, draw: Callable[[Grid], str], safe: Callable[[str], str]) -> list[str]:
+    return [part for heading, grid in page.grids for part in (safe(heading), draw(grid))]
 
 
 def grid_of(cells: Iterable[Cell]) -> Grid:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
+from ..core.text import markdown as escaped
+from ..core.text import printable
 from .cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell, Column
 from .differences import Difference
 from .rows import title
@@ -22,13 +24,14 @@ T = TypeVar("T")
 
 def terminal(table: Table) -> str:
     """Aligned columns, measured above published, and the notes."""
-    return "\n\n".join([table.title, *_sections(table, aligned), "\n".join(notes(table))])
+    told = "\n".join(map(printable, notes(table)))
+    return "\n\n".join([printable(table.title), *_sections(table, aligned), told])
 
 
 def markdown(table: Table) -> str:
     """Pipe tables with a heading each, and the notes as a list."""
-    parts = [f"# {table.title}", *_sections(table, pipes)]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(table))])
+    parts = [f"# {escaped(table.title)}", *_sections(table, pipes)]
+    return "\n\n".join([*parts, "\n".join(f"- {escaped(note)}" for note in notes(table))])
 
 
 def _sections(table: Table, draw: Callable[[Grid], str]) -> list[str]:
@@ -142,6 +145,8 @@ def _once(items: Iterable[T]) -> list[T]:
 
 
 def aligned(lines: Grid) -> str:
+    """A grid in columns, for a terminal."""
+    lines = [[printable(text) for text in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -153,7 +158,8 @@ def aligned(lines: Grid) -> str:
 
 
 def pipes(lines: Grid) -> str:
-    head, *rows = [[text.replace("|", "\\|") for text in line] for line in lines]
+    """A grid as a Markdown table."""
+    head, *rows = [[escaped(text).replace("|", "\\|") for text in line] for line in lines]
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
 

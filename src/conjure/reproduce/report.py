@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..core.text import code
+from ..core.text import markdown as escaped
+from ..files import replacing
 from .latex import latex
 from .probe import duration
 from .render import csv_text, markdown
@@ -28,26 +30,25 @@ def write_table(run: Run, table: Table, seconds: float) -> list[Path]:
 def provenance(run: Run, seconds: float) -> str:
     """Markdown that says by which command, in what time and on which machine."""
     facts: Mapping[str, object] = {
-        "Command": f"`{run.command}`",
+        "Command": code(run.command),
         "Duration": f"{duration(seconds)}, less what an earlier run had finished",
-        "Machine": ", ".join(f"{name} {fact}" for name, fact in _machine(run).items()),
+        "Machine": escaped(", ".join(f"{name} {fact}" for name, fact in _machine(run).items())),
     }
     return "".join(f"- {name}: {fact}\n" for name, fact in facts.items())
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all; what is no Unicode as visible escapes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(draft, path)
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return path
 
 
 def json_text(objects: object) -> str:
     """A list of objects, one a line, so that two runs can be compared line by line."""
     if not isinstance(objects, list):
-        return json.dumps(objects, ensure_ascii=False, indent=1) + "\n"
+        return json.dumps(objects, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     lines = ",\n".join(json.dumps(one, ensure_ascii=False, allow_nan=False) for one in objects)
     return f"[\n{lines}\n]\n"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..benchmarks.correlation import check_scores
 from ..benchmarks.datasets import Dataset, read_dataset, subsample
+from ..tables import left_out
 
 if TYPE_CHECKING:
     from ..core.plan import Pair
@@ -104,8 +105,8 @@ class Run:
     def _dataset(self, name: str) -> Dataset:
         if name not in self._datasets:
             data = read_dataset(name, self.choice.data_dir)
-            for bad in data.table.bad:
-                self.say(f"{name}, line {bad.line} left out: {bad.reason}")
+            for line in left_out(data.table.bad, name):
+                self.say(line)
             if self.choice.limit is not None:
                 data = subsample(data, self.choice.limit)
             check_scores(data.scores)

@@ -1,0 +1,128 @@
+"""Texts of others, made safe for one line of a terminal, of Markdown or of a signature.
+
+A text, a column's name or a model's card may hold anything: line breaks, escape sequences that
+move a terminal's cursor, marks that turn the direction of writing around. What is printed for
+people goes through here once, where it is printed. Results keep texts as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+TEXT = 200  # most characters of one text or name that a line shows
+MESSAGE = 1000  # and of a whole message
+
+# Controls (C0, DEL, C1), marks of direction, line and paragraph separators, lone surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """The text with what could move a cursor or forge a line as visible escapes.
+
+    >>> printable("a\\x1b[2Jb\\nc")
+    'a\\\\x1b[2Jb\\\\nc'
+    """
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shown(text: str, most: int = TEXT) -> str:
+    """The text safe to print, of a long one the beginning and the end.
+
+    >>> shown("a" * 300, 20)
+    'aaaaaaaaaaaaa…aaaaaa'
+    """
+    if len(text) > most:
+        end = most // 3
+        text = f"{text[: most - end - 1]}…{text[-end:]}"
+    return printable(text)
+
+
+def message(text: str) -> str:
+    """A message as one line: what others' libraries break over several is joined by spaces."""
+    return shown(" ".join(text.split()), MESSAGE)
+
+
+def brief(value: object) -> str:
+    """``repr`` of whatever was given where it makes no sense, short; never raises.
+
+    >>> brief("x" * 500)[:9], brief(10**5000)
+    ("'xxxxxxxx", 'an int')
+    """
+    try:
+        return shown(repr(value), 80)
+    except Exception:  # a repr of the user's own, or an int of more digits than Python prints
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+
+
+def number_of(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> number_of(1, "pair"), number_of(1200, "pair")
+    ('1 pair', '1,200 pairs')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def text_fault(text: object) -> str | None:
+    """Why something cannot be compared as a text; None where it can."""
+    if text is None:
+        return "is missing"
+    if not isinstance(text, str):
+        return f"is not a text but {type(text).__name__}"
+    if not text.strip():
+        return "is empty"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return None
+
+
+def fact(value: object, also: str = "") -> str:
+    """A value as one field of a signature, in which "|" parts the fields; different ones differ.
+
+    also: further characters to escape
+
+    >>> fact("m|seed:7"), fact("m|seed:7", also=":"), fact("100%"), fact("café")
+    ('m%7Cseed:7', 'm%7Cseed%3A7', '100%25', 'café')
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        return quote(found[0].encode("utf-8", "surrogatepass"), safe="")
+
+    return re.sub(f"[|%{also}]|{_UNSAFE.pattern}", escape, str(value))
+
+
+def markdown(text: str) -> str:
+    """A text as Markdown shows it: no HTML, no code, no link, one line. Emphasis stays.
+
+    >>> markdown("<b>`x`</b> | [a](b)")
+    '&lt;b&gt;\\\\`x\\\\`&lt;/b&gt; | [a]\\\\(b)'
+    """
+    for mark, safe in (
+        ("\\", "\\\\"),
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("`", "\\`"),
+        ("](", "]\\("),
+    ):
+        text = text.replace(mark, safe)
+    return printable(text)
+
+
+def code(text: str) -> str:
+    """A text as code in a line of Markdown, whatever backticks it holds.
+
+    >>> code("ls"), code("echo `date`")
+    ('`ls`', '`` echo `date` ``')
+    """
+    runs = re.findall("`+", text)
+    if not runs:
+        return f"`{printable(text)}`"
+    fence = "`" * (max(map(len, runs)) + 1)
+    return f"{fence} {printable(text)} {fence}"
