@@ -7,20 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .approximation import Approximation
+    from .core.errors import ConjureError, InputError, NonFiniteError
     from .processes import load
     from .similarity import Distance, distance, distances
 
     __version__: str
 
-__all__ = ["Approximation", "Distance", "__version__", "distance", "distances", "load"]
-
 _HOMES = {
     "Approximation": "approximation",
+    "ConjureError": "core.errors",
     "Distance": "similarity",
+    "InputError": "core.errors",
+    "NonFiniteError": "core.errors",
     "distance": "similarity",
     "distances": "similarity",
     "load": "processes",
 }
+
+__all__ = [
+    "Approximation",
+    "ConjureError",
+    "Distance",
+    "InputError",
+    "NonFiniteError",
+    "__version__",
+    "distance",
+    "distances",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
