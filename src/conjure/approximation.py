@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from .core.errors import InputError
 
 if TYPE_CHECKING:
-    from .core.process import GenerativeProcess
     from .core.uncertainty import Estimate
 
 
@@ -42,13 +41,13 @@ class Approximation:
         """How many to take where so many were not enough."""
         return min(2 * samples, self.most_samples)
 
-    def check(self, process: GenerativeProcess, samples: int, estimand: str) -> None:
-        """Raise InputError for settings that make no sense, or not together."""
+    def check(self, steps: int, samples: int, estimand: str) -> None:
+        """Raise InputError for settings that make no sense, or not together, at T ``steps``."""
         from .checks import whole
         from .core.estimands import SUMS  # with torch, which the command line loads late
 
         if self.cross_steps is not None:
-            others = len(process.schedule) - 1
+            others = steps - 1
             if whole("cross_steps", self.cross_steps, least=1) > others:
                 raise InputError(
                     f"cross_steps must be at most {others}, the steps behind the first, "

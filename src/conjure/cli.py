@@ -14,6 +14,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from .bench.commands import bench
 from .core.errors import ConjureError, InputError
 from .options import MEMORY_OPTION, choose, settings
 from .reproduce.commands import reproduce
-from .running import report_bad, run
+from .running import leave_unreadable, report_bad, run
 from .tables import read_pairs, text_fault
 
 WARNINGS_OF_A_KIND = 5  # that are told in full
@@ -92,6 +93,7 @@ def score(
         raise InputError(f"{pairs} has no pair of texts to score")
     scoring.check_out(out, table, overwrite=overwrite)
     process, measure = choose(flags)
+    table, _ = leave_unreadable(table, process)
     run(table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
     click.echo(f"{len(table.rows)} pairs scored: {out}", err=True)
 
@@ -128,7 +130,7 @@ def evaluate(
     correlated is −distance.
     """
     from .benchmarks.correlation import by_subset, check_scores, correlate
-    from .benchmarks.datasets import read_dataset, subsample
+    from .benchmarks.datasets import read_dataset, rows_at, subsample
 
     data = read_dataset(dataset, data_dir)
     report_bad(data.table)
@@ -138,6 +140,9 @@ def evaluate(
     if out is not None:
         scoring.check_out(out, data.table, overwrite=overwrite)
     process, measure = choose(flags)
+    table, kept = leave_unreadable(data.table, process)
+    data = replace(rows_at(data, kept), table=table)
+    check_scores(data.scores)
     results = run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
     samples = scoring.samples_of(results)
     found = correlate(data.scores, samples)

@@ -14,7 +14,7 @@ import click
 
 from .approximation import Approximation
 from .core.errors import InputError
-from .processes.settings import DTYPES, SAMPLERS
+from .processes.settings import DTYPES, SAMPLERS, ProcessSettings
 from .scoring import Measure
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def choose(flags: dict[str, Any]) -> tuple[GenerativeProcess, Measure]:
     given = {name: value for name, value in flags.items() if value is not None}
     measure = _measure(given)
     source = [given.pop("process")] if "process" in given else []
+    chosen = ProcessSettings(**given)  # before torch is imported
+    measure.check_alone(chosen.steps)  # before anything is fetched
     process = load(*source, **given)
     measure.check(process)
     return process, measure

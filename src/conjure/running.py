@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from . import presentation, scoring
-from .core.errors import ConjureError
+from .core.errors import ConjureError, InputError
+from .formats import BadRow
 from .scoring import Measure, Partial, Result
 from .tables import PairTable
 
@@ -74,6 +76,30 @@ def _score_aloud(
         return scoring.score(
             table, process, measure, partial=partial, max_memory=bound, progress=bar.update
         )
+
+
+def leave_unreadable(table: PairTable, process: GenerativeProcess) -> tuple[PairTable, list[int]]:
+    """The table without the rows of which the process reads nothing, and the places of the others.
+
+    Each that is left out is reported, as a bad row. Raises InputError where none is left.
+    """
+    from .core.reading import unreadable
+
+    pairs = table.pairs()
+    reasons = unreadable(process, [text for pair in pairs for text in pair])
+    if not reasons:
+        return table, list(range(len(pairs)))
+    kept = [place for place, pair in enumerate(pairs) if not reasons.keys() & set(pair)]
+    bad = [
+        BadRow(row.line, next(reasons[text] for text in pair if text in reasons))
+        for row, pair in zip(table.rows, pairs, strict=True)
+        if reasons.keys() & set(pair)
+    ]
+    report_bad(replace(table, bad=tuple(bad)))
+    if not kept:
+        raise InputError(f"there is no pair left: {bad[0].reason}")
+    rows = tuple(table.rows[place] for place in kept)
+    return replace(table, rows=rows, bad=(*table.bad, *bad)), kept
 
 
 def report_bad(table: PairTable) -> None:

@@ -43,6 +43,12 @@ class Measure:
 
         stream([], process=process, **vars(self))
 
+    def check_alone(self, steps: int | None) -> None:
+        """Raise InputError for what no process can measure; T ``steps``, where it is known."""
+        from .similarity import check_measure
+
+        check_measure(**vars(self), steps=steps)
+
     def cost(
         self,
         pairs: Sequence[tuple[str, str]],

@@ -32,7 +32,10 @@ from .core.memory import automatic_bound
 from .core.plan import Pair, Plan, distinct, plan
 from .core.process import GenerativeProcess
 from .core.shapes import Record, Terms
+from .core.reading import check_texts
 from .core.uncertainty import Estimate, estimate
+
+_MOST_STEPS = 999_999  # more than any process takes: where T is not known yet
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,16 @@ def stream(
     until their last pair is done; None is a quarter of what is free. What does not fit is walked
     again, as ``cost`` tells beforehand. Everything is checked before the first is measured.
     """
-    pairs, process = checked_pairs(pairs), _chosen(process)
-    samples, seed = whole("samples", samples, least=1), whole("seed", seed, least=0)
+    pairs = checked_pairs(pairs)
+    check_measure(samples=samples, seed=seed, estimand=estimand, approximation=approximation)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, least=1)
-    reduce = reduction(estimand, len(process.schedule))
-    approximation.check(process, samples, estimand)
+    process = _chosen(process)
+    steps = len(process.schedule)
+    samples, seed = check_measure(
+        samples=samples, seed=seed, estimand=estimand, approximation=approximation, steps=steps
+    )
+    check_texts(process, pairs)
+    reduce = reduction(estimand, steps)
     record = _record(estimand, approximation)
     line = signature(
         process, samples=samples, seed=seed, estimand=estimand, approximation=approximation
@@ -255,6 +263,24 @@ def signature(
         "v": __version__,
     }
     return "|".join(f"{key}:{value}" for key, value in facts.items())
+
+
+def check_measure(
+    *,
+    samples: int,
+    seed: int,
+    estimand: str,
+    approximation: Approximation = EXACT,
+    steps: int | None = None,
+) -> tuple[int, int]:
+    """→ samples and seed; raises InputError for what cannot be measured in any process.
+
+    steps: T, or None where it is not known yet. So it can be called before anything is loaded.
+    """
+    samples, seed = whole("samples", samples, least=1), whole("seed", seed, least=0)
+    reduction(estimand, _MOST_STEPS if steps is None else steps)
+    approximation.check(_MOST_STEPS if steps is None else steps, samples, estimand)
+    return samples, seed
 
 
 def _record(estimand: str, approximation: Approximation) -> Record:

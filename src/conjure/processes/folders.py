@@ -135,7 +135,9 @@ def _shards(index: Path, form: str) -> Iterator[Path]:
                 " any code, and are read from pickled checkpoints alone"
             )
         if Path(name).name != name or "\\" in name or name.startswith("."):
-            raise InputError(f"{index} names {name!r:.80}: shards lie beside it, and are not hidden")
+            raise InputError(
+                f"{index} names {name!r:.80}: shards lie beside it, and are not hidden"
+            )
         if not (index.parent / name).is_file():
             raise InputError(f"{index} names {name!r:.80}, which is not there")
         yield index.parent / name

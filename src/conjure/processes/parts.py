@@ -88,7 +88,8 @@ def read_pipeline(folder: Path, source: str, settings: ProcessSettings, dtype: s
     parts = {}
     for part in ("scheduler", "tokenizer"):
         parts[part] = _reading(
-            folder / part, lambda part=part: classes[part].from_pretrained(folder / part, **_AS_IT_IS)
+            folder / part,
+            lambda part=part: classes[part].from_pretrained(folder / part, **_AS_IT_IS),
         )
     for part in ("text_encoder", "vae", "unet"):
         # what transformers calls dtype is torch_dtype in diffusers
