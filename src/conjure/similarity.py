@@ -31,8 +31,8 @@ from .core.estimands import reduction
 from .core.memory import automatic_bound
 from .core.plan import Pair, Plan, distinct, plan
 from .core.process import GenerativeProcess
-from .core.shapes import Record, Terms
 from .core.reading import check_texts
+from .core.shapes import Record, Terms
 from .core.uncertainty import Estimate, estimate
 
 _MOST_STEPS = 999_999  # more than any process takes: where T is not known yet

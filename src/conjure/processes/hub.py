@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, errors, get_session, hf_hub_download
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
 from .folders import check_class, check_weights, content_hash, missing, pickle_refusal, read_card
@@ -125,16 +125,20 @@ def fetch(repo: str, settings: ProcessSettings) -> Path:
 
 
 def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> Path:
-    where = {"revision": settings.revision, "local_files_only": cached_only}
-    index = Path(hf_hub_download(repo, "model_index.json", **where))
+    index = Path(
+        hf_hub_download(
+            repo, "model_index.json", revision=settings.revision, local_files_only=cached_only
+        )
+    )
     check_class(index, repo)  # before gigabytes of something else are fetched
     check_parts(index, repo)
     try:
         folder = StableDiffusionPipeline.download(
             repo,
+            revision=settings.revision,
+            local_files_only=cached_only,
             variant=settings.variant,
             use_safetensors=None if settings.allow_pickle else True,
-            **where,
             **dict.fromkeys(UNUSED),
         )
     except Exception:

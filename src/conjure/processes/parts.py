@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,8 +48,10 @@ UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # never read
 _HARMLESS_UNEXPECTED = re.compile(r"(^|\.)position_ids$")
 _HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
 
-_AS_IT_IS = {"local_files_only": True}
+_LOCAL = {"local_files_only": True}
 _NAMED = 3  # tensors that a message names
+
+__all__ = ["UNUSED", "StableDiffusionPipeline", "check_parts", "part_class", "read_pipeline"]
 
 Loaded = TypeVar("Loaded")
 
@@ -85,21 +88,24 @@ def read_pipeline(folder: Path, source: str, settings: ProcessSettings, dtype: s
     index = folder / "model_index.json"
     classes = {part: part_class(index, part, source) for part in _KINDS}
     _check_configurations(folder)
-    parts = {}
-    for part in ("scheduler", "tokenizer"):
-        parts[part] = _reading(
-            folder / part,
-            lambda part=part: classes[part].from_pretrained(folder / part, **_AS_IT_IS),
+    parts = {
+        part: _reading(
+            folder / part, partial(classes[part].from_pretrained, folder / part, **_LOCAL)
         )
+        for part in ("scheduler", "tokenizer")
+    }
     for part in ("text_encoder", "vae", "unet"):
         # what transformers calls dtype is torch_dtype in diffusers
         name = "dtype" if part == "text_encoder" else "torch_dtype"
-        options = {**_AS_IT_IS, name: getattr(torch, dtype)}
+        options = {**_LOCAL, name: getattr(torch, dtype)}
         parts[part] = _read_network(folder, part, classes[part], settings, options)
     pipeline = _reading(
         folder,
-        lambda: StableDiffusionPipeline(
-            **parts, **dict.fromkeys(UNUSED), requires_safety_checker=False
+        partial(
+            StableDiffusionPipeline,
+            **parts,
+            **dict.fromkeys(UNUSED),
+            requires_safety_checker=False,
         ),
     )
     pipeline.set_progress_bar_config(disable=True)
@@ -112,7 +118,8 @@ def _read_network(
     variant, _ = part_weights(folder, part, settings)
     network, info = _reading(
         folder / part,
-        lambda: kind.from_pretrained(
+        partial(
+            kind.from_pretrained,
             folder / part,
             variant=variant,
             use_safetensors=None if settings.allow_pickle else True,

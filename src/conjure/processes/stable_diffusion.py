@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.shapes import Conditioning
+from ..core.errors import PromptTruncatedWarning as PromptTruncatedWarning  # where it was once
 from ..core.reading import tell
+from ..core.shapes import Conditioning
 from .allocator import keep_freed_memory
 from .hub import Opened
 from .samplers import Sampler, SchedulerSolver

@@ -52,7 +52,7 @@ class TextReader:
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which nothing is read → why. The blank text, which is meant, is none."""
         return {
-            text: f"{self._name} can read nothing of {_quoted(text)}: its tokenizer knows none of it"
+            text: f"{self._name} can read nothing of {_quoted(text)}: it knows no token of it"
             for text, reading in self.readings(texts).items()
             if reading.nothing and text.strip()
         }
@@ -137,12 +137,14 @@ def _dropped(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
     left = [unicodedata.category(character)[0] in "LNS" for character in text]
     for start, end in spans:
         left[start:end] = [False] * len(left[start:end])
-    runs, run = [], ""
+    runs: list[str] = []
+    run = ""
     for character, is_left in zip([*text, ""], [*left, False], strict=True):
         if is_left:
             run += character
         elif run:
-            runs, run = [*runs, run], ""
+            runs.append(run)
+            run = ""
     return runs
 
 
