@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import safe_open
 
 from ..core.errors import InputError
 from .folders import part_weights, read_object
@@ -49,6 +50,7 @@ _HARMLESS_UNEXPECTED = re.compile(r"(^|\.)position_ids$")
 _HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
 
 _LOCAL = {"local_files_only": True}
+_NOT_EMPTY = ("config.json", "scheduler_config.json")
 _NAMED = 3  # tensors that a message names
 
 __all__ = ["UNUSED", "StableDiffusionPipeline", "check_parts", "part_class", "read_pipeline"]
@@ -115,7 +117,9 @@ def read_pipeline(folder: Path, source: str, settings: ProcessSettings, dtype: s
 def _read_network(
     folder: Path, part: str, kind: Any, settings: ProcessSettings, options: dict[str, Any]
 ) -> Any:
-    variant, _ = part_weights(folder, part, settings)
+    variant, files = part_weights(folder, part, settings)
+    for index in (path for path in files if path.suffix == ".json"):
+        _reading(folder / part, partial(_check_shards, index))
     network, info = _reading(
         folder / part,
         partial(
@@ -141,6 +145,27 @@ def _read_network(
     return network.eval()
 
 
+def _check_shards(index: Path) -> None:
+    """Refuse shards that lack what their index lists: diffusers believes the index."""
+    held: dict[str, set[str]] = {}
+    lacking = []
+    for name, shard in read_object(index)["weight_map"].items():
+        if shard not in held:
+            held[shard] = _keys(index.parent / shard)
+        if name not in held[shard]:
+            lacking.append(name)
+    if lacking:
+        raise InputError(f"{index.parent} lacks {_listed(lacking)} that its index lists")
+
+
+def _keys(path: Path) -> set[str]:
+    """The names of the tensors in a file."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            return set(file.keys())
+    return set(torch.load(path, map_location="meta", weights_only=True))
+
+
 def _listed(keys: Sequence[str]) -> str:
     """2 tensors (a.weight, b.weight)"""
     names = [f"{key:.100}" for key in sorted(keys)[:_NAMED]]
@@ -152,7 +177,8 @@ def _check_configurations(folder: Path) -> None:
     """Refuse configurations that are no JSON objects, and one that asks for code from the hub."""
     for part in _KINDS:
         for path in sorted((folder / part).glob("*.json")):
-            read_object(path)
+            if not read_object(path) and path.name in _NOT_EMPTY:
+                raise InputError(f"{path} is empty")  # and would be taken for all defaults
     config = folder / "text_encoder" / "config.json"
     found = read_object(config)
     for key in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
@@ -168,7 +194,7 @@ def _reading(place: Path, load: Callable[[], Loaded]) -> Loaded:
     try:
         with quiet():
             return load()
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:
         first = next(iter(str(error).splitlines()), "")
