@@ -1,17 +1,21 @@
 """Where weights come from. No hub is asked: its exceptions are raised where it would be."""
 
 import importlib
-import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
+from folder_tools import edit_json, refusal
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
 from conjure.core.errors import InputError
+from conjure.options import choose
 from conjure.processes import folders, hub, load
 
 # the HTTP client that this version of huggingface_hub uses
@@ -19,20 +23,6 @@ client = importlib.import_module(errors.HTTPError.__module__.partition(".")[0])
 
 REPO = "someone/something"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def edit_json(path, **changes):
-    found = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**found, **changes}))
-
-
-def refusal(source, **settings):
-    """The one line in which ``load`` refuses."""
-    with pytest.raises(InputError) as caught:
-        load(source, **settings)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
 
 
 def pickle_weights(folder, part="unet", stem="diffusion_pytorch_model"):
@@ -154,6 +144,63 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert "is a file" in refusal(file)
     for source in ("", None, 3):
         assert "a process is a name, a folder or a hub id" in refusal(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("~nobody-here/x", "there is no folder ~nobody-here/x: its user is not known here"),
+        ("x" * 5000, "is no process: File name too long"),
+        ("a/" * 5000, "is no process: File name too long"),
+        ("a\0b", r"'a\x00b' is no process"),
+        ("\ud800", r"'\ud800' is no process"),
+        (b"emoji", "a process is a name, a folder or a hub id, not b'emoji'"),
+        (["emoji"], "a process is a name"),
+        (" ", "neither a folder here nor a hub id"),
+        ("a\nb", "neither a folder here nor a hub id"),
+    ],
+)
+def test_a_name_that_no_folder_and_no_model_can_have(source, says):
+    assert says in refusal(source)
+
+
+def test_a_hub_that_does_not_answer_is_one_line_at_once(tmp_path):
+    """Its client tries six times and tells of each, over half a minute."""
+    code = "import sys, conjure.cli; sys.exit(conjure.cli.main(sys.argv[1:]))"
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "distance", "a", "b", "--process", REPO],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "HF_HOME": str(tmp_path),
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+        },
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"conjure: .* the hub cannot be reached: .*\n", done.stderr)
+    assert time.monotonic() - begun < 25
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"samples": 0}, "samples must be"),
+        ({"estimand": "jefreys"}, "unknown estimand"),
+        ({"estimand": "pointwise:9", "steps": 4}, "give a step from 1 to 4"),
+        ({"cross_steps": 4, "steps": 4}, "cross_steps must be at most 3"),
+        ({"cross_steps": 2, "estimand": "initial"}, "needs every step"),
+        ({"tolerance": -1}, "tolerance"),
+        ({"dtype": "int8"}, "unknown dtype"),
+        ({"variant": "../x"}, "variant"),
+    ],
+)
+def test_what_can_be_checked_is_checked_before_the_hub_is_asked(monkeypatch, settings, says):
+    monkeypatch.setattr(hub, "fetch", raising(AssertionError("asked the hub")))
+    with pytest.raises(InputError, match=says):
+        choose({"process": REPO, **settings})
 
 
 def test_a_folder_has_no_revisions(folder):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, errors, hf_hub_download
-from huggingface_hub.utils import get_session
+from huggingface_hub import constants, errors, get_session, hf_hub_download
 from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
