@@ -6,21 +6,42 @@ Importing this loads nothing heavy: torch, diffusers and transformers come with 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .approximation import Approximation
+    from .core.errors import ConjureError, InputError, NonFiniteError
+    from .core.registry import Estimand, register_estimand
+    from .core.spec import Signature, Spec
     from .processes import load
     from .similarity import Distance, distance, distances
 
     __version__: str
 
-__all__ = ["Approximation", "Distance", "__version__", "distance", "distances", "load"]
-
 _HOMES = {
-    "Approximation": "approximation",
+    "ConjureError": "core.errors",
     "Distance": "similarity",
+    "Estimand": "core.registry",
+    "InputError": "core.errors",
+    "NonFiniteError": "core.errors",
+    "Signature": "core.spec",
+    "Spec": "core.spec",
     "distance": "similarity",
     "distances": "similarity",
     "load": "processes",
+    "register_estimand": "core.registry",
 }
+
+__all__ = [
+    "ConjureError",
+    "Distance",
+    "Estimand",
+    "InputError",
+    "NonFiniteError",
+    "Signature",
+    "Spec",
+    "__version__",
+    "distance",
+    "distances",
+    "load",
+    "register_estimand",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from .files import reason
 from .options import MEMORY_OPTION, Commands, choose, settings
 from .presentation import json_text, tell
 from .reproduce.commands import reproduce
-from .running import report_bad, report_columns, run
+from .running import leave_unreadable, report_bad, report_columns, run
 from .tables import read_pairs
 
 WARNINGS_OF_A_KIND = 5  # that are told in full
@@ -52,10 +53,10 @@ def distance(text1: str, text2: str, as_json: bool, **flags: Any) -> None:
     for name, text in (("first", text1), ("second", text2)):
         if fault := text_fault(text):
             raise InputError(f"the {name} text {fault}")
-    process, measure = choose(flags)
-    from .similarity import distance as measured
+    process, spec = choose(flags)
+    from .similarity import stream
 
-    found = measured(text1, text2, process=process, **vars(measure))
+    [(_, found)] = stream([(text1, text2)], process, spec)
     if as_json:
         click.echo(json_text(presentation.distance_object(found, process)))
     else:
@@ -98,8 +99,9 @@ def score(
     if not table.rows:
         raise InputError(f"{pairs} has no pair of texts to score")
     scoring.check_out(out, table, overwrite=overwrite, inputs=[pairs])
-    process, measure = choose(flags)
-    run(table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
+    process, spec = choose(flags)
+    table, _ = leave_unreadable(table, process)
+    run(table, process, spec, out, overwrite=overwrite, max_memory=max_memory)
     tell(f"{number_of(len(table.rows), 'pair')} scored: {out}")
 
 
@@ -135,7 +137,7 @@ def evaluate(
     correlated is −distance.
     """
     from .benchmarks.correlation import by_subset, check_scores, correlate
-    from .benchmarks.datasets import read_dataset, subsample
+    from .benchmarks.datasets import read_dataset, rows_at, subsample
 
     data = read_dataset(dataset, data_dir)
     report_bad(data.table)
@@ -144,8 +146,13 @@ def evaluate(
     check_scores(data.scores)
     if out is not None:
         scoring.check_out(out, data.table, overwrite=overwrite, inputs=data.paths)
-    process, measure = choose(flags)
-    results = run(data.table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
+    process, spec = choose(flags)
+    table, kept = leave_unreadable(data.table, process)
+    data = replace(rows_at(data, kept), table=table)
+    check_scores(data.scores)
+    from .core.spec import sign
+
+    results = run(data.table, process, spec, out, overwrite=overwrite, max_memory=max_memory)
     samples = scoring.samples_of(results)
     found = correlate(data.scores, samples)
     if found.reason is not None:
@@ -153,7 +160,7 @@ def evaluate(
     subsets = data.subsets or ()
     parts = by_subset(data.scores, subsets, samples) if len(set(subsets)) > 1 else None
     evaluation = presentation.Evaluation(
-        data, found, parts, measure.approximation, measure.signature(process), process
+        data, found, parts, spec, sign(process, spec), process
     )
     if as_json:
         click.echo(json_text(presentation.evaluation_object(evaluation)))

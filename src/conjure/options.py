@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .approximation import Approximation
 from .core.errors import InputError
+from .core.spec import Spec
 from .core.text import brief
-from .processes.settings import DTYPES, SAMPLERS, Choice
-from .scoring import Measure
+from .processes.settings import DTYPES, SAMPLERS, Choice, ProcessSettings
 
 if TYPE_CHECKING:
     from .core.process import GenerativeProcess
@@ -95,15 +95,15 @@ MEASURE_OPTIONS = (
     click.option(
         "--samples",
         type=int,
-        help=f"k, the noises to average over.  [default: {Measure.samples}]",
+        help=f"k, the noises to average over.  [default: {Spec.samples}]",
     ),
     click.option(
-        "--seed", type=int, help=f"Sample i starts from seed + i.  [default: {Measure.seed}]"
+        "--seed", type=int, help=f"Sample i starts from seed + i.  [default: {Spec.seed}]"
     ),
     click.option(
         "--estimand",
         help="jeffreys, kl, initial, final, output, coupled, girsanov, pointwise:STEP or "
-        f"cumulative:STEP.  [default: {Measure.estimand}]",
+        f"cumulative:STEP.  [default: {Spec.estimand}]",
     ),
 )
 ESTIMATE_OPTIONS = (
@@ -111,7 +111,7 @@ ESTIMATE_OPTIONS = (
         "--cross-steps",
         type=int,
         metavar="M",
-        help="Estimate: ask for the other prompt at M steps behind the first, drawn at random.",
+        help="Estimate: predict under the other prompt at M steps behind the first, drawn at random.",
     ),
     click.option(
         "--tolerance",
@@ -120,11 +120,12 @@ ESTIMATE_OPTIONS = (
         help="Estimate: double --samples until the 95 % interval is within R × the value.",
     ),
     click.option(
-        "--most-samples",
+        "--max-samples",
+        "--most-samples",  # as it was called before
+        "max_samples",
         type=int,
         metavar="K",
-        help="Or until they are K; goes with --tolerance.  "
-        f"[default: {Approximation.most_samples}]",
+        help=f"Or until they are K; goes with --tolerance.  [default: {Spec.max_samples}]",
     ),
 )
 
@@ -163,25 +164,19 @@ def settings(command: Command) -> Command:
     return command
 
 
-def choose(flags: dict[str, Any]) -> tuple[GenerativeProcess, Measure]:
-    """The process and measure that the flags name; what was not given is left to the library."""
+def choose(flags: dict[str, Any]) -> tuple[GenerativeProcess, Spec]:
+    """The process and spec that the flags name; what was not given is left to the library."""
     from . import load
 
     given = {name: value for name, value in flags.items() if value is not None}
-    measure = _measure(given)
+    asked = {field.name: given.pop(field.name) for field in fields(Spec) if field.name in given}
+    if "max_samples" in asked and "tolerance" not in asked:
+        raise InputError("--max-samples says where --tolerance ends: give both, or neither")
     source = [given.pop("process")] if "process" in given else []
+    chosen = ProcessSettings(**given)  # before torch is imported
+    spec = Spec(**asked)  # before anything is fetched
+    if chosen.steps is not None:
+        spec.check_steps(chosen.steps)
     process = load(*source, **given)
-    measure.check(process)
-    return process, measure
-
-
-def _measure(given: dict[str, Any]) -> Measure:
-    """The measure that the flags name, which are taken out of them."""
-
-    def taken(*names: str) -> dict[str, Any]:
-        return {name: given.pop(name) for name in names if name in given}
-
-    estimates = taken("cross_steps", "tolerance", "most_samples")
-    if "most_samples" in estimates and "tolerance" not in estimates:
-        raise InputError("--most-samples says where --tolerance ends: give both, or neither")
-    return Measure(**taken("samples", "seed", "estimand"), approximation=Approximation(**estimates))
+    spec.check(process)
+    return process, spec

@@ -13,11 +13,11 @@ from .core.errors import InputError
 from .core.text import message, printable, shown
 
 if TYPE_CHECKING:
-    from .approximation import Approximation
     from .benchmarks.cards import DatasetCard
     from .benchmarks.correlation import Correlation, SubsetCorrelations
     from .benchmarks.datasets import Dataset
     from .core.process import GenerativeProcess
+    from .core.spec import Signature, Spec
     from .similarity import Distance
 
 
@@ -28,8 +28,8 @@ class Evaluation:
     dataset: Dataset
     whole: Correlation
     parts: SubsetCorrelations | None
-    approximation: Approximation
-    signature: str
+    spec: Spec
+    signature: Signature
     process: GenerativeProcess
 
 
@@ -59,35 +59,24 @@ def process_facts(process: GenerativeProcess) -> dict[str, Any]:
     }
 
 
-def estimate_object(approximation: Approximation) -> dict[str, Any] | None:
-    """What was only estimated, as a JSON object; null where nothing was."""
-    found: dict[str, Any] = {}
-    if approximation.cross_steps is not None:
-        found["cross_steps"] = approximation.cross_steps
-    if approximation.tolerance is not None:
-        found["tolerance"] = approximation.tolerance
-        found["most_samples"] = approximation.most_samples
-    return found or None
-
-
-def estimate_facts(approximation: Approximation) -> list[str]:
-    """What was only estimated, for people; nothing where nothing was."""
+def estimate_facts(spec: Spec) -> list[str]:
+    """What is only estimated, for people; nothing where nothing is."""
     facts = []
-    if approximation.cross_steps is not None:
+    if spec.cross_steps is not None:
         facts.append(
-            f"the other prompt asked at {approximation.cross_steps} of the steps behind the first, "
-            "drawn at random"
+            f"predicted under the other prompt at {spec.cross_steps} of the steps behind the first,"
+            " drawn at random"
         )
-    if approximation.tolerance is not None:
+    if spec.tolerance is not None:
         facts.append(
-            f"samples doubled until the interval is within {approximation.tolerance:g} × the value,"
-            f" or they are {approximation.most_samples}"
+            f"samples doubled until the interval is within {spec.tolerance:g} × the value,"
+            f" or they are {spec.max_samples}"
         )
     return facts
 
 
-def _estimate_lines(approximation: Approximation) -> list[str]:
-    return [f"{'estimate':<10} {fact}" for fact in estimate_facts(approximation)]
+def _estimate_lines(spec: Spec) -> list[str]:
+    return [f"{'estimate':<10} {fact}" for fact in estimate_facts(spec)]
 
 
 def distance_object(distance: Distance, process: GenerativeProcess) -> dict[str, Any]:
@@ -108,9 +97,9 @@ def distance_object(distance: Distance, process: GenerativeProcess) -> dict[str,
         "steps": distance.steps,
         "guidance": distance.guidance,
         "seed": distance.seed,
-        "approximation": estimate_object(distance.approximation),
+        "approximation": distance.spec.approximation() or None,
         **process_facts(process),
-        "signature": distance.signature,
+        "signature": distance.signature.object(),
         "terms": recorded,
     }
 
@@ -130,8 +119,8 @@ def distance_lines(distance: Distance) -> str:
             f"(standard error over {distance.samples} samples)"
         )
         lines.append(f"{'95 %':<10} {low:.6g} to {high:.6g}")
-    lines += _estimate_lines(distance.approximation)
-    lines.append(f"{'signature':<10} {printable(distance.signature)}")
+    lines += _estimate_lines(distance.spec)
+    lines.append(f"{'signature':<10} {printable(str(distance.signature))}")
     return "\n".join(lines)
 
 
@@ -154,9 +143,9 @@ def evaluation_object(evaluation: Evaluation) -> dict[str, Any]:
         "subset_mean": parts and percent(parts.mean),
         "subset_weighted_mean": parts and percent(parts.weighted_mean),
         "subset_reason": parts and parts.reason,
-        "approximation": estimate_object(evaluation.approximation),
+        "approximation": evaluation.spec.approximation() or None,
         **process_facts(evaluation.process),
-        "signature": evaluation.signature,
+        "signature": evaluation.signature.object(),
     }
 
 
@@ -197,8 +186,8 @@ def evaluation_lines(evaluation: Evaluation) -> str:
         f"{'Kendall':<10} {facts['kendall']:.2f}",
         f"{'p-value':<10} {p_value}  (of Spearman, two-sided)",
         *(_subset_lines(facts) if facts["subsets"] else []),
-        *_estimate_lines(evaluation.approximation),
-        f"{'signature':<10} {printable(facts['signature'])}",
+        *_estimate_lines(evaluation.spec),
+        f"{'signature':<10} {printable(str(evaluation.signature))}",
     ]
     return "\n".join(lines)
 

@@ -14,62 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from .approximation import EXACT, Approximation
 from .core.errors import InputError
 from .files import check_output, is_same, read_bytes
 from .tables import PairTable, check_writable, extension, write_rows
 
 if TYPE_CHECKING:
-    from .core.plan import Plan
     from .core.process import GenerativeProcess
+    from .core.spec import Signature, Spec
     from .similarity import Distance
 
 Key = tuple[int, str, str]  # line, text1, text2: where a row stands and what it says
 
-_HEAD = b'{"signature": "'
+_HEAD = b'{"signature": '
 RESULT_COLUMNS = ("value", "standard_error", "interval_low", "interval_high", "signature")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What besides the process decides a number; the names are those of ``conjure.distance``."""
-
-    samples: int = 1
-    seed: int = 0
-    estimand: str = "jeffreys"
-    approximation: Approximation = EXACT
-
-    def check(self, process: GenerativeProcess) -> None:
-        """Raise InputError now for what a run would refuse, before any file is made."""
-        from .similarity import stream
-
-        stream([], process=process, **vars(self))
-
-    def cost(
-        self,
-        pairs: Sequence[tuple[str, str]],
-        process: GenerativeProcess,
-        max_memory: int | None = None,
-    ) -> Plan:
-        """What the pairs will take: ``rows`` of the network, and how many are ``recomputed``.
-
-        With a tolerance it is what they take at least.
-        """
-        from .similarity import cost
-
-        return cost(
-            pairs,
-            process=process,
-            samples=self.samples,
-            estimand=self.estimand,
-            approximation=self.approximation,
-            max_memory=max_memory,
-        )
-
-    def signature(self, process: GenerativeProcess) -> str:
-        from .similarity import signature
-
-        return signature(process, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -87,10 +44,8 @@ class Result:
 
     @classmethod
     def of(cls, distance: Distance) -> Result:
-        from .core.estimands import per_sample
-
         low, high = distance.interval or (None, None)
-        values = tuple(per_sample(distance.terms, distance.estimand).tolist())
+        values = tuple(distance.spec.entry(distance.terms).tolist())
         return cls(distance.value, distance.standard_error, low, high, values)
 
     @classmethod
@@ -102,10 +57,10 @@ class Result:
 class Partial:
     """The finished rows of one output, on disk; use as a context manager.
 
-    Raises InputError on entering where the file was begun with another signature.
+    Raises InputError on entering where the file was begun with another key.
     """
 
-    def __init__(self, out: Path, signature: str, *, overwrite: bool = False) -> None:
+    def __init__(self, out: Path, signature: Signature, *, overwrite: bool = False) -> None:
         self.path = partial_path(out)
         self.signature = signature
         self.done: dict[Key, Result] = {}
@@ -114,19 +69,19 @@ class Partial:
 
     def __enter__(self) -> Partial:
         begun = _read_partial(self.path)
-        if begun.signature == self.signature:
+        if begun.key == dict(self.signature.key):
             self.done = begun.done
             self._file = self.path.open("r+b")
             self._file.truncate(begun.whole)
             self._file.seek(begun.whole)
             return self
-        if begun.signature is not None and not self._overwrite:
+        if begun.whole and not self._overwrite:
             raise InputError(
-                f"{self.path} was begun with other settings ({begun.signature}): "
+                f"{self.path} was begun with other settings ({_differences(begun.key, self.signature)}): "
                 "repeat them to go on, or give --overwrite to start afresh"
             )
         self._file = self.path.open("wb")
-        self._write({"signature": self.signature})
+        self._write({"signature": self.signature.object()})
         return self
 
     def __exit__(
@@ -153,10 +108,10 @@ class Partial:
 
 @dataclass(frozen=True)
 class _Begun:
-    """What a partial file holds: its signature, None where there is nothing; how many bytes are
-    whole lines, since a crash may have torn the last one; the finished rows."""
+    """What a partial file holds: the key it was begun with, None where there is none; how many
+    bytes are whole lines, since a crash may have torn the last one; the finished rows."""
 
-    signature: str | None = None
+    key: Mapping[str, Any] | None = None
     whole: int = 0
     done: dict[Key, Result] = field(default_factory=dict)
 
@@ -181,11 +136,19 @@ def _read_partial(path: Path) -> _Begun:
             for record in records
         }
         signature = head["signature"]
+        key = signature["key"] if isinstance(signature, dict) else {"signature": str(signature)}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise foreign from error
-    if not isinstance(signature, str):
+    if not isinstance(key, dict):
         raise foreign
-    return _Begun(signature, whole, done)
+    return _Begun(key, whole, done)
+
+
+def _differences(begun: Mapping[str, Any] | None, signature: Signature) -> str:
+    """What differs between the key of a file and that of a run, in words."""
+    old, new = dict(begun or {}), dict(signature.key)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} {old.get(name)}, now {new.get(name)}" for name in names)
 
 
 def partial_path(out: Path) -> Path:
@@ -217,7 +180,7 @@ def pending(table: PairTable, partial: Partial | None = None) -> list[Key]:
 def score(
     table: PairTable,
     process: GenerativeProcess,
-    measure: Measure,
+    spec: Spec,
     *,
     partial: Partial | None = None,
     max_memory: int | None = None,
@@ -233,7 +196,7 @@ def score(
     missing = pending(table, partial)
     pairs = [(text1, text2) for _, text1, text2 in missing]
     results = dict(partial.done) if partial else {}
-    found = stream(pairs, process=process, max_memory=max_memory, **vars(measure))
+    found = stream(pairs, process, spec, max_memory=max_memory)
     for place, distance in found:
         key = missing[place]
         results[key] = Result.of(distance)
@@ -257,10 +220,12 @@ def _keys(table: PairTable) -> list[Key]:
     return [(row.line, *pair) for row, pair in zip(table.rows, table.pairs(), strict=True)]
 
 
-def write_scores(out: Path, table: PairTable, results: list[Result], signature: str) -> None:
+def write_scores(
+    out: Path, table: PairTable, results: list[Result], signature: Signature
+) -> None:
     """The table with its result columns, whole or not at all."""
     rows = [
-        {**row.cells, **asdict(result), "signature": signature}
+        {**row.cells, **asdict(result), "signature": str(signature)}
         for row, result in zip(table.rows, results, strict=True)
     ]
     write_rows(out, (*table.columns, *RESULT_COLUMNS), rows)

@@ -17,6 +17,7 @@ from .core.divergence import measure
 from .core.memory import automatic_bound
 from .core.planner import Plan, Sizes, distinct, plan
 from .core.process import GenerativeProcess
+from .core.reading import check_texts
 from .core.spec import Signature, Spec, sign
 from .core.types import Pair, Terms
 from .core.uncertainty import Estimate, estimate
@@ -145,9 +146,11 @@ def stream(
     a quarter of what is free. What does not fit is walked again, as ``cost`` tells beforehand.
     Everything is checked before the first is measured.
     """
-    pairs, process = checked_pairs(pairs), _chosen(process)
+    pairs = checked_pairs(pairs)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, minimum=1)
+    process = _chosen(process)
     spec.check(process)
+    check_texts(process, pairs)
 
     def distance_of(place: int, terms: Terms, mean: Estimate) -> Distance:
         return Distance(
@@ -191,7 +194,10 @@ def cost(
 
     With a tolerance it is the first round: what the run costs at least.
     """
-    process, needed = _chosen(process), distinct(checked_pairs(pairs))
+    needed = distinct(checked_pairs(pairs))
+    max_memory = None if max_memory is None else whole("max_memory", max_memory, minimum=1)
+    process = _chosen(process)
+    spec.check(process)
     if not needed:
         return Plan((), 0, 0)
     bound = automatic_bound(process.device) if max_memory is None else max_memory

@@ -7,7 +7,7 @@ import torch
 
 from conjure.core.errors import InputError
 from conjure.core.estimands import girsanov_weights
-from conjure.core.registry import Estimand, estimands, find_estimand, per_sample, register
+from conjure.core.registry import Estimand, estimands, find_estimand, per_sample, register_estimand
 from conjure.core.schedule import Schedule
 from conjure.core.types import Terms
 
@@ -86,19 +86,19 @@ def test_what_was_not_recorded_cannot_be_reduced(name):
 def test_an_entry_of_ones_own_is_found_like_any_other(monkeypatch):
     monkeypatch.setattr("conjure.core.registry._REGISTRY", dict(estimands()))
     largest = Estimand("largest", "the largest step", lambda terms: terms.forward.max(dim=1).values)
-    register(largest)
+    register_estimand(largest)
     assert per_sample(TERMS, "largest").tolist() == [6.0, 3.0]
     assert find_estimand("largest") is largest
     with pytest.raises(InputError, match="there is an estimand 'largest' already"):
-        register(largest)
+        register_estimand(largest)
     with pytest.raises(InputError, match="'odd' needs 'pictures'; a run records output, coupled"):
-        register(Estimand("odd", "", largest.reduce, needs=frozenset({"pictures"})))
+        register_estimand(Estimand("odd", "", largest.reduce, needs=frozenset({"pictures"})))
 
 
 def test_an_entry_may_refuse_a_schedule(monkeypatch):
     monkeypatch.setattr("conjure.core.registry._REGISTRY", dict(estimands()))
     why = "the sampler adds no noise"
-    register(
+    register_estimand(
         Estimand(
             "noisy", "", lambda t: t.forward[:, 0], refuse=lambda s: None if s.stochastic else why
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def folder(pipelines, tmp_path) -> Path:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".safetensors":
-            target.symlink_to(path)
+            os.link(path, target)
         else:
             target.write_bytes(path.read_bytes())
     return copy

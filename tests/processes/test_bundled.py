@@ -11,6 +11,7 @@ import torch
 
 import conjure
 from conjure.core.sampling import walk
+from conjure.processes.folders import content_hash
 from conjure.processes.hub import BUNDLED
 from conjure.similarity import cost
 
@@ -50,7 +51,7 @@ def test_weights_are_half_precision() -> None:
 
 def test_its_recommended_settings_are_used(process) -> None:
     card = json.loads((FOLDER / "conjure.json").read_text(encoding="utf-8"))
-    assert (process.name, process.revision) == ("emoji", card["revision"])
+    assert (process.name, process.revision) == ("emoji", content_hash(FOLDER))
     assert (process.sampler, process.guidance) == (card["sampler"], card["guidance"])
     assert len(process.schedule) == card["steps"]
     assert process.latent_shape == (8, 8, 8)

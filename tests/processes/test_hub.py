@@ -1,17 +1,21 @@
 """Where weights come from. No hub is asked: its exceptions are raised where it would be."""
 
 import importlib
-import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
+from folder_tools import edit_json, refusal
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
 from conjure.core.errors import InputError
+from conjure.options import choose
 from conjure.processes import folders, hub, load
 
 # the HTTP client that this version of huggingface_hub uses
@@ -19,20 +23,6 @@ client = importlib.import_module(errors.HTTPError.__module__.partition(".")[0])
 
 REPO = "someone/something"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def edit_json(path, **changes):
-    found = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**found, **changes}))
-
-
-def refusal(source, **settings):
-    """The one line in which ``load`` refuses."""
-    with pytest.raises(InputError) as caught:
-        load(source, **settings)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
 
 
 def pickle_weights(folder, part="unet", stem="diffusion_pytorch_model"):
@@ -63,24 +53,8 @@ def test_other_weights_are_another_revision(folder, part):
     assert folders.content_hash(folder) != before
 
 
-def test_of_a_big_file_the_hash_sees_size_and_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "_BLOCK", 4)
-    (tmp_path / "unet").mkdir()
-    file = tmp_path / "unet" / "weights.safetensors"
-    content = bytearray(4096)  # a block of 4 bytes is read from every 64
-
-    def hashed(change=None, size=4096):
-        changed = bytearray(content[:size])
-        if change is not None:
-            changed[change] = 1
-        file.write_bytes(changed)
-        return folders.content_hash(tmp_path)
-
-    assert hashed() == hashed(change=5)  # between two blocks
-    assert len({hashed(), hashed(change=4 * 64), hashed(size=4032), hashed(size=4092)}) == 4
-
-
-def test_conjure_json_names_recommends_and_versions(folder):
+def test_conjure_json_names_and_recommends_but_the_content_decides(folder):
+    content = load(folder, steps=2).revision
     edit_json(
         folder / "conjure.json",
         name="toy",
@@ -91,7 +65,7 @@ def test_conjure_json_names_recommends_and_versions(folder):
         trained_for=2,
     )
     process = load(folder)
-    assert (process.name, process.revision, process.sampler) == ("toy", "7", "ddim")
+    assert (process.name, process.revision, process.sampler) == ("toy", content, "ddim")
     assert (len(process.schedule), process.guidance) == (4, 3.0)
     assert (load(folder, steps=2).sampler, len(load(folder, steps=2).schedule)) == ("ddim", 2)
 
@@ -155,9 +129,11 @@ def test_what_is_no_pipeline_says_so(tmp_path, folder):
 
 def test_damaged_weights_are_refused_in_one_line(folder):
     path = next((folder / "unet").glob("*.safetensors"))
+    whole = path.read_bytes()
     path.unlink()
-    path.write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
-    assert "cannot be loaded" in refusal(folder)
+    for damaged in (b"\x08\0\0\0\0\0\0\0nonsense", whole[:-100], whole[:5], b""):
+        path.write_bytes(damaged)
+        assert re.search(r"unet cannot be loaded: \S", refusal(folder))
 
 
 def test_paths_that_lead_nowhere(tmp_path):
@@ -168,6 +144,63 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert "is a file" in refusal(file)
     for source in ("", None, 3):
         assert "a process is a name, a folder or a hub id" in refusal(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("~nobody-here/x", "there is no folder ~nobody-here/x: its user is not known here"),
+        ("x" * 5000, "is no process: File name too long"),
+        ("a/" * 5000, "is no process: File name too long"),
+        ("a\0b", r"'a\x00b' is no process"),
+        ("\ud800", r"'\ud800' is no process"),
+        (b"emoji", "a process is a name, a folder or a hub id, not b'emoji'"),
+        (["emoji"], "a process is a name"),
+        (" ", "neither a folder here nor a hub id"),
+        ("a\nb", "neither a folder here nor a hub id"),
+    ],
+)
+def test_a_name_that_no_folder_and_no_model_can_have(source, says):
+    assert says in refusal(source)
+
+
+def test_a_hub_that_does_not_answer_is_one_line_at_once(tmp_path):
+    """Its client tries six times and tells of each, over half a minute."""
+    code = "import sys, conjure.cli; sys.exit(conjure.cli.main(sys.argv[1:]))"
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "distance", "a", "b", "--process", REPO],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "HF_HOME": str(tmp_path),
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+        },
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"conjure: .* the hub cannot be reached: .*\n", done.stderr)
+    assert time.monotonic() - begun < 25
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"samples": 0}, "samples must be"),
+        ({"estimand": "jefreys"}, "unknown estimand"),
+        ({"estimand": "pointwise:9", "steps": 4}, "give a step from 1 to 4"),
+        ({"cross_steps": 4, "steps": 4}, "cross_steps must be at most 3"),
+        ({"cross_steps": 2, "estimand": "initial"}, "needs every step"),
+        ({"tolerance": -1}, "tolerance"),
+        ({"dtype": "int8"}, "unknown dtype"),
+        ({"variant": "../x"}, "variant"),
+    ],
+)
+def test_what_can_be_checked_is_checked_before_the_hub_is_asked(monkeypatch, settings, says):
+    monkeypatch.setattr(hub, "fetch", raising(AssertionError("asked the hub")))
+    with pytest.raises(InputError, match=says):
+        choose({"process": REPO, **settings})
 
 
 def test_a_folder_has_no_revisions(folder):
@@ -207,6 +240,7 @@ def raising(error):
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_each_refusal_of_the_hub_is_one_line_that_says_what_to_do(monkeypatch, error, says):
+    monkeypatch.setattr(hub, "reachable", lambda: True)
     monkeypatch.setattr(hub, "hf_hub_download", raising(error))
     assert says in refusal(REPO, revision="v9")
 
@@ -222,7 +256,12 @@ def cached(folder, tmp_path, monkeypatch):
     repo = cache / "models--someone--something"
     snapshot = repo / "snapshots" / COMMIT
     snapshot.parent.mkdir(parents=True)
-    shutil.copytree(folder, snapshot, symlinks=True)
+    shutil.copytree(folder, snapshot)
+    blobs = repo / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate(snapshot.rglob("*.safetensors")):
+        path.rename(blobs / str(number))
+        path.symlink_to(os.path.relpath(blobs / str(number), path.parent))
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(COMMIT)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
@@ -237,10 +276,12 @@ def test_a_cached_id_loads_offline(cached):
 
 
 def test_a_cached_id_loads_when_the_hub_cannot_be_reached(cached, monkeypatch):
+    """Neither where it does not answer at all, nor where it fails on the way."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(
-        hub, "hf_hub_download", lambda repo, name, revision: str(cached / "model_index.json")
-    )
+    monkeypatch.setattr(hub, "get_session", raising(client.ConnectTimeout("x")))
+    assert load(REPO, steps=2).revision == COMMIT
+    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(hub, "hf_hub_download", lambda *_, **__: str(cached / "model_index.json"))
     for error in (client.ConnectTimeout("x"), errors.RevisionResolutionError("x")):
         monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(error))
         assert load(REPO, steps=2).revision == COMMIT

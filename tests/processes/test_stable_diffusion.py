@@ -8,13 +8,12 @@ import pytest
 import torch
 
 import conjure
-from conjure.core.errors import InputError
+from conjure.core.errors import InputError, PromptTruncatedWarning
 from conjure.core.process import GenerativeProcess
 from conjure.processes import load
 from conjure.processes.hub import Opened
 from conjure.processes.settings import Choice, ProcessSettings
 from conjure.processes.stable_diffusion import (
-    PromptTruncatedWarning,
     StableDiffusion,
     default_batch_size,
     find_device,

@@ -10,6 +10,7 @@ import math
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,13 +69,18 @@ def subsample(dataset: Dataset, limit: int) -> Dataset:
     """``limit`` pairs drawn with a fixed seed, in the set's order; all where there are fewer."""
     if limit >= len(dataset.scores):
         return dataset
-    chosen = sorted(random.Random(SUBSAMPLE_SEED).sample(range(len(dataset.scores)), limit))
+    places = range(len(dataset.scores))
+    return rows_at(dataset, sorted(random.Random(SUBSAMPLE_SEED).sample(places, limit)))
+
+
+def rows_at(dataset: Dataset, places: Sequence[int]) -> Dataset:
+    """The set's rows at those places alone."""
     subsets = dataset.subsets
     return replace(
         dataset,
-        table=replace(dataset.table, rows=tuple(dataset.table.rows[i] for i in chosen)),
-        scores=tuple(dataset.scores[i] for i in chosen),
-        subsets=None if subsets is None else tuple(subsets[i] for i in chosen),
+        table=replace(dataset.table, rows=tuple(dataset.table.rows[i] for i in places)),
+        scores=tuple(dataset.scores[i] for i in places),
+        subsets=None if subsets is None else tuple(subsets[i] for i in places),
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from .errors import InputError
-from .process import GenerativeProcess
 from .text import brief, text_fault
-from .types import Pair
+
+if TYPE_CHECKING:
+    from .process import GenerativeProcess
+    from .types import Pair
 
 
 def checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
@@ -56,6 +59,8 @@ def positive(name: str, number: float) -> float:
 
 def checked_process(process: GenerativeProcess) -> GenerativeProcess:
     """The process, or InputError where it lacks an attribute."""
+    from .process import GenerativeProcess
+
     wanted = [*GenerativeProcess.__annotations__, "embed", "unconditional", "predict", "solver"]
     missing = [name for name in wanted if not hasattr(process, name)]
     if missing:

@@ -15,3 +15,11 @@ class NonFiniteError(ConjureError, ArithmeticError):
 
 class SmallerBatchWarning(UserWarning):
     """Memory ran out, and the network is given fewer rows at once from now on."""
+
+
+class PromptTruncatedWarning(UserWarning):
+    """A prompt has more tokens than the text encoder reads; its end does not count."""
+
+
+class UnknownTokensWarning(UserWarning):
+    """A prompt holds characters that the tokenizer does not know or drops; they do not count."""

@@ -6,15 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, metadata
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .process import GenerativeProcess
-from .schedule import Schedule
 from .text import brief
-from .types import RECORDS, Terms
+
+if TYPE_CHECKING:  # torch loads when an estimand is looked up
+    from torch import Tensor
+
+    from .process import GenerativeProcess
+    from .schedule import Schedule
+    from .types import Terms
+
+# What a run can record besides ``forward`` and ``backward``:
+RECORDS = {
+    "output": "‖x_0 − x̃_0‖² (takes the last step: a row more a prompt and sample, with guidance)",
+    "coupled": "each prompt on its own trajectory (the last step, too)",
+    "unconditional": "ε_∅ on every trajectory, for observers",
+}
 
 
 @dataclass(frozen=True)
@@ -49,13 +58,17 @@ class Estimand:
 
     def check(self, schedule: Schedule) -> None:
         """Raise InputError where there is no such number on this schedule."""
-        if self.step is not None and self.step > len(schedule):
-            name = self.name.partition(":")[0]
-            raise InputError(
-                f"estimand {self.name!r}: give a step from 1 to {len(schedule)}, as in {name}:1"
-            )
+        self.check_steps(len(schedule))
         if reason := self.refuse(schedule):
             raise InputError(f"estimand {self.name!r}: {reason}")
+
+    def check_steps(self, steps: int) -> None:
+        """Raise InputError where T = ``steps`` has no such step."""
+        if self.step is not None and self.step > steps:
+            name = self.name.partition(":")[0]
+            raise InputError(
+                f"estimand {self.name!r}: give a step from 1 to {steps}, as in {name}:1"
+            )
 
     def reading(self, process: GenerativeProcess) -> dict[str, str]:
         """What the number stands for in this process, where that depends on the process."""
@@ -65,7 +78,7 @@ class Estimand:
 _REGISTRY: dict[str, Estimand] = {}
 
 
-def register(entry: Estimand) -> Estimand:
+def register_estimand(entry: Estimand) -> Estimand:
     """Add an entry. Raises InputError where the name is taken, or ``needs`` cannot be recorded."""
     if entry.name in _REGISTRY:
         raise InputError(f"there is an estimand {entry.name!r} already")
@@ -83,7 +96,7 @@ def estimand(
     """Register the function below as the reduction of an entry; ``facts`` are its other fields."""
 
     def enter(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        register(Estimand(name, title, reduce, **facts))
+        register_estimand(Estimand(name, title, reduce, **facts))
         return reduce
 
     return enter
@@ -99,7 +112,7 @@ def estimands() -> dict[str, Estimand]:
 @cache
 def _load_plugins() -> None:
     for entry in metadata.entry_points(group="conjure.estimands"):
-        register(entry.load())
+        register_estimand(entry.load())
 
 
 def usage() -> list[str]:

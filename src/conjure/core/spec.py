@@ -11,15 +11,16 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .checks import positive, whole
 from .errors import InputError
-from .process import GenerativeProcess
-from .registry import Estimand, additive_names, find_estimand
+from .registry import RECORDS, Estimand, additive_names, find_estimand
 from .text import brief, fact
-from .types import RECORDS
-from .uncertainty import Estimate
+
+if TYPE_CHECKING:
+    from .process import GenerativeProcess
+    from .uncertainty import Estimate
 
 SCHEMA = 1  # raised when the same key would give other numbers
 _PACKAGES = ("conjure", "torch", "diffusers", "transformers")  # whose versions may round a number
@@ -110,13 +111,17 @@ class Spec:
 
     def check(self, process: GenerativeProcess) -> None:
         """Raise InputError for what does not go with the process's steps or sampler."""
-        steps = len(process.schedule)
+        self.check_steps(len(process.schedule))
+        self.entry.check(process.schedule)
+
+    def check_steps(self, steps: int) -> None:
+        """Raise InputError for what does not go with T = ``steps``; no process is needed yet."""
         if self.cross_steps is not None and self.cross_steps > steps - 1:
             raise InputError(
                 f"cross_steps must be at most {steps - 1}, the steps behind the first, "
                 f"not {self.cross_steps}"
             )
-        self.entry.check(process.schedule)
+        self.entry.check_steps(steps)
 
     def enough(self, found: Estimate, samples: int) -> bool:
         """Whether so many samples suffice."""

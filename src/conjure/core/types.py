@@ -121,14 +121,6 @@ class Observer(Protocol):
         ...
 
 
-# What a run can record besides ``forward`` and ``backward``:
-RECORDS = {
-    "output": "‖x_0 − x̃_0‖² (takes the last step: a row more a prompt and sample, with guidance)",
-    "coupled": "each prompt on its own trajectory (the last step, too)",
-    "unconditional": "ε_∅ on every trajectory, for observers",
-}
-
-
 @dataclass(frozen=True)
 class Terms:
     """Squared differences of the guided predictions, before any reduction: one pair of prompts.

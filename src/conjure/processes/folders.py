@@ -1,34 +1,46 @@
-"""A pipeline's folder: whether it is one, what it recommends, and which weights it holds."""
+"""A pipeline's folder: whether it is one, what it recommends, and which weights it holds.
+
+Nothing here loads a model. All of it is checked before diffusers or transformers see the folder.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from hashlib import sha256
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
-from .settings import ProcessSettings
+from .hashing import hash_files
+from .settings import ProcessSettings, shown
 
-_NETWORKS = ("unet", "vae", "text_encoder")
-_PARTS = (*_NETWORKS, "tokenizer", "scheduler")
-_BLOCK = 2**20
+__all__ = ["check_class", "check_weights", "content_hash", "hash_files", "weight_files"]
+
+NETWORKS = ("unet", "vae", "text_encoder")
+PARTS = (*NETWORKS, "tokenizer", "scheduler")
+
+# What diffusers and transformers call the weights of one model.
+_STEMS = {
+    "safetensors": ("model", "diffusion_pytorch_model"),
+    "bin": ("pytorch_model", "diffusion_pytorch_model"),
+}
 
 
 def check_class(index: Path, source: str) -> None:
     """Refuse what is not a StableDiffusionPipeline by its model_index.json."""
-    found = _json(index, f"{source} is no diffusers pipeline: it has no model_index.json")
+    found = read_object(index, f"{source} is no diffusers pipeline: it has no model_index.json")
     kind = found.get("_class_name")
     if kind != "StableDiffusionPipeline":
         raise InputError(
-            f"{source} is a {kind}; conjure reads a StableDiffusionPipeline (Stable Diffusion"
-            " 1.x, 2.x and fine-tunes of them)"
+            f"{source} is a {kind if isinstance(kind, str) else shown(kind)}; conjure reads a"
+            " StableDiffusionPipeline (Stable Diffusion 1.x, 2.x and fine-tunes of them)"
         )
 
 
 def check_weights(folder: Path, source: str, settings: ProcessSettings) -> None:
-    """Refuse a folder that lacks a part, and pickled weights where they were not asked for."""
+    """Refuse a folder that lacks a part, and weights that may not be read."""
+    for part in NETWORKS:
+        part_weights(folder, part, settings)
     gone = missing(folder, settings)
     if not gone:
         return
@@ -41,23 +53,101 @@ def check_weights(folder: Path, source: str, settings: ProcessSettings) -> None:
 
 def missing(folder: Path, settings: ProcessSettings) -> str | None:
     """What the folder lacks to be loaded, or None. A variant may be of one network alone."""
-    formats = ("safetensors", "bin") if settings.allow_pickle else ("safetensors",)
-    found = {part: [path.name for path in (folder / part).glob("*")] for part in _PARTS}
-    varied = False
-    for part in _NETWORKS:
-        chosen = [n for n in found[part] if _is_weights(n, formats, settings.variant)]
-        varied = varied or bool(chosen)
-        plain = [n for n in found[part] if _is_weights(n, formats, None)]
-        found[part] = chosen + plain
-    absent = next((part for part in _PARTS if not found[part]), None)
-    return absent if absent or varied else f"weights of variant {settings.variant}"
+    varied = settings.variant is None
+    for part in PARTS:
+        if part not in NETWORKS:
+            if not any((folder / part).glob("*")):
+                return part
+            continue
+        variant, files = part_weights(folder, part, settings)
+        varied = varied or variant is not None
+        if not files:
+            return part
+    return None if varied else f"weights of variant {settings.variant}"
 
 
-def _is_weights(name: str, formats: tuple[str, ...], variant: str | None) -> bool:
-    """Of this variant: model.safetensors, model.fp16.safetensors, model.fp16-00001-of-2.bin …"""
-    rest = name.partition(".")[2]
-    form = rest.rpartition(".")[2]
-    return form in formats and rest.startswith(variant or form)
+def part_weights(
+    folder: Path, part: str, settings: ProcessSettings
+) -> tuple[str | None, list[Path]]:
+    """→ the variant in which a part is there, or None for the plain one, and its weight files."""
+    for variant in dict.fromkeys((settings.variant, None)):
+        found = weight_files(
+            folder / part, root=folder, variant=variant, allow_pickle=settings.allow_pickle
+        )
+        if found:
+            return variant, found
+    return None, []
+
+
+def weight_files(
+    folder: Path,
+    *,
+    root: Path | None = None,
+    variant: str | None = None,
+    allow_pickle: bool = False,
+) -> list[Path]:
+    """Every file of weights that is opened for the model in ``folder``; none where it has none.
+
+    folder: of one model, as diffusers or transformers saves it; shards are found by their index
+    root:   what they must lie in, by default ``folder`` itself. A snapshot in the hub's cache
+            links to the blobs beside it, which is as good
+
+    Safetensors go before pickles, which are listed with ``allow_pickle`` only. Raises InputError
+    where an index or a configuration names a file that is outside, missing, or a pickle.
+    """
+    if (folder / "adapter_config.json").exists():  # names other weights, anywhere
+        raise InputError(f"{folder} holds an adapter; merge it into the weights it belongs to")
+    config = folder / "config.json"
+    if config.exists() and "transformers_weights" in read_object(config):
+        raise InputError(f"{config} names its own file of weights (transformers_weights)")
+    for form in ("safetensors", "bin") if allow_pickle else ("safetensors",):
+        found = [path for stem in _STEMS[form] for path in _of_stem(folder, stem, form, variant)]
+        for path in found:
+            _check_inside(path, root or folder)
+        if found:
+            return found
+    return []
+
+
+def _of_stem(folder: Path, stem: str, form: str, variant: str | None) -> Iterator[Path]:
+    """model.safetensors, model.fp16.safetensors, and the shards that an index lists."""
+    single = folder / ".".join([stem, *([variant] if variant else []), form])
+    if single.exists():
+        yield single
+    indexes = {f"{stem}.{form}.index.json"}
+    if variant:  # two habits of diffusers
+        indexes = {f"{stem}.{form}.index.{variant}.json", f"{stem}.{variant}.{form}.index.json"}
+    for index in sorted(folder / name for name in indexes):
+        if index.exists():
+            yield index
+            yield from _shards(index, form)
+
+
+def _shards(index: Path, form: str) -> Iterator[Path]:
+    shards = read_object(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise InputError(f"{index} lists no weights: it should have a weight_map")
+    names = {name if isinstance(name, str) else shown(name) for name in shards.values()}
+    for name in sorted(names):
+        if not name.endswith(f".{form}"):
+            raise InputError(
+                f"{index} names {name!r:.80}, which is no .{form} file; pickled weights can run"
+                " any code, and are read from pickled checkpoints alone"
+            )
+        if Path(name).name != name or "\\" in name or name.startswith("."):
+            raise InputError(
+                f"{index} names {name!r:.80}: shards lie beside it, and are not hidden"
+            )
+        if not (index.parent / name).is_file():
+            raise InputError(f"{index} names {name!r:.80}, which is not there")
+        yield index.parent / name
+
+
+def _check_inside(path: Path, root: Path) -> None:
+    real, home = path.resolve(), root.resolve()
+    allowed = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
+    if not any(real.is_relative_to(place) for place in allowed):
+        raise InputError(f"{path} is a link to {real}, outside {root}: put the file itself there")
 
 
 def pickle_refusal(source: str, settings: ProcessSettings) -> str:
@@ -65,45 +155,34 @@ def pickle_refusal(source: str, settings: ProcessSettings) -> str:
     of = f" as variant {settings.variant}" if settings.variant else ""
     return (
         f"{source} has no complete set of safetensors weights{of}; pickled ones can run any code:"
-        " pass allow_pickle=True if you trust their author"
+        " allow_pickle=True (--allow-pickle) reads them, if you trust their author"
     )
 
 
 def content_hash(folder: Path) -> str:
-    """A short name for what a pipeline's folder holds: every file of its parts."""
-    return hash_files(folder, [p for part in _PARTS for p in (folder / part).rglob("*")])
+    """A short name for what a pipeline's folder holds: its index and every file of its parts.
 
-
-def hash_files(folder: Path, paths: Iterable[Path]) -> str:
-    """A short name for files below ``folder``: "sha256-" and 12 hexadecimal digits.
-
-    Over their names, sizes and bytes; folders among them are passed over. Of a file above 64 MiB
-    only 64 evenly spaced blocks of 1 MiB are read, so that 4 GB cost a tenth of a second or so:
-    training changes weights everywhere, and this is to tell models apart, not to authenticate.
+    Hidden files are left out: desktops and download tools leave some behind.
     """
-    digest = sha256()
-    for path in sorted(p for p in paths if p.is_file()):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
-        step = max(_BLOCK, size // 64)
-        with path.open("rb") as file:
-            for start in range(0, size, step):
-                file.seek(start)
-                digest.update(file.read(_BLOCK))
-    return f"sha256-{digest.hexdigest()[:12]}"
+    files = [p for part in PARTS for p in (folder / part).rglob("*")]
+    seen = [p for p in files if not any(n.startswith(".") for n in p.relative_to(folder).parts)]
+    return hash_files(folder, [folder / "model_index.json", *seen])
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """conjure.json: the name, revision and recommended settings that a folder may carry."""
+    """conjure.json: the name and recommended settings that a folder may carry."""
     path = folder / "conjure.json"
-    return _json(path, "") if path.exists() else {}
+    return read_object(path) if path.exists() else {}
 
 
-def _json(path: Path, absent: str) -> dict[str, Any]:
+def read_object(path: Path, absent: str = "") -> dict[str, Any]:
+    """The JSON object in a file; InputError, in one line, for whatever else is there."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(absent) from error
+        raise InputError(absent or f"{path} is not there") from error
+    except RecursionError as error:
+        raise InputError(f"{path} cannot be read: it is nested too deeply") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):

@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from huggingface_hub import errors, hf_hub_download
+from huggingface_hub import constants, errors, get_session, hf_hub_download
+from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
 from .folders import check_class, check_weights, content_hash, missing, pickle_refusal, read_card
-from .quiet import quiet
-from .settings import Choice, ProcessSettings
-
-with quiet():  # importing it remarks on what is not installed and not needed
-    from diffusers import StableDiffusionPipeline
+from .parts import UNUSED, StableDiffusionPipeline, check_parts, read_pipeline
+from .quiet import quiet_hub
+from .settings import Choice, ProcessSettings, shown
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji"}
 
-_UNUSED = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
 _HTTP_CLIENTS = ("httpx2", "httpx", "requests")  # one or the other, by huggingface_hub's version
 _RECOMMENDED = ("sampler", "steps", "guidance")  # what conjure.json may set
+_PATIENCE = 10  # seconds, for the hub's first answer
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,11 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
     except InputError as error:
         raise InputError(f"{folder / 'conjure.json'}: {error}") from error
     choice = settings.over(recommended)
-    revision = str(card.get("revision") or commit or content_hash(folder))
+    # A card's own "revision" is a label: an edited copy would keep it. The content decides.
+    revision = commit or content_hash(folder)
     if settings.variant:
         revision += f"-{settings.variant}"
-    pipeline = _read(folder, settings, choice.dtype)
+    pipeline = read_pipeline(folder, name, settings, choice.dtype)
     return Opened(pipeline, str(card.get("name") or name), revision, choice)
 
 
@@ -74,13 +73,14 @@ def _locate(
 ) -> tuple[Path, str, str | None]:
     """→ a checked pipeline folder, its name, and its commit where it comes from the hub."""
     if not isinstance(source, str | os.PathLike) or not os.fspath(source):
-        raise InputError(f"a process is a name, a folder or a hub id, not {source!r}")
+        raise InputError(f"a process is a name, a folder or a hub id, not {shown(source)}")
     text = str(source)
-    folder = BUNDLED.get(text) or Path(text).expanduser()
+    folder = BUNDLED.get(text) or local_path(text, "process")
     if folder.is_dir():
         if settings.revision is not None:
             raise InputError(f"{text} is a folder and has no revisions; leave revision out")
         check_class(folder / "model_index.json", text)
+        check_parts(folder / "model_index.json", text)
         check_weights(folder, text, settings)
         return folder, text if text in BUNDLED else folder.resolve().name, None
     if folder.exists():
@@ -92,6 +92,22 @@ def _locate(
     return folder, text, folder.name  # the cache names a snapshot after its commit
 
 
+def local_path(text: str, what: str) -> Path:
+    """The path that a text names; InputError where no file system could have it."""
+    try:
+        os.fsencode(text)
+        path = Path(text).expanduser()
+        path.stat()
+    except RuntimeError as error:  # of expanduser
+        raise InputError(f"there is no folder {text}: its user is not known here") from error
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # perhaps a hub id
+    except (OSError, ValueError) as error:  # too long, not permitted, a zero byte, not Unicode
+        why = getattr(error, "strerror", None) or "it cannot be written as a path"
+        raise InputError(f"{shown(text)} is no {what}: {why}") from error
+    return path
+
+
 def fetch(repo: str, settings: ProcessSettings) -> Path:
     """A hub id → the folder in the hub's cache that holds what the process needs.
 
@@ -99,26 +115,51 @@ def fetch(repo: str, settings: ProcessSettings) -> Path:
     be reached.
     """
     try:
-        index = Path(hf_hub_download(repo, "model_index.json", revision=settings.revision))
-        check_class(index, repo)  # before gigabytes of something else are fetched
-        try:
-            folder = StableDiffusionPipeline.download(
-                repo,
-                revision=settings.revision,
-                variant=settings.variant,
-                use_safetensors=None if settings.allow_pickle else True,
-                **_UNUSED,
-            )
-        except Exception:
-            # diffusers asks the hub even when all is there
-            if missing(index.parent, settings):
-                raise
-            folder = index.parent
-        return Path(folder)
+        validate_repo_id(repo)
+        with quiet_hub():
+            return _fetch(repo, settings, cached_only=not reachable())
     except InputError:
         raise
     except Exception as error:
         raise InputError(explain(error, repo, settings)) from error
+
+
+def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> Path:
+    index = Path(
+        hf_hub_download(
+            repo, "model_index.json", revision=settings.revision, local_files_only=cached_only
+        )
+    )
+    check_class(index, repo)  # before gigabytes of something else are fetched
+    check_parts(index, repo)
+    try:
+        folder = StableDiffusionPipeline.download(
+            repo,
+            revision=settings.revision,
+            local_files_only=cached_only,
+            variant=settings.variant,
+            use_safetensors=None if settings.allow_pickle else True,
+            **dict.fromkeys(UNUSED),
+        )
+    except Exception:
+        # diffusers asks the hub even when all is there
+        if missing(index.parent, settings):
+            raise
+        folder = index.parent
+    return Path(folder)
+
+
+def reachable() -> bool:
+    """Whether the hub answers at all, asked once: its client asks six times, over half a minute."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
+            return False
+        raise
+    return True
 
 
 def explain(
@@ -154,7 +195,7 @@ def explain(
         ),
         (
             errors.HFValidationError,
-            f"{repo!r} is neither a folder here nor a hub id such as {sought.example}",
+            f"{shown(repo)} is neither a folder here nor a hub id such as {sought.example}",
         ),
     ]
     if type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
@@ -166,21 +207,3 @@ def explain(
         return pickle_refusal(repo, settings)
     first = next(iter(str(error).splitlines()), "")
     return f"{repo} could not be had from the hub: {type(error).__name__}: {first}"
-
-
-def _read(folder: Path, settings: ProcessSettings, dtype: str) -> Any:
-    try:
-        with quiet():
-            pipeline = StableDiffusionPipeline.from_pretrained(
-                folder,
-                variant=settings.variant,
-                torch_dtype=getattr(torch, dtype),
-                use_safetensors=None if settings.allow_pickle else True,
-                requires_safety_checker=False,
-                **_UNUSED,
-            )
-    except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
-        first = next(iter(str(error).splitlines()), "")
-        raise InputError(f"{folder} cannot be loaded: {first}") from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

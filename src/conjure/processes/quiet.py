@@ -13,26 +13,32 @@ from huggingface_hub.utils import logging as hub
 
 
 @contextlib.contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Within it, the hub's client does not tell of each attempt to reach what cannot be reached."""
+    before = hub.get_verbosity()
+    hub.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        hub.set_verbosity(before)
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Within it, only errors are logged and no bar is drawn; afterwards all is as before."""
     logs = (diffusers.utils.logging, transformers.utils.logging)
     before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
-    hub_before = hub.get_verbosity()
     try:
-        hub.set_verbosity(
-            logging.ERROR
-        )  # it tells of every attempt to reach what cannot be reached
         for log in logs:
             log.set_verbosity_error()
             log.disable_progress_bar()
-        with warnings.catch_warnings():
+        with quiet_hub(), warnings.catch_warnings():
             # "your scheduler's configuration is outdated": diffusers corrects it by itself
             warnings.simplefilter("ignore", FutureWarning)
             # "__array__ should take a copy keyword": between numpy and torch, inside diffusers
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        hub.set_verbosity(hub_before)
         for log, (verbosity, bar) in zip(logs, before, strict=True):
             log.set_verbosity(verbosity)
             if bar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -50,6 +51,11 @@ class ProcessSettings:
         _count("steps", self.steps)
         _count("batch_size", self.batch_size)
         _guidance(self.guidance)
+        _device(self.device)
+        _flag("compile", self.compile)
+        _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
+        _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
+        _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
     def over(self, recommended: ProcessSettings) -> Choice:
         """These settings; where they are silent, what is recommended; else the paper's."""
@@ -71,9 +77,17 @@ class Choice:
     dtype: str = "float32"
 
 
+def shown(value: Any) -> str:
+    """A value as a message shows it: its start, whatever it is."""
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # Python writes no whole number of 4,300 digits
+        return f"a {type(value).__name__}"
+
+
 def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value is not None and value not in known:
-        raise InputError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
+    if value is not None and not (isinstance(value, str) and value in known):
+        raise InputError(f"unknown {name} {shown(value)}; choose one of {', '.join(known)}")
 
 
 def _count(name: str, value: Any) -> None:
@@ -84,15 +98,37 @@ def _count(name: str, value: Any) -> None:
     except TypeError:
         good = False
     if not good:
-        raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        raise InputError(f"{name} must be a whole number of at least 1, not {shown(value)}")
 
 
 def _guidance(value: Any) -> None:
     if value is None:
         return
     try:
-        good = math.isfinite(value) and value >= 0
-    except TypeError:
+        good = not isinstance(value, str | bool) and 0 <= float(value) < math.inf
+    except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise InputError(f"guidance must be a number of at least 0, not {value!r}")
+        raise InputError(f"guidance must be a number of at least 0, not {shown(value)}")
+
+
+def _device(value: Any) -> None:
+    """A name; whether there is such a device is for torch to say. A torch.device will do, too."""
+    if value is None or (isinstance(value, str) and value.isprintable()):
+        return
+    if type(value).__module__ != "torch":  # which is not imported for this
+        raise InputError(f"device must be a name such as cpu or cuda:1, not {shown(value)}")
+
+
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be True or False, not {shown(value)}")
+
+
+def _name(name: str, value: Any, pattern: str, what: str) -> None:
+    """Names that become part of a path or an address, where not everything can be written."""
+    if value is None:
+        return
+    good = isinstance(value, str) and len(value) <= 200 and re.fullmatch(pattern, value)
+    if not good or not value.isprintable():  # lone surrogates are not
+        raise InputError(f"{name} must be {what}, not {shown(value)}")

@@ -7,7 +7,6 @@ becomes ε; half precision stays inside the networks, everything between them is
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +19,10 @@ from ..core.types import Conditioning
 from .allocator import keep_freed_memory
 from .hub import Opened
 from .samplers import Sampler, SchedulerSolver
-from .settings import Choice, ProcessSettings
+from .settings import Choice, ProcessSettings, shown
+from .tokens import TextReader, settle_limit
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
-
-
-class PromptTruncatedWarning(UserWarning):
-    """A prompt has more tokens than the text encoder reads; its end does not count."""
 
 
 class StableDiffusion:
@@ -57,8 +53,16 @@ class StableDiffusion:
         self._prediction = self.pipeline.scheduler.config.get("prediction_type", "epsilon")
         if self._prediction not in _PREDICTIONS:
             raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
-        self._reported: set[str] = set()
+        settle_limit(self.name, self.pipeline.tokenizer, self.pipeline.text_encoder)
+        self._reader = TextReader(self.name, self.pipeline.tokenizer)
         self._settle(choice)
+        self._try_out()
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.name!r} ({self.revision}): {self.sampler},"
+            f" T={len(self.schedule)}, w={self.guidance:.12g}, {self.dtype} on {self.device}>"
+        )
 
     def with_settings(
         self, *, sampler: str | None = None, steps: int | None = None, guidance: float | None = None
@@ -77,20 +81,29 @@ class StableDiffusion:
         """Take on sampler, steps and guidance, which make a process of the model."""
         self.sampler = choice.sampler
         self.guidance = float(choice.guidance)
-        self._sampler = Sampler(choice.sampler, choice.steps, self.pipeline.scheduler.config)
+        try:
+            self._sampler = Sampler(choice.sampler, choice.steps, self.pipeline.scheduler.config)
+        except InputError:
+            raise
+        except Exception as error:  # what diffusers makes of numbers that nobody checked
+            raise InputError(f"{self.name}'s scheduler cannot be used: {_first(error)}") from error
         self.schedule = self._sampler.schedule
         self._timesteps = self._table(self.schedule.timesteps)
         self._input_scale = self._table(self._sampler.input_scale)
         self._alpha = self._table([(s * s + 1) ** -0.5 for s in self.schedule.sigmas])
         self._sigma = self._table([s * (s * s + 1) ** -0.5 for s in self.schedule.sigmas])
 
-    @torch.inference_mode()
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """n prompts → ``encoder_hidden_states`` (n, tokens, width) in the network's dtype.
 
-        A prompt of more tokens than the encoder reads is cut, and a PromptTruncatedWarning says
-        so, once.
+        A prompt of more tokens than the encoder reads is cut, and what its tokenizer does not know
+        does not count: a PromptTruncatedWarning and an UnknownTokensWarning say so, once for each
+        prompt. Raises InputError for a prompt of which nothing is read.
         """
+        for reason in self.unreadable(prompts).values():
+            raise InputError(reason)
+        for warning in self.remarks(prompts):
+            tell(warning)
         parts = [
             self._encode(list(prompts[i : i + self.batch_size]))
             for i in range(0, len(prompts), self.batch_size)
@@ -102,6 +115,13 @@ class StableDiffusion:
     def unconditional(self) -> Conditioning | None:
         """The empty prompt's, which ``StableDiffusionPipeline`` subtracts; None at w = 1."""
         return None if self.guidance == 1 else self.embed([""])
+    def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
+        """The texts of which nothing is read → why; see ``core.reading.ReadsTexts``."""
+        return self._reader.unreadable(texts)
+
+    def remarks(self, texts: Sequence[str]) -> list[Warning]:
+        """Warnings of texts that are cut or known in part; each text is told of once."""
+        return self._reader.remarks(texts)
 
     @torch.inference_mode()
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
@@ -140,28 +160,41 @@ class StableDiffusion:
             x, timesteps, states = (_padded(t, self.batch_size) for t in (x, timesteps, states))
         return network(x, timesteps, encoder_hidden_states=states, return_dict=False)[0][:rows]
 
+    @torch.inference_mode()
     def _encode(self, prompts: list[str]) -> Tensor:
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
-        self._report_truncation(prompts)
         tokens = padded_tokens(tokenizer, prompts).to(self.device)
         masked = getattr(encoder.config, "use_attention_mask", False)
         mask = tokens.attention_mask if masked else None
         states = encoder(tokens.input_ids, attention_mask=mask)[0]
         return states.to(self.pipeline.unet.dtype)
 
-    def _report_truncation(self, prompts: list[str]) -> None:
-        tokenizer = self.pipeline.tokenizer
-        limit = tokenizer.model_max_length
-        for prompt, ids in zip(prompts, tokenizer(prompts, verbose=False).input_ids, strict=True):
-            if len(ids) <= limit or prompt in self._reported:
-                continue
-            self._reported.add(prompt)
-            warnings.warn(
-                f"{self.name} reads {limit} tokens (start and end marks included) and this prompt"
-                f" has {len(ids)}, so its end does not count: {prompt!r}",
-                PromptTruncatedWarning,
-                stacklevel=2,
+    @torch.inference_mode()
+    def _try_out(self) -> None:
+        """One row through all parts, of a small picture; InputError where they do not fit together.
+
+        Tokens without an embedding, states of a width that the network does not take, a network
+        that wants more than text: better now than after the first hour.
+        """
+        vocabulary = max(self.pipeline.tokenizer.get_vocab().values(), default=-1)
+        try:
+            embeddings = self.pipeline.text_encoder.get_input_embeddings().weight
+            if vocabulary >= len(embeddings):
+                raise InputError(
+                    f"{self.name} does not fit together: its tokenizer knows {vocabulary + 1}"
+                    f" tokens, its text encoder {len(embeddings)}"
+                )
+            channels, *size = self.latent_shape
+            x = torch.zeros(1, channels, *(min(n, 8) for n in size), dtype=self.latent_dtype)
+            self.pipeline.unet(
+                x.to(self.device, self.pipeline.unet.dtype),
+                self._timesteps[:1],
+                encoder_hidden_states=self._encode([""]),
             )
+        except InputError:
+            raise
+        except Exception as error:  # whatever the libraries make of it
+            raise InputError(f"{self.name} does not run: {_first(error)}") from error
 
     def _table(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.latent_dtype, device=self.device)
@@ -219,8 +252,18 @@ def _latent_shape(name: str, config: Any) -> tuple[int, ...]:
             f"{name} is told its guidance (a distilled model), which is not known here"
         )
     size = config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return (config.in_channels, height, width)
+    sides = list(size) if isinstance(size, list | tuple) else [size, size]
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise InputError(
+            f"{name} does not say how large its pictures are: sample_size is {shown(size)} in"
+            " unet/config.json"
+        )
+    return (config.in_channels, *sides)
+
+
+def _first(error: Exception) -> str:
+    """The first line of what a library says."""
+    return next((f"{line:.300}" for line in str(error).splitlines()), type(error).__name__)
 
 
 def _padded(rows: Tensor, count: int) -> Tensor:

@@ -1,0 +1,206 @@
+"""The parts of a pipeline: which classes they may be of, and reading each whole or not at all.
+
+diffusers would take a part's class from wherever model_index.json says, code of the folder's own
+included. Here every part is read by a class that diffusers or transformers itself exports, and
+nothing is guessed: a tensor that is missing would be drawn at random, another one each time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import safe_open
+
+from ..core.errors import InputError
+from .folders import part_weights, read_object
+from .quiet import quiet
+from .settings import ProcessSettings, shown
+
+with quiet():  # importing them remarks on what is not installed and not needed
+    import diffusers
+    import transformers
+    from diffusers import SchedulerMixin, StableDiffusionPipeline, UNet2DConditionModel
+
+# Each part's library, and the classes that its own must be one of, or be made from.
+_KINDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "unet": (diffusers, (UNet2DConditionModel,)),
+    "vae": (
+        diffusers,
+        (
+            diffusers.AutoencoderKL,
+            diffusers.AutoencoderTiny,
+            diffusers.AsymmetricAutoencoderKL,
+            diffusers.ConsistencyDecoderVAE,
+        ),
+    ),
+    "scheduler": (diffusers, (SchedulerMixin,)),
+    "text_encoder": (transformers, (transformers.PreTrainedModel,)),
+    "tokenizer": (transformers, (transformers.PreTrainedTokenizerBase,)),
+}
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # never read
+
+# What does not matter: the buffer of 0 … n − 1 that old text encoders saved and new ones make, and
+# the head on the first token that BERT and its kin have, of which no state of a token depends.
+_HARMLESS_UNEXPECTED = re.compile(r"(^|\.)position_ids$")
+_HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
+
+_LOCAL = {"local_files_only": True}
+_NOT_EMPTY = ("config.json", "scheduler_config.json")
+_NAMED = 3  # tensors that a message names
+
+__all__ = ["UNUSED", "StableDiffusionPipeline", "check_parts", "part_class", "read_pipeline"]
+
+Loaded = TypeVar("Loaded")
+
+
+def check_parts(index: Path, source: str) -> None:
+    """Refuse, by model_index.json alone, parts that are of no known class."""
+    for part, given in read_object(index).items():
+        if isinstance(given, list) and part not in (*_KINDS, *UNUSED):
+            raise InputError(f"{source} has a part {shown(part)}, which is not known here")
+    for part in _KINDS:
+        part_class(index, part, source)
+
+
+def part_class(index: Path, part: str, source: str) -> Any:
+    """The class of a part by model_index.json; InputError where it is none of its library's."""
+    library, kinds = _KINDS[part]
+    given = read_object(index).get(part)
+    if isinstance(given, list) and len(given) == 2 and given[0] == library.__name__:
+        found = getattr(library, given[1], None) if _is_plain(given[1]) else None
+        if isinstance(found, type) and issubclass(found, kinds):
+            return found
+    names = " or ".join(kind.__name__ for kind in kinds)
+    raise InputError(
+        f"{source} says that its {part} is {shown(given)}; conjure reads {library.__name__}'s"
+        f" own classes ({names}) and runs no code of a model's"
+    )
+
+
+def read_pipeline(folder: Path, source: str, settings: ProcessSettings, dtype: str) -> Any:
+    """A checked folder → its StableDiffusionPipeline, on the CPU, in that dtype.
+
+    Raises InputError, naming the part, where one cannot be read whole.
+    """
+    index = folder / "model_index.json"
+    classes = {part: part_class(index, part, source) for part in _KINDS}
+    _check_configurations(folder)
+    parts = {
+        part: _reading(
+            folder / part, partial(classes[part].from_pretrained, folder / part, **_LOCAL)
+        )
+        for part in ("scheduler", "tokenizer")
+    }
+    for part in ("text_encoder", "vae", "unet"):
+        # what transformers calls dtype is torch_dtype in diffusers
+        name = "dtype" if part == "text_encoder" else "torch_dtype"
+        options = {**_LOCAL, name: getattr(torch, dtype)}
+        parts[part] = _read_network(folder, part, classes[part], settings, options)
+    pipeline = _reading(
+        folder,
+        partial(
+            StableDiffusionPipeline,
+            **parts,
+            **dict.fromkeys(UNUSED),
+            requires_safety_checker=False,
+        ),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _read_network(
+    folder: Path, part: str, kind: Any, settings: ProcessSettings, options: dict[str, Any]
+) -> Any:
+    variant, files = part_weights(folder, part, settings)
+    for index in (path for path in files if path.suffix == ".json"):
+        _reading(folder / part, partial(_check_shards, index))
+    network, info = _reading(
+        folder / part,
+        partial(
+            kind.from_pretrained,
+            folder / part,
+            variant=variant,
+            use_safetensors=None if settings.allow_pickle else True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are named below, in one line
+            **options,
+        ),
+    )
+    faults = {
+        "lacks": [key for key in info["missing_keys"] if not _HARMLESS_MISSING.search(key)],
+        "has unexpected": [
+            key for key in info["unexpected_keys"] if not _HARMLESS_UNEXPECTED.search(key)
+        ],
+        "has wrongly shaped": [key for key, *_ in info["mismatched_keys"]],
+    }
+    if any(faults.values()):
+        said = " and ".join(f"{fault} {_listed(keys)}" for fault, keys in faults.items() if keys)
+        raise InputError(f"{folder} cannot be loaded: its {part} {said}")
+    return network.eval()
+
+
+def _check_shards(index: Path) -> None:
+    """Refuse shards that lack what their index lists: diffusers believes the index."""
+    held: dict[str, set[str]] = {}
+    lacking = []
+    for name, shard in read_object(index)["weight_map"].items():
+        if shard not in held:
+            held[shard] = _keys(index.parent / shard)
+        if name not in held[shard]:
+            lacking.append(name)
+    if lacking:
+        raise InputError(f"{index.parent} lacks {_listed(lacking)} that its index lists")
+
+
+def _keys(path: Path) -> set[str]:
+    """The names of the tensors in a file."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            return set(file.keys())
+    return set(torch.load(path, map_location="meta", weights_only=True))
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """2 tensors (a.weight, b.weight)"""
+    names = [f"{key:.100}" for key in sorted(keys)[:_NAMED]]
+    more = ["…"] if len(keys) > _NAMED else []
+    return f"{len(keys)} tensor{'s' * (len(keys) > 1)} ({', '.join(names + more)})"
+
+
+def _check_configurations(folder: Path) -> None:
+    """Refuse configurations that are no JSON objects, and one that asks for code from the hub."""
+    for part in _KINDS:
+        for path in sorted((folder / part).glob("*.json")):
+            if not read_object(path) and path.name in _NOT_EMPTY:
+                raise InputError(f"{path} is empty")  # and would be taken for all defaults
+    config = folder / "text_encoder" / "config.json"
+    found = read_object(config)
+    for key in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
+        if "/" in str(found.get(key)):  # a kernel of the hub, which transformers would run
+            raise InputError(f"{config} asks for code from the hub ({key}: {shown(found[key])})")
+
+
+def _reading(place: Path, load: Callable[[], Loaded]) -> Loaded:
+    """What ``load`` reads, in silence. Whatever it makes of damaged files is an InputError.
+
+    The libraries raise all kinds, plain Exception and SafetensorError among them.
+    """
+    try:
+        with quiet():
+            return load()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
+        said = f"{first:.300}" or type(error).__name__
+        raise InputError(f"{place} cannot be loaded: {said}") from error
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier()
