@@ -159,9 +159,7 @@ def evaluate(
         raise InputError(found.reason)
     subsets = data.subsets or ()
     parts = by_subset(data.scores, subsets, samples) if len(set(subsets)) > 1 else None
-    evaluation = presentation.Evaluation(
-        data, found, parts, spec, sign(process, spec), process
-    )
+    evaluation = presentation.Evaluation(data, found, parts, spec, sign(process, spec), process)
     if as_json:
         click.echo(json_text(presentation.evaluation_object(evaluation)))
     else:

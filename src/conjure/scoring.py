@@ -76,8 +76,9 @@ class Partial:
             self._file.seek(begun.whole)
             return self
         if begun.whole and not self._overwrite:
+            differences = _differences(begun.key, self.signature)
             raise InputError(
-                f"{self.path} was begun with other settings ({_differences(begun.key, self.signature)}): "
+                f"{self.path} was begun with other settings ({differences}): "
                 "repeat them to go on, or give --overwrite to start afresh"
             )
         self._file = self.path.open("wb")
@@ -220,9 +221,7 @@ def _keys(table: PairTable) -> list[Key]:
     return [(row.line, *pair) for row, pair in zip(table.rows, table.pairs(), strict=True)]
 
 
-def write_scores(
-    out: Path, table: PairTable, results: list[Result], signature: Signature
-) -> None:
+def write_scores(out: Path, table: PairTable, results: list[Result], signature: Signature) -> None:
     """The table with its result columns, whole or not at all."""
     rows = [
         {**row.cells, **asdict(result), "signature": str(signature)}

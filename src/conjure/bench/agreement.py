@@ -7,18 +7,18 @@ way, the whole computation from the same seeds, beside which it is held.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from .. import similarity
-from ..approximation import EXACT, Approximation
 from ..benchmarks.comparison import Difference, paired_difference
 from ..benchmarks.correlation import Correlation, correlate
 from ..benchmarks.datasets import Dataset
 from ..benchmarks.resampling import Array
 from ..core.errors import InputError
+from ..core.spec import Signature, Spec
 from ..processes.stable_diffusion import StableDiffusion
 from ..scoring import Result, samples_of
 from .matrix import counted
@@ -38,8 +38,7 @@ class Way:
     name: str
     whole: str
     process: Callable[[], StableDiffusion]
-    samples: int = 1
-    approximation: Approximation = EXACT
+    spec: Spec = field(default_factory=Spec)
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Found:
 
     name: str
     whole: str
-    signature: str
+    signature: Signature
     rows: int
     correlation: Correlation
     difference: Difference
@@ -74,16 +73,13 @@ def shortcuts(
     Adaptive k stands in for as many samples as it would take at most.
     """
     full, many = "full", f"full, k = {most_samples}"
-    adaptive = Approximation(tolerance=tolerance, most_samples=most_samples)
+    adaptive = Spec(FIRST_SAMPLES, tolerance=tolerance, max_samples=most_samples)
     name = f"k = {FIRST_SAMPLES} … {most_samples}, within {tolerance:g}"
     return [
         Way(full, full, load_process),
-        *(
-            Way(f"cross_steps = {m}", full, load_process, 1, Approximation(cross_steps=m))
-            for m in CROSS_STEPS
-        ),
-        Way(many, many, load_process, most_samples),
-        Way(name, many, load_process, FIRST_SAMPLES, adaptive),
+        *(Way(f"cross_steps = {m}", full, load_process, Spec(cross_steps=m)) for m in CROSS_STEPS),
+        Way(many, many, load_process, Spec(most_samples)),
+        Way(name, many, load_process, adaptive),
         Way(f"T = {FEWER_STEPS}", full, lambda: load_process(steps=FEWER_STEPS)),
     ]
 
@@ -109,13 +105,9 @@ def measure(
         say(f"{way.name}: {len(data.scores)} pairs")
         process = way.process()
         with counted(process.pipeline.unet) as rows:
-            results = similarity.distances(
-                data.table.pairs(),
-                process=process,
-                samples=way.samples,
-                seed=seed,
-                approximation=way.approximation,
-            )
+            spec = replace(way.spec, seed=seed)
+            found_at = dict(similarity.stream(data.table.pairs(), process, spec))
+            results = [found_at[place] for place in range(len(found_at))]
         samples: Array = np.array(samples_of([Result.of(result) for result in results]))
         distances[way.name] = samples
         whole = distances[way.whole]

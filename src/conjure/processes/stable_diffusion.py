@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.process import GuidanceMode
+from ..core.reading import tell
 from ..core.types import Conditioning
 from .allocator import keep_freed_memory
 from .hub import Opened
@@ -115,6 +116,7 @@ class StableDiffusion:
     def unconditional(self) -> Conditioning | None:
         """The empty prompt's, which ``StableDiffusionPipeline`` subtracts; None at w = 1."""
         return None if self.guidance == 1 else self.embed([""])
+
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which nothing is read → why; see ``core.reading.ReadsTexts``."""
         return self._reader.unreadable(texts)

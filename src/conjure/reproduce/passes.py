@@ -108,8 +108,8 @@ class Passes:
         signature = sign_process(checked_process(process))
         if not process.revision:
             raise InputError(
-                f"process {process.name!r:.80} has no revision, so work that is kept could not be told from"
-                " another model's: give it one that changes with its weights"
+                f"process {process.name!r:.80} has no revision, so work that is kept could not be"
+                " told from another model's: give it one that changes with its weights"
             )
         if signature not in self._open:
             self._open[signature] = _PassFile(self.folder, signature, process)

@@ -17,7 +17,7 @@ from ..benchmarks.correlation import Correlation, correlate
 from .variants import distances
 
 if TYPE_CHECKING:
-    from ..core.shapes import Terms
+    from ..core.types import Terms
 
 PRIORS = ("pointwise", "cumulative")
 
@@ -38,14 +38,11 @@ def prior_curves(scores: ArrayLike, terms: Sequence[Terms]) -> list[PriorPoint]:
     scores: (n,) human scores; terms: of the n pairs, with the same k samples each. k' samples are
     the first k', so those of k' = 1 are what a pass of one sample gives.
     """
-    from ..core.estimands import AT_STEP
-
     most, steps = terms[0].forward.shape
     points = []
     for prior in PRIORS:
         for step in range(1, steps + 1):
-            reduce = AT_STEP[prior](step)
-            every = distances(terms, reduce)
+            every = distances(terms, f"{prior}:{step}")
             for samples in range(1, most + 1):
                 found = correlate(scores, every[:samples])
                 points.append(PriorPoint(prior, step, samples, found))

@@ -92,7 +92,7 @@ def reduced(row: str, terms: Iterable[Any], guidance: float) -> Array:
 
     Raises InputError where the row does not exist for the process.
     """
-    from ..core.estimands import per_sample
+    from ..core.registry import per_sample
 
     scale = 1.0
     if row == CONDITIONAL:

@@ -19,9 +19,8 @@ from ..core.errors import InputError
 from ..processes.settings import SAMPLERS
 
 if TYPE_CHECKING:
-    from ..core.estimands import Reduction
     from ..core.process import GenerativeProcess
-    from ..core.shapes import Terms
+    from ..core.types import Terms
     from ..processes.stable_diffusion import StableDiffusion
 
 GUIDANCES = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0)
@@ -59,9 +58,11 @@ def named(processes: Iterable[GenerativeProcess]) -> dict[str, GenerativeProcess
     return found
 
 
-def distances(terms: Sequence[Terms], reduce: Reduction) -> Array:
+def distances(terms: Sequence[Terms], estimand: str) -> Array:
     """One estimand of n pairs with k samples each: (k, n)."""
-    return np.stack([reduce(pair).numpy() for pair in terms], axis=1)
+    from ..core.registry import per_sample
+
+    return np.stack([per_sample(pair, estimand).numpy() for pair in terms], axis=1)
 
 
 def agreements(measured: Mapping[str, Array]) -> dict[tuple[str, str], Correlation]:
