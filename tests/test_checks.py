@@ -6,8 +6,9 @@ import pytest
 
 import conjure
 from conjure.core.errors import InputError
+from conjure.core.spec import Spec, sign
 from conjure.core.text import code, fact, markdown, message, printable, shown
-from conjure.similarity import cost, signature, stream
+from conjure.similarity import cost, stream
 
 PAIRS = [("a", "b")]
 LARGE = 10**5000  # Python refuses to print that many digits
@@ -18,16 +19,20 @@ class Unprintable:
         raise RuntimeError("no repr")
 
 
+def ask(function, process, max_memory=None, **settings):
+    if function is conjure.distances:
+        return function(PAIRS, process=process, max_memory=max_memory, **settings)
+    return function(PAIRS, process, Spec(**settings), max_memory=max_memory)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"approximation": "x"}, "approximation must be a conjure.Approximation"),
-        ({"approximation": None}, "approximation must be a conjure.Approximation"),
         ({"estimand": ["kl"]}, r"unknown estimand \['kl'\]; the estimands are jeffreys"),
         ({"estimand": None}, "unknown estimand None"),
         ({"estimand": {}}, "unknown estimand {}"),
-        ({"estimand": "pointwise:" + "9" * 5000}, "give a step from 1 to 10, as in pointwise:1"),
-        ({"estimand": "pointwise:" + "0" * 5000}, "give a step from 1 to 10"),
+        ({"estimand": "pointwise:" + "9" * 5000}, "give a step from 1 to T, as in pointwise:1"),
+        ({"estimand": "pointwise:" + "0" * 5000}, "give a step from 1 to T"),
         ({"estimand": "jeffreys:1"}, "unknown estimand 'jeffreys:1'"),
         ({"samples": "3"}, "samples must be a whole number, at least 1, not '3'"),
         ({"samples": True}, "samples must be a whole number, at least 1, not True"),
@@ -36,16 +41,17 @@ class Unprintable:
         ({"max_memory": "2GB"}, "max_memory must be a whole number, at least 1, not '2GB'"),
         ({"max_memory": 0}, "max_memory must be"),
         ({"max_memory": float("nan")}, "max_memory must be"),
-        ({"approximation": conjure.Approximation(tolerance="x")}, "tolerance must be a positive"),
-        ({"approximation": conjure.Approximation(tolerance=LARGE)}, "tolerance must be a positive"),
-        ({"approximation": conjure.Approximation(cross_steps="x")}, "cross_steps must be"),
+        ({"tolerance": "x"}, "tolerance must be a positive"),
+        ({"tolerance": LARGE}, "tolerance must be a positive"),
+        ({"cross_steps": "x"}, "cross_steps must be"),
+        ({"cross_steps": 10}, "cross_steps must be at most 9"),
     ],
 )
 @pytest.mark.parametrize("function", [conjure.distances, stream, cost], ids=lambda f: f.__name__)
 def test_settings_that_cannot_be_meant(gaussians, function, settings, words: str) -> None:
     process = gaussians()
     with pytest.raises(InputError, match=words) as refused:
-        function(PAIRS, process=process, **{"samples": 2} | settings)
+        ask(function, process, **{"samples": 2} | settings)
     assert len(str(refused.value)) < 400
     assert "\n" not in str(refused.value)
     assert process.rows == 0
@@ -75,7 +81,7 @@ def test_a_name_forges_no_field_and_no_line_of_a_signature(gaussians) -> None:
     def line(name: str, revision: str = "r") -> str:
         process = gaussians()
         process.name, process.revision = name, revision
-        return signature(process, samples=1, seed=0, estimand="pointwise:1")
+        return str(sign(process, Spec(estimand="pointwise:1")))
 
     honest = line("m")
     forged = line("m|rev:r|sampler:euler\nprocess:other\x1b[2J\u202e", "1|w:1")
@@ -87,7 +93,7 @@ def test_a_name_forges_no_field_and_no_line_of_a_signature(gaussians) -> None:
     names = ["m", "m|x", "m%7Cx", "m:x", "m%3Ax", "m\n", "m%0A", "m\\n", "m\ud800", "m%ED%A0%80"]
     assert len({line(name) for name in names}) == len(names)
     line("m\ud800").encode()
-    assert "estimand:pointwise:1|" in honest
+    assert "estimand:pointwise%3A1|" in honest
 
 
 UNSAFE = "a\x1b[2J\r\n\x07\x85\x9b\u2028\u202eb\u2066\ud800\x7f\tc"

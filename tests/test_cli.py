@@ -17,6 +17,7 @@ from conjure.benchmarks.cards import DATASETS
 from conjure.benchmarks.correlation import Correlation
 from conjure.benchmarks.datasets import read_dataset
 from conjure.cli import main
+from conjure.core.spec import Spec, sign
 from conjure.presentation import Evaluation, evaluation_lines
 from conjure.scoring import RESULT_COLUMNS, Partial
 from conjure.tables import read_pairs
@@ -82,7 +83,7 @@ def test_json_is_what_python_gives(tiny, tiny_pipeline, capsys) -> None:
     assert (printed["samples"], printed["steps"], printed["seed"]) == (2, 2, 7)
     assert (printed["guidance"], printed["estimand"]) == (3.0, "jeffreys")
     assert printed["approximation"] is None
-    assert printed["signature"] == same.signature
+    assert printed["signature"] == same.signature.object()
     assert set(printed["terms"]) == {"forward", "backward"}
     assert len(printed["terms"]["forward"]) == 2
     assert len(printed["terms"]["forward"][0]) == 2
@@ -101,8 +102,9 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
     command = ["distance", "dog", "cat", "--process", str(tiny_pipeline), *flags.split()]
     assert main([*command, "--estimand", "girsanov", "--samples", "2", "--seed", "4"]) == 0
     signature = capsys.readouterr().out.splitlines()[-1]
-    expected = "sampler:euler|T:3|w:2.5|k:2|seed:4|estimand:girsanov|reading:marginal|dtype:float64"
-    assert f"|{expected}|batch:5|device:cpu|v:" in signature
+    assert "|sampler:euler|T:3|" in signature
+    assert "|w:2.5|size:4x8x8|dtype:float64|k:2|seed:4|estimand:girsanov|reading:" in signature
+    assert "|batch:5|device:cpu|v:" in signature
 
 
 @pytest.mark.parametrize(
@@ -126,8 +128,8 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
         (["--cross-steps", "1", "--estimand", "final"], "'final' needs every step"),
         (["--tolerance", "0", "--samples", "2"], "tolerance must be a positive number"),
         (["--tolerance", "0.1"], "needs an interval to begin with: samples of 2 or more"),
-        (["--tolerance", "1", "--samples", "4", "--most-samples", "3"], "--most-samples must be"),
-        (["--most-samples", "8"], "--most-samples says where --tolerance ends"),
+        (["--tolerance", "1", "--samples", "4", "--max-samples", "3"], "--max-samples must be"),
+        (["--max-samples", "8"], "--max-samples says where --tolerance ends"),
         (["--nonsense"], "No such option"),
     ],
 )
@@ -156,10 +158,12 @@ def test_a_folder_that_is_no_pipeline(tmp_path: Path, capsys) -> None:
 
 
 def test_estimates_say_so(counting, capsys) -> None:
-    flags = ["--cross-steps", "3", "--tolerance", "0.3", "--samples", "2", "--most-samples", "8"]
+    flags = ["--cross-steps", "3", "--tolerance", "0.3", "--samples", "2", "--max-samples", "8"]
     assert main(["distance", "a", "b", *flags]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].startswith("estimate   the other prompt asked at 3 of the steps behind")
+    assert lines[3].startswith(
+        "estimate   predicted under the other prompt at 3 of the steps behind"
+    )
     assert lines[4] == (
         "estimate   samples doubled until the interval is within 0.3 × the value, or they are 8"
     )
@@ -206,7 +210,7 @@ def test_score_carries_the_other_columns(counting, pairs, tmp_path, capsys, suff
         )
         assert float(row.cells["value"]) == pytest.approx(alone.value, rel=1e-9)
         assert float(row.cells["interval_high"]) == pytest.approx(alone.interval[1], rel=1e-9)
-        assert row.cells["signature"] == alone.signature
+        assert row.cells["signature"] == str(alone.signature)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, pairs.name])
 
 
@@ -235,11 +239,13 @@ def test_scores_that_are_estimates_say_so_and_what_they_cost(
     told = capsys.readouterr().err.splitlines()
     assert told[0] == f"conjure: 6 pairs: {counting.rows} network rows to compute"
     assert counting.rows == 8 * 10 + 2 * 6 * 2
-    assert told[1].startswith("conjure: an estimate: the other prompt asked at 2 of the steps")
+    assert told[1].startswith(
+        "conjure: an estimate: predicted under the other prompt at 2 of the steps"
+    )
     estimated = read_pairs(out).rows
     assert all("|cross_steps:2|" in row.cells["signature"] for row in estimated)
 
-    adaptive = ["--samples", "2", "--tolerance", "0.3", "--most-samples", "4", "--overwrite"]
+    adaptive = ["--samples", "2", "--tolerance", "0.3", "--max-samples", "4", "--overwrite"]
     assert main([*command, *adaptive]) == 0
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith("conjure: 6 pairs: at least ")
@@ -429,7 +435,7 @@ def test_evaluate(counting, rated, capsys) -> None:
     assert found["kendall"] == pytest.approx(100 * (1 - 2 / 21))
     assert found["interval_over"] == "pairs"
     assert found["subsets"] is found["subset_mean"] is found["reason"] is None  # one is no part
-    assert found["signature"].startswith("process:gaussian|")
+    assert found["signature"]["line"].startswith("process:gaussian|")
 
     assert main(["evaluate", str(rated)]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
@@ -438,7 +444,7 @@ def test_evaluate(counting, rated, capsys) -> None:
     assert lines["Pearson"] == f"{found['pearson']:.2f}"
     assert lines["Kendall"] == f"{found['kendall']:.2f}"
     assert "subsets" not in lines
-    assert lines["signature"] == found["signature"]
+    assert lines["signature"] == found["signature"]["line"]
 
 
 def test_evaluate_part_of_a_set_and_keep_the_distances(counting, rated, tmp_path, capsys) -> None:
@@ -483,23 +489,22 @@ def test_evaluate_by_subset_and_over_seeds(counting, simlex, capsys) -> None:
 
 def test_evaluate_by_estimates(counting, rated, capsys) -> None:
     """With a tolerance pairs take unlike many samples: their means are correlated."""
-    flags = ["--samples", "2", "--tolerance", "0.6", "--most-samples", "16"]
+    flags = ["--samples", "2", "--tolerance", "0.6", "--max-samples", "16"]
     assert main(["evaluate", str(rated), *flags, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     data = read_dataset(str(rated))
-    approximation = conjure.Approximation(tolerance=0.6, most_samples=16)
     measured = conjure.distances(
-        data.table.pairs(), process=counting, samples=2, approximation=approximation
+        data.table.pairs(), process=counting, samples=2, tolerance=0.6, max_samples=16
     )
     assert len({distance.samples for distance in measured}) > 1
     expected = spearmanr(data.scores, [distance.value for distance in measured]).statistic
     assert found["spearman"] == pytest.approx(-100 * expected)
     assert found["interval_over"] == "pairs"
-    assert found["approximation"] == {"tolerance": 0.6, "most_samples": 16}
+    assert found["approximation"] == {"tolerance": 0.6, "max_samples": 16}
 
     assert main(["evaluate", str(rated), "--samples", "2", "--cross-steps", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2].startswith("estimate   the other prompt asked at 1 of the steps")
+    assert lines[-2].startswith("estimate   predicted under the other prompt at 1 of the steps")
     assert "over pairs and seeds" in lines[2]
 
 
@@ -519,7 +524,7 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
 def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated, gaussians) -> None:
     found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
     evaluation = Evaluation(
-        read_dataset(str(rated)), found, None, conjure.Approximation(), "signature", gaussians()
+        read_dataset(str(rated)), found, None, Spec(), sign(gaussians(), Spec()), gaussians()
     )
     assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 
@@ -549,7 +554,7 @@ def test_what_evaluate_refuses(counting, tmp_path, capsys) -> None:
 def test_the_main_job(capsys) -> None:
     assert main(["distance", "snow leopard", "bengal tiger", "--json"]) == 0
     near = json.loads(capsys.readouterr().out)
-    assert near["signature"].startswith("process:emoji|rev:")
+    assert near["signature"]["line"].startswith("process:emoji|rev:")
     assert near["value"] > 0
     assert main(["distance", "snow leopard", "pizza", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["value"] > near["value"]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from conjure import distance
 from conjure.core.errors import InputError
-from conjure.core.estimands import per_sample
+from conjure.core.registry import per_sample
+from conjure.core.spec import Spec, sign
 from conjure.scoring import (
     RESULT_COLUMNS,
-    Measure,
     Partial,
     check_out,
     partial_path,
@@ -20,6 +19,7 @@ from conjure.scoring import (
     score,
     write_scores,
 )
+from conjure.similarity import cost, distance
 from conjure.tables import read_pairs, write_rows
 
 PAIRS = [("a", "b"), ("c", "d"), ("b", "a"), ("a", "a"), ("e", "f"), ("a", "c"), ("g", "h")]
@@ -34,7 +34,7 @@ def table(tmp_path: Path):
 
 
 def test_values_are_those_of_distance(table, gaussians) -> None:
-    process, measure = gaussians(guidance=3.0), Measure(samples=3, seed=5, estimand="kl")
+    process, measure = gaussians(guidance=3.0), Spec(samples=3, seed=5, estimand="kl")
     counted: list[int] = []
     results = score(table, process, measure, progress=counted.append)
     assert sum(counted) == len(PAIRS)
@@ -54,9 +54,9 @@ def test_the_cost_told_is_the_cost_paid(
     gaussians, guidance: float, steps: int, estimand: str, batch: int, samples: int
 ) -> None:
     process = gaussians(guidance=guidance, steps=steps, batch_size=batch)
-    measure = Measure(samples=samples, estimand=estimand)
+    measure = Spec(samples=samples, estimand=estimand)
     pairs = [*PAIRS, ("h", "h")]
-    told = measure.cost(pairs, process).rows
+    told = cost(pairs, process, measure).rows
     from conjure.similarity import distances
 
     distances(pairs, process=process, samples=samples, estimand=estimand)
@@ -67,7 +67,7 @@ class Interrupted(Exception):
     pass
 
 
-def finish_some(table, process, measure: Measure, out: Path, rows: int) -> None:
+def finish_some(table, process, measure: Spec, out: Path, rows: int) -> None:
     """Score until ``rows`` rows are finished, then die."""
     left = rows
 
@@ -77,7 +77,7 @@ def finish_some(table, process, measure: Measure, out: Path, rows: int) -> None:
         if left <= 0:
             raise Interrupted
 
-    with Partial(out, measure.signature(process)) as partial, pytest.raises(Interrupted):
+    with Partial(out, sign(process, measure)) as partial, pytest.raises(Interrupted):
         score(table, process, measure, partial=partial, progress=count)
 
 
@@ -85,13 +85,13 @@ def finish_some(table, process, measure: Measure, out: Path, rows: int) -> None:
 def test_resumed_scores_are_the_same_as_undisturbed_ones(
     table, gaussians, tmp_path: Path, suffix: str
 ) -> None:
-    out, measure = tmp_path / f"out.{suffix}", Measure(samples=2)
+    out, measure = tmp_path / f"out.{suffix}", Spec(samples=2)
     undisturbed = score(table, gaussians(), measure)
     finish_some(table, gaussians(), measure, out, rows=3)
     assert not out.exists()
 
     process = gaussians()
-    signature = measure.signature(process)
+    signature = sign(process, measure)
     with Partial(out, signature) as partial:
         assert len(partial.done) == 3  # a text against itself, and one pair in both directions
         assert [key[0] for key in pending(table, partial)] == [3, 6, 7, 8]
@@ -106,19 +106,19 @@ def test_resumed_scores_are_the_same_as_undisturbed_ones(
     assert read.columns == (*table.columns, *RESULT_COLUMNS)
     assert [row.cells["n"] for row in read.rows] == [str(n) for n in range(len(PAIRS))]
     assert [float(row.cells["value"]) for row in read.rows] == [r.value for r in results]
-    assert {row.cells["signature"] for row in read.rows} == {signature}
+    assert {row.cells["signature"] for row in read.rows} == {str(signature)}
 
 
-def gaussians_cost(table, process, measure: Measure) -> int:
-    return measure.cost(table.pairs(), process).rows
+def gaussians_cost(table, process, measure: Spec) -> int:
+    return cost(table.pairs(), process, measure).rows
 
 
 def test_a_torn_last_line_is_computed_again(table, gaussians, tmp_path: Path) -> None:
-    out, measure = tmp_path / "out.tsv", Measure()
+    out, measure = tmp_path / "out.tsv", Spec()
     finish_some(table, gaussians(), measure, out, rows=3)
     path = partial_path(out)
     path.write_bytes(path.read_bytes()[:-5])
-    with Partial(out, measure.signature(gaussians())) as partial:
+    with Partial(out, sign(gaussians(), measure)) as partial:
         assert len(partial.done) == 2
         score(table, gaussians(), measure, partial=partial)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -126,12 +126,12 @@ def test_a_torn_last_line_is_computed_again(table, gaussians, tmp_path: Path) ->
 
 
 def test_rows_that_changed_meanwhile_are_computed_again(table, gaussians, tmp_path: Path) -> None:
-    out, measure = tmp_path / "out.tsv", Measure()
+    out, measure = tmp_path / "out.tsv", Spec()
     finish_some(table, gaussians(), measure, out, rows=3)
     (tmp_path / "pairs.tsv").write_text("n\ttext1\ttext2\n0\ta\tb\n1\tc\te\n")
     changed = read_pairs(tmp_path / "pairs.tsv")
     process = gaussians()
-    with Partial(out, measure.signature(process)) as partial:
+    with Partial(out, sign(process, measure)) as partial:
         assert pending(changed, partial) == [(3, "c", "e")]
         results = score(changed, process, measure, partial=partial)
     assert results[1].value == pytest.approx(distance("c", "e", process=process).value)
@@ -139,24 +139,25 @@ def test_rows_that_changed_meanwhile_are_computed_again(table, gaussians, tmp_pa
 
 def test_other_settings_do_not_resume(table, gaussians, tmp_path: Path) -> None:
     out = tmp_path / "out.tsv"
-    finish_some(table, gaussians(), Measure(), out, rows=3)
+    finish_some(table, gaussians(), Spec(), out, rows=3)
     kept = partial_path(out).read_bytes()
-    other = Measure(seed=1).signature(gaussians())
+    other = sign(gaussians(), Spec(seed=1))
     with (
-        pytest.raises(InputError, match=r"begun with other settings .*seed:0"),
+        pytest.raises(InputError, match=r"begun with other settings \(seed 0, now 1\)"),
         Partial(out, other),
     ):
         pass
     assert partial_path(out).read_bytes() == kept
     with Partial(out, other, overwrite=True) as partial:
         assert partial.done == {}
-    assert json.loads(partial_path(out).read_text()) == {"signature": other}
+    assert json.loads(partial_path(out).read_text()) == {"signature": other.object()}
 
 
 def test_a_file_of_another_making_is_left_alone(gaussians, tmp_path: Path) -> None:
     out = tmp_path / "out.tsv"
     partial_path(out).write_text("my notes\n")
-    with pytest.raises(InputError, match="is not a file of finished rows"), Partial(out, "s"):
+    partial = Partial(out, sign(gaussians(), Spec()))
+    with pytest.raises(InputError, match="is not a file of finished rows"), partial:
         pass
     assert partial_path(out).read_text() == "my notes\n"
 

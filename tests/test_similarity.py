@@ -13,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conjure import similarity
-from conjure.approximation import Approximation
 from conjure.core.errors import InputError, NonFiniteError
-from conjure.core.estimands import ESTIMANDS
 from conjure.core.gaussian import GaussianProcess
+from conjure.core.registry import estimands
 from conjure.core.schedule import Schedule
+from conjure.core.spec import Spec, sign
 from conjure.core.types import Conditioning
-from conjure.similarity import distance, distances, signature, stream
+from conjure.similarity import distance, distances, stream
+
+NAMES = [name for name, entry in estimands().items() if not entry.at_step]
 
 TEXTS = ["a dog", "a puppy", "a violin", "é ∅ 語"]
 
@@ -50,7 +52,7 @@ measures = st.fixed_dictionaries(
     {
         "samples": st.integers(1, 3),
         "seed": st.integers(0, 2**40),
-        "estimand": st.sampled_from([*ESTIMANDS, "pointwise:1", "cumulative:1"]),
+        "estimand": st.sampled_from([*NAMES, "pointwise:1", "cumulative:1"]),
     }
 )
 properties = settings(max_examples=40, deadline=None)
@@ -161,14 +163,15 @@ def test_what_is_asked_for_is_recorded():
 
 def test_the_signature_repeats_the_run():
     process = process_of(batch_size=32)
-    found = distance("a dog", "a puppy", process=process, samples=2, seed=5).signature
+    found = distance("a dog", "a puppy", process=process, samples=2, seed=5)
     try:
         version = metadata.version("conjure")
     except metadata.PackageNotFoundError:
         version = "0+unknown"
-    assert found == (
-        "process:gaussian|rev:none|sampler:euler|T:4|w:3|k:2|seed:5|estimand:jeffreys"
-        f"|dtype:float64|batch:32|device:cpu|v:{version}"
+    assert str(found.signature) == (
+        f"process:gaussian|rev:{process.revision}|sampler:euler|T:4"
+        f"|schedule:{process.schedule.digest}|w:3|size:{process.latent_shape[0]}|dtype:float64"
+        f"|k:2|seed:5|estimand:jeffreys|batch:32|device:cpu|v:{version}"
     )
 
 
@@ -176,8 +179,8 @@ def test_the_signature_repeats_the_run():
     ("sampler", "reading"), [("euler", "marginal"), ("euler-maruyama", "path")]
 )
 def test_the_signature_says_how_girsanov_is_read(sampler, reading):
-    line = signature(process_of(sampler=sampler), samples=1, seed=0, estimand="girsanov")
-    assert f"|estimand:girsanov|reading:{reading}|dtype:" in line
+    line = str(sign(process_of(sampler=sampler), Spec(estimand="girsanov")))
+    assert f"|estimand:girsanov|reading:{reading}|" in line
 
 
 def test_pairs_come_as_they_are_finished():
@@ -191,7 +194,7 @@ def test_pairs_come_as_they_are_finished():
         ("a violin", "é ∅ 語"),
         ("a puppy", "a dog"),
     ]
-    results = stream(pairs, process=process, samples=2)
+    results = stream(pairs, process, Spec(2))
     assert not sizes  # nothing runs before it is asked for
     place, found = next(results)
     assert (place, found.value, sizes) == (1, 0.0, [])
@@ -265,24 +268,24 @@ def test_bad_pairs_are_refused_before_anything_runs(pairs, message):
         ({"estimand": "hellinger"}, "unknown estimand 'hellinger'"),
         ({"estimand": "pointwise:5"}, "a step from 1 to 4"),
         ({"max_memory": 0}, "max_memory must be a whole number, at least 1, not 0"),
-        ({"approximation": Approximation(cross_steps=0)}, "cross_steps must be a whole number"),
-        ({"approximation": Approximation(cross_steps=4)}, "cross_steps must be at most 3"),
+        ({"cross_steps": 0}, "cross_steps must be a whole number"),
+        ({"cross_steps": 4}, "cross_steps must be at most 3"),
         (
-            {"approximation": Approximation(cross_steps=2), "estimand": "final"},
+            {"cross_steps": 2, "estimand": "final"},
             "estimand 'final' needs every step",
         ),
-        ({"approximation": Approximation(tolerance=0.0), "samples": 2}, "tolerance must be a pos"),
-        ({"approximation": Approximation(tolerance=0.1)}, "samples of 2 or more"),
+        ({"tolerance": 0.0, "samples": 2}, "tolerance must be a pos"),
+        ({"tolerance": 0.1}, "samples of 2 or more"),
         (
-            {"approximation": Approximation(tolerance=0.1, most_samples=3), "samples": 4},
-            "most_samples must be a whole number, at least 4, not 3",
+            {"tolerance": 0.1, "max_samples": 3, "samples": 4},
+            "max_samples must be a whole number, at least 4, not 3",
         ),
         ({"process": "emoji"}, r"'emoji' has no name, .*conjure\.load"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_runs(settings, message):
     with pytest.raises(InputError, match=message):
-        stream([("a dog", "a puppy")], **{"process": process_of()} | settings)
+        distances([("a dog", "a puppy")], **{"process": process_of()} | settings)
 
 
 def test_nan_names_the_prompt_and_the_step():
@@ -299,6 +302,7 @@ class Painter:
     """Somebody's own process: nothing inherited, latents like pictures, no score of anything."""
 
     name, revision, sampler, guidance = "painter", "v2", "halving", 2.0
+    guidance_mode = "classifier-free"
     schedule = Schedule((2.0, 1.0), (2.0, 1.0, 0.0), 2.0, stochastic=False)
     latent_shape, latent_dtype, dtype = (1, 2, 2), torch.float32, "float32"
     device, batch_size = torch.device("cpu"), 3
@@ -306,6 +310,9 @@ class Painter:
     def embed(self, prompts):
         pitch = [zlib.crc32(text.encode()) % 97 / 97 for text in prompts]
         return Conditioning({"pitch": torch.tensor(pitch)})
+
+    def unconditional(self):
+        return self.embed([""])
 
     def predict(self, x, step, conditioning):
         pitch = conditioning.tensors["pitch"].reshape(-1, 1, 1, 1)
@@ -331,7 +338,7 @@ def test_a_class_of_ones_own_works_without_inheriting():
         at = [(x - guided(x, who)) / 2 for who, x in enumerate(at)]
     found = distance("red", "blue", process=painter, seed=4)
     assert found.value == pytest.approx(total / 2, rel=1e-5)
-    assert found.signature.startswith("process:painter|rev:v2|sampler:halving|T:2|w:2|")
+    assert str(found.signature).startswith("process:painter|rev:v2|sampler:halving|T:2|")
 
 
 def test_the_bundled_process_is_loaded_once_and_only_when_needed(monkeypatch):

@@ -126,6 +126,7 @@ def test_conditional_ranks_as_conjuring_does(pairs, tmp_path):
 def test_all_diffusion_rows_come_from_one_pass(pairs, tmp_path, counted, capsys):
     """The network is asked for the rows of one plan, whatever the number of rows of the table."""
     from conjure.core.plan import distinct, plan
+
     from conjure.reproduce.passes import EVERYTHING
 
     out = tmp_path / "out"
