@@ -79,3 +79,21 @@ def test_nothing_is_loaded_for_a_measure_that_makes_no_sense(monkeypatch, settin
     monkeypatch.setattr("conjure.similarity._bundled", lambda: pytest.fail("loaded"))
     with pytest.raises(InputError):
         conjure.distance("a", "b", **settings)
+
+
+@pytest.mark.filterwarnings("always:emoji does not know")
+def test_a_table_tells_once_of_all_texts_that_are_known_in_part(tmp_path, capsys):
+    path = tmp_path / "pairs.tsv"
+    rows = "".join(f"🐶 {word}\t{word} 🐱\n" for word in ("barks", "runs", "sits"))
+    path.write_text("text1\ttext2\n" + rows, encoding="utf-8")
+    assert cli.main(["score", str(path), "--out", str(tmp_path / "o.tsv"), "--steps", "2"]) == 0
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "does not know" in line]
+    assert "a part of 6 prompts; of the first of them '🐶': '🐶 barks'" in line
+
+
+def test_the_tables_of_the_paper_refuse_such_a_text_before_anything_is_measured(tmp_path):
+    from conjure.reproduce.passes import Passes
+
+    process = conjure.load(steps=2, device="cpu")
+    with pytest.raises(InputError, match="can read nothing of '🐶'"):
+        Passes(tmp_path).measure(process, [("a dog", "a cat"), ("🐶", "a cat")])

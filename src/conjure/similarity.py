@@ -219,10 +219,11 @@ def cost(
 
     With a tolerance it is the first round: what the run costs at least.
     """
-    process = _chosen(process)
+    pairs, process = checked_pairs(pairs), _chosen(process)
+    check_texts(process, pairs)  # of all together, before a plan embeds one of them
     bound = automatic_bound(process.device) if max_memory is None else max_memory
     record = _record(estimand, approximation)
-    return plan(distinct(checked_pairs(pairs)), process, samples, record, bound)
+    return plan(distinct(pairs), process, samples, record, bound)
 
 
 def signature(

@@ -22,6 +22,7 @@ from ..core.divergence import measure
 from ..core.memory import automatic_bound
 from ..core.plan import Pair, Plan, distinct, plan
 from ..core.process import GenerativeProcess
+from ..core.reading import check_texts
 from ..core.shapes import Record, Terms
 from ..similarity import signature
 from .journal import Journal
@@ -106,6 +107,7 @@ class Passes:
         count = self.samples if samples is None else whole("samples", samples, least=1)
         checked = checked_pairs(pairs)
         line = pass_signature(checked_process(process))
+        check_texts(process, checked)
         if line not in self._open:
             self._open[line] = _PassFile(self.folder, line, process)
         return checked, self._open[line], range(self.seed, self.seed + count)
