@@ -194,10 +194,12 @@ def cost(
 
     With a tolerance it is the first round: what the run costs at least.
     """
-    needed = distinct(checked_pairs(pairs))
+    pairs = checked_pairs(pairs)
+    needed = distinct(pairs)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, minimum=1)
     process = _chosen(process)
     spec.check(process)
+    check_texts(process, pairs)  # of all together, before a plan embeds one of them
     if not needed:
         return Plan((), 0, 0)
     bound = automatic_bound(process.device) if max_memory is None else max_memory

@@ -5,7 +5,7 @@
 The denoiser's weights are the mean of those of ``--weights``, FILE or FILE:SHARE each: an average
 over many updates ranks pairs better, one over the last draws more sharply.
 Keeps what else lies in the target (the model card, the recommended settings of conjure.json) and
-writes conjure.json's ``revision``, a hash of the weights.
+writes conjure.json's ``revision``, a hash of the weights: a label for people.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
 from .folders import check_class, check_weights, content_hash, missing, pickle_refusal, read_card
-from .parts import UNUSED, StableDiffusionPipeline, check_parts, read_pipeline
+from .parts import UNUSED, StableDiffusionPipeline, check_parts, first_line, read_pipeline
 from .quiet import quiet_hub
 from .settings import Choice, ProcessSettings, shown
 
@@ -205,5 +205,5 @@ def explain(
             return line
     if "safetensors" in str(error) and not settings.allow_pickle:
         return pickle_refusal(repo, settings)
-    first = next(iter(str(error).splitlines()), "")
-    return f"{repo} could not be had from the hub: {type(error).__name__}: {first}"
+    kind, said = type(error).__name__, first_line(error)
+    return f"{repo} could not be had from the hub: {kind}{'' if said == kind else f': {said}'}"

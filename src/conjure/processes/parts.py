@@ -53,7 +53,14 @@ _LOCAL = {"local_files_only": True}
 _NOT_EMPTY = ("config.json", "scheduler_config.json")
 _NAMED = 3  # tensors that a message names
 
-__all__ = ["UNUSED", "StableDiffusionPipeline", "check_parts", "part_class", "read_pipeline"]
+__all__ = [
+    "UNUSED",
+    "StableDiffusionPipeline",
+    "check_parts",
+    "first_line",
+    "part_class",
+    "read_pipeline",
+]
 
 Loaded = TypeVar("Loaded")
 
@@ -90,12 +97,11 @@ def read_pipeline(folder: Path, source: str, settings: ProcessSettings, dtype: s
     index = folder / "model_index.json"
     classes = {part: part_class(index, part, source) for part in _KINDS}
     _check_configurations(folder)
-    parts = {
-        part: _reading(
-            folder / part, partial(classes[part].from_pretrained, folder / part, **_LOCAL)
-        )
-        for part in ("scheduler", "tokenizer")
-    }
+    classes["tokenizer"] = _tokenizer_class(classes["tokenizer"], folder / "tokenizer")
+    parts = {}
+    for part in ("scheduler", "tokenizer"):
+        place = folder / part
+        parts[part] = _reading(place, partial(classes[part].from_pretrained, place, **_LOCAL))
     for part in ("text_encoder", "vae", "unet"):
         # what transformers calls dtype is torch_dtype in diffusers
         name = "dtype" if part == "text_encoder" else "torch_dtype"
@@ -143,6 +149,18 @@ def _read_network(
         said = " and ".join(f"{fault} {_listed(keys)}" for fault, keys in faults.items() if keys)
         raise InputError(f"{folder} cannot be loaded: its {part} {said}")
     return network.eval()
+
+
+def _tokenizer_class(kind: Any, place: Path) -> Any:
+    """transformers 4 has two classes of most tokenizers, and the plain one reads no tokenizer.json.
+
+    So where nothing else is there, it is the other one that the folder means.
+    """
+    fast = getattr(transformers, f"{kind.__name__}Fast", None)
+    files = set(kind.vocab_files_names.values()) - {"tokenizer.json"}
+    if isinstance(fast, type) and (place / "tokenizer.json").exists():
+        return kind if any((place / name).exists() for name in files) else fast
+    return kind
 
 
 def _check_shards(index: Path) -> None:
@@ -197,9 +215,13 @@ def _reading(place: Path, load: Callable[[], Loaded]) -> Loaded:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
-        said = f"{first:.300}" or type(error).__name__
-        raise InputError(f"{place} cannot be loaded: {said}") from error
+        raise InputError(f"{place} cannot be loaded: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a library says that says anything, or else what it is called."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((f"{line:.300}" for line in lines if line), type(error).__name__)
 
 
 def _is_plain(name: object) -> bool:

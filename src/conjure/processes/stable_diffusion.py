@@ -19,6 +19,7 @@ from ..core.reading import tell
 from ..core.types import Conditioning
 from .allocator import keep_freed_memory
 from .hub import Opened
+from .parts import first_line
 from .samplers import Sampler, SchedulerSolver
 from .settings import Choice, ProcessSettings, shown
 from .tokens import TextReader, settle_limit
@@ -87,7 +88,9 @@ class StableDiffusion:
         except InputError:
             raise
         except Exception as error:  # what diffusers makes of numbers that nobody checked
-            raise InputError(f"{self.name}'s scheduler cannot be used: {_first(error)}") from error
+            raise InputError(
+                f"{self.name}'s scheduler cannot be used: {first_line(error)}"
+            ) from error
         self.schedule = self._sampler.schedule
         self._timesteps = self._table(self.schedule.timesteps)
         self._input_scale = self._table(self._sampler.input_scale)
@@ -196,7 +199,7 @@ class StableDiffusion:
         except InputError:
             raise
         except Exception as error:  # whatever the libraries make of it
-            raise InputError(f"{self.name} does not run: {_first(error)}") from error
+            raise InputError(f"{self.name} does not run: {first_line(error)}") from error
 
     def _table(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.latent_dtype, device=self.device)
@@ -261,11 +264,6 @@ def _latent_shape(name: str, config: Any) -> tuple[int, ...]:
             " unet/config.json"
         )
     return (config.in_channels, *sides)
-
-
-def _first(error: Exception) -> str:
-    """The first line of what a library says."""
-    return next((f"{line:.300}" for line in str(error).splitlines()), type(error).__name__)
 
 
 def _padded(rows: Tensor, count: int) -> Tensor:

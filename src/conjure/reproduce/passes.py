@@ -23,6 +23,7 @@ from ..core.errors import InputError
 from ..core.memory import automatic_bound
 from ..core.planner import Plan, Sizes, distinct, plan
 from ..core.process import GenerativeProcess
+from ..core.reading import check_texts
 from ..core.spec import Signature, Spec, sign_process
 from ..core.types import Pair, Terms
 from .journal import Journal
@@ -111,6 +112,7 @@ class Passes:
                 f"process {process.name!r:.80} has no revision, so work that is kept could not be"
                 " told from another model's: give it one that changes with its weights"
             )
+        check_texts(process, checked)
         if signature not in self._open:
             self._open[signature] = _PassFile(self.folder, signature, process)
         return checked, self._open[signature], range(self.seed, self.seed + count)
