@@ -42,8 +42,8 @@ MEASURE_OPTIONS = (
     click.option("--seed", type=int, help="Sample i starts from seed + i.  [default: 0]"),
     click.option(
         "--estimand",
-        help="jeffreys, kl, initial, final, output, coupled, girsanov, pointwise:STEP or "
-        "cumulative:STEP.  [default: jeffreys]",
+        help="jeffreys, kl, initial, final, output, coupled, girsanov, chain, "
+        "pointwise:STEP or cumulative:STEP.  [default: jeffreys]",
     ),
 )
 ESTIMATE_OPTIONS = (

@@ -27,7 +27,7 @@ from . import __version__
 from .approximation import EXACT, Approximation
 from .checks import checked_pairs, checked_process, whole
 from .core.divergence import measure
-from .core.estimands import reduction
+from .core.estimands import girsanov_reading, reduction, require_schedule
 from .core.memory import automatic_bound
 from .core.plan import Pair, Plan, distinct, plan
 from .core.process import GenerativeProcess
@@ -41,7 +41,7 @@ class Distance:
 
     value:          the mean over samples; 0 for the same images, no upper end
     standard_error: of that mean, or None for one sample
-    interval:       (low, high), 95 % by Student's t, or None for one sample
+    interval:       (low, high), 95 % by Student's t on the logarithm, or None for one sample
     approximation:  what was only estimated, if you chose to
     signature:      one line: process, revision, sampler, T, w, k, seed, estimand, dtype, …
     terms:          what the value was reduced from; ``terms.forward`` is (samples, steps)
@@ -78,7 +78,8 @@ def distance(
               ``GenerativeProcess``; None is the process that comes with the package
     samples:  k, noises to average over; sample i starts from the noise of seed + i
     estimand: jeffreys (Algorithm 1), kl (text1's trajectories alone), initial, final, output,
-              coupled, girsanov (nats), "pointwise:3" or "cumulative:3" (a step, from 1)
+              coupled, girsanov (nats as T → ∞), chain (nats at any T; samplers that add noise),
+              "pointwise:3" or "cumulative:3" (a step, from 1)
     approximation: nothing, unless you choose to estimate
 
     Raises InputError for a text, number, estimand or process that makes no sense, and
@@ -157,6 +158,7 @@ def stream(
     samples, seed = whole("samples", samples, least=1), whole("seed", seed, least=0)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, least=1)
     reduce = reduction(estimand, len(process.schedule))
+    require_schedule(estimand, process.schedule)
     approximation.check(process, samples, estimand)
     record = _record(estimand, approximation)
     line = signature(
@@ -227,9 +229,8 @@ def signature(
 ) -> str:
     """One line, in sacreBLEU's manner, that says how a distance was measured.
 
-    For ``girsanov`` it also says what the integral reads: the path measures of a stochastic
-    sampler, or the marginals that a deterministic one shares with its SDE. What was only estimated
-    says so: ``cross_steps``, ``tolerance``.
+    For ``girsanov`` it also says what the integral is taken over (``girsanov_reading``). What was
+    only estimated says so: ``cross_steps``, ``tolerance``.
     """
     adaptive = approximation.tolerance is not None
     facts = {
@@ -243,7 +244,7 @@ def signature(
         "estimand": estimand,
     }
     if estimand == "girsanov":
-        facts["reading"] = "path" if process.schedule.stochastic else "marginal"
+        facts["reading"] = girsanov_reading(process.schedule.stochastic, process.guidance)
     if approximation.cross_steps is not None:
         facts["cross_steps"] = approximation.cross_steps
     if adaptive:

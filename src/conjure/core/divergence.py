@@ -218,8 +218,9 @@ class _Queue:
             return f'for "{pair[1 - row % 2]}" on the trajectory of "{pair[row % 2]}"'
 
         rows = x.flatten(0, 1)
-        cross = ask(self.process, rows, step.to(x.device), told, whom, describe).reshape(x.shape)
-        _fill(batch, cross, self.process.guidance)
+        cross = ask(self.process, rows, step.to(x.device), told, whom, describe)
+        # rounded as the kept own predictions are: equal ones differ by exactly 0
+        _fill(batch, cross.to(x.dtype).reshape(x.shape), self.process.guidance)
         yield from ((crossing.pair, crossing.terms) for crossing in complete)
 
 
