@@ -101,7 +101,9 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
     command = ["distance", "dog", "cat", "--process", str(tiny_pipeline), *flags.split()]
     assert main([*command, "--estimand", "girsanov", "--samples", "2", "--seed", "4"]) == 0
     signature = capsys.readouterr().out.splitlines()[-1]
-    expected = "sampler:euler|T:3|w:2.5|k:2|seed:4|estimand:girsanov|reading:trajectory|dtype:float64"
+    expected = (
+        "sampler:euler|T:3|w:2.5|k:2|seed:4|estimand:girsanov|reading:trajectory|dtype:float64"
+    )
     assert f"|{expected}|batch:5|device:cpu|v:" in signature
 
 

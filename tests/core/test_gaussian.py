@@ -41,7 +41,9 @@ def test_divergences_agree_with_torch():
     assert gaussian_kl(MEAN, COVARIANCE, MEAN, COVARIANCE) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("sampler", "steps"), [("euler", 400), ("euler-maruyama", 100), ("euler-ancestral", 200)])
+@pytest.mark.parametrize(
+    ("sampler", "steps"), [("euler", 400), ("euler-maruyama", 100), ("euler-ancestral", 200)]
+)
 def test_samples_follow_the_gaussian_they_are_asked_for(sampler, steps):
     process = GaussianProcess(COMPONENTS, sampler=sampler, steps=steps, sigma_max=40.0)
     for moment in walk(process, ["a"], range(1000), finish=True):
