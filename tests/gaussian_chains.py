@@ -40,9 +40,14 @@ def maps(process, text):
     return found
 
 
+def start(process):
+    """Size and standard deviation of the noise x_T/α that a walk begins with."""
+    return process.latent_shape[0], getattr(process, "start", process.schedule.sigmas[0])
+
+
 def moments(process, text):
     """(mean, covariance) of x_0 … x_T: T + 1 pairs."""
-    size, sigma = process.latent_shape[0], process.schedule.sigmas[0]
+    size, sigma = start(process)
     found = [(np.zeros(size), sigma**2 * np.eye(size))]
     for slope, offset, noise in maps(process, text):
         mean, covariance = found[-1]
@@ -53,7 +58,7 @@ def moments(process, text):
 
 def joint(process, text, states):
     """Mean and covariance of the first ``states`` states of a walk together."""
-    size, sigma = process.latent_shape[0], process.schedule.sigmas[0]
+    size, sigma = start(process)
     means, rows = [np.zeros(size)], [np.eye(size, size * states) * sigma]
     for j, (slope, offset, noise) in enumerate(maps(process, text)[: states - 1]):
         means.append(slope @ means[-1] + offset)
