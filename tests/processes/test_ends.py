@@ -5,6 +5,7 @@ import pytest
 import torch
 from small_pipelines import SD_SCHEDULER
 
+import conjure
 from conjure.core.sampling import walk
 from conjure.processes import load
 
@@ -78,3 +79,22 @@ def test_ends_are_the_pipelines_own(models, changes, name, prediction, steps, gu
     found = our_end(models[prediction, "float32"], *settings).double()
     assert (found - expected).norm() < 1e-4 * expected.norm()
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("changes", [ZERO_SNR, COSINE], ids=["zero SNR", "cosine"])
+def test_all_samplers_start_from_the_same_noise_level(models, changes, prediction):
+    """``initial`` is a matter of the schedule alone, in float32 as in float64."""
+    found = {}
+    for dtype in ("float32", "float64"):
+        model = models[prediction, dtype]
+        config = {**SD_SCHEDULER, "prediction_type": prediction, **changes}
+        model.pipeline.scheduler = diffusers.DDIMScheduler.from_config(config)
+        for sampler in ("ddim", "ddpm", "euler", "dpm-solver++"):
+            process = model.with_settings(sampler=sampler, steps=4)
+            result = conjure.distance(
+                "a dog", "a violin", process=process, samples=2, estimand="initial"
+            )
+            found[sampler, dtype] = result.value
+    reference = found.pop(("ddim", "float64"))
+    assert list(found.values()) == pytest.approx([reference] * len(found), rel=1e-3)
