@@ -162,9 +162,7 @@ def test_estimates_say_so(counting, capsys) -> None:
     flags = ["--cross-steps", "3", "--tolerance", "0.3", "--samples", "2", "--max-samples", "8"]
     assert main(["distance", "a", "b", *flags]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].startswith(
-        "estimate   predicted under the other prompt at 3 of"
-    )
+    assert lines[3].startswith("estimate   predicted under the other prompt at 3 of")
     assert lines[4] == (
         "estimate   samples doubled until the interval is within 0.3 × the value, or they are 8"
     )
@@ -240,9 +238,7 @@ def test_scores_that_are_estimates_say_so_and_what_they_cost(
     told = capsys.readouterr().err.splitlines()
     assert told[0] == f"conjure: 6 pairs: {counting.rows} network rows to compute"
     assert counting.rows == 8 * 10 + 2 * 6 * 2
-    assert told[1].startswith(
-        "conjure: an estimate: predicted under the other prompt at 2 of"
-    )
+    assert told[1].startswith("conjure: an estimate: predicted under the other prompt at 2 of")
     estimated = read_pairs(out).rows
     assert all("|cross_steps:2|" in row.cells["signature"] for row in estimated)
 

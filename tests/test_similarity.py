@@ -24,6 +24,7 @@ from conjure.similarity import distance, distances, stream
 NAMES = [name for name, entry in estimands().items() if not entry.at_step]
 
 TEXTS = ["a dog", "a puppy", "a violin", "é ∅ 語"]
+ANYWHERE = [name for name in NAMES if name != "chain"]  # which needs noise in the steps
 
 
 def process_of(seed=0, dimensions=2, **settings):
@@ -176,10 +177,17 @@ def test_the_signature_repeats_the_run():
 
 
 @pytest.mark.parametrize(
-    ("sampler", "reading"), [("euler", "marginal"), ("euler-maruyama", "path")]
+    ("sampler", "guidance", "reading"),
+    [
+        ("euler", 1.0, "marginal"),
+        ("euler", 3.0, "trajectory"),
+        ("euler-maruyama", 1.0, "path"),
+        ("euler-maruyama", 3.0, "path"),
+    ],
 )
-def test_the_signature_says_how_girsanov_is_read(sampler, reading):
-    line = str(sign(process_of(sampler=sampler), Spec(estimand="girsanov")))
+def test_the_signature_says_how_girsanov_is_read(sampler, guidance, reading):
+    process = process_of(sampler=sampler, guidance=guidance)
+    line = str(sign(process, Spec(estimand="girsanov")))
     assert f"|estimand:girsanov|reading:{reading}|" in line
 
 

@@ -102,8 +102,8 @@ MEASURE_OPTIONS = (
     ),
     click.option(
         "--estimand",
-        help="jeffreys, kl, initial, final, output, coupled, girsanov, pointwise:STEP or "
-        f"cumulative:STEP.  [default: {Spec.estimand}]",
+        help="jeffreys, kl, initial, final, output, coupled, girsanov, chain, "
+        f"pointwise:STEP or cumulative:STEP.  [default: {Spec.estimand}]",
     ),
 )
 ESTIMATE_OPTIONS = (

@@ -29,7 +29,7 @@ class Distance:
 
     value:          the mean over samples; 0 for the same images, no upper end
     standard_error: of that mean, or None for one sample
-    interval:       (low, high), 95 % by Student's t, or None for one sample
+    interval:       (low, high), 95 % by Student's t on the logarithm, or None for one sample
     samples:        how many were taken; more than ``spec.samples`` where k is adaptive
     spec:           what was asked for
     signature:      how it was measured; ``str(signature)`` is one line
@@ -85,7 +85,8 @@ def distance(
                  ``GenerativeProcess``; None is the process that comes with the package
     samples:     k, noises to average over; sample i starts from the noise of seed + i
     estimand:    jeffreys (Algorithm 1), kl (text1's trajectories alone), initial, final, output,
-                 coupled, girsanov (nats), "pointwise:3" or "cumulative:3" (a step, from 1)
+                 coupled, girsanov (nats as T → ∞), chain (nats at any T; samplers that add noise),
+                 "pointwise:3" or "cumulative:3" (a step, from 1)
     cross_steps, tolerance, max_samples: opt-in estimates, see ``Spec``
 
     Raises InputError for a text, number, estimand or process that makes no sense, and

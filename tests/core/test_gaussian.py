@@ -41,7 +41,9 @@ def test_divergences_agree_with_torch():
     assert gaussian_kl(MEAN, COVARIANCE, MEAN, COVARIANCE) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("sampler", "steps"), [("euler", 400), ("euler-maruyama", 100)])
+@pytest.mark.parametrize(
+    ("sampler", "steps"), [("euler", 400), ("euler-maruyama", 100), ("euler-ancestral", 200)]
+)
 def test_samples_follow_the_gaussian_they_are_asked_for(sampler, steps):
     process = GaussianProcess(COMPONENTS, sampler=sampler, steps=steps, sigma_max=40.0)
     for step in walk(process, ["a"], range(1000), finish=True):
@@ -74,7 +76,7 @@ def test_what_is_no_gaussian_is_refused(mean, covariance):
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(InputError, match="euler or euler-maruyama"):
+    with pytest.raises(InputError, match="euler, euler-maruyama, euler-ancestral"):
         GaussianProcess(COMPONENTS, sampler="heun")
     with pytest.raises(InputError, match="at least 1, not 0"):
         GaussianProcess(COMPONENTS, steps=0)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from conjure.core.errors import InputError
-from conjure.processes.samplers import Sampler
+from conjure.core.estimands import chain_weights
+from conjure.processes.samplers import Sampler, from_epsilon, to_epsilon
 from conjure.processes.settings import SAMPLERS
 
 STOCHASTIC = {"euler-ancestral", "ddpm"}
@@ -113,6 +114,93 @@ def test_zero_terminal_snr_gives_finite_noise(name):
     assert sampler.schedule.sigmas[0] == pytest.approx(4096, rel=1e-3)
     x = torch.ones(1, *SHAPE)
     assert sampler.solver().step(x, x, 0, generators(0)).isfinite().all()
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("steps", [2, 3, 10, 50])
+@pytest.mark.parametrize("name", sorted(STOCHASTIC))
+def test_transitions_are_what_the_scheduler_does(name, steps, prediction):
+    """Two ε from the same x and noise tell the shift, two noises from the same ε the spread."""
+    sampler = Sampler(name, steps, {**CONFIG, "prediction_type": prediction})
+    schedule = sampler.schedule
+    x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(0)).double()
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    for j, (shift, noise) in enumerate(schedule.transitions):
+
+        def step(epsilon, seed, j=j):
+            solver = sampler.solver()
+            for i in range(j):  # a scheduler counts its steps
+                solver.step(x, zero, i, generators(0))
+            after = solver.step(x, epsilon, j, generators(seed))
+            scale = (schedule.sigmas[j + 1] ** 2 + 1) ** 0.5 if name == "ddpm" else 1.0
+            return after * scale  # x/α
+
+        moved = (step(one, 5) - step(zero, 5)).mean()
+        assert float(moved) == pytest.approx(shift, rel=2e-6)
+        drawn = [torch.randn(SHAPE, generator=g, dtype=x.dtype) for g in generators(5, 6)]
+        spread = (step(zero, 5) - step(zero, 6))[0] / (drawn[0] - drawn[1])
+        torch.testing.assert_close(
+            spread, torch.full_like(spread, noise), rtol=1e-4, atol=1e-6 * schedule.sigmas[j]
+        )
+    assert schedule.transitions[-1].noise == 0
+    # so the weights are those of a divergence between Gaussians, ½ (1 − r)/r
+    ratios = [(then / now) ** 2 for now, then in pairwise(schedule.sigmas)][:-1]
+    expected = [0.5 * (1 - r) / r for r in ratios] + [0.0]
+    assert chain_weights(schedule).tolist() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - STOCHASTIC))
+def test_a_deterministic_sampler_states_no_transitions(name):
+    assert Sampler(name, 10, CONFIG).schedule.transitions is None
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_a_small_alpha_is_kept_as_it_is(prediction):
+    """The cosine schedule ends at ᾱ = 2.4e-9, below what stands for a true zero."""
+    config = {
+        **CONFIG,
+        "beta_schedule": "squaredcos_cap_v2",
+        "timestep_spacing": "trailing",
+        "prediction_type": prediction,
+    }
+    alpha_bar = float(diffusers.DDIMScheduler.from_config(config).alphas_cumprod[-1])
+    assert 1e-9 < alpha_bar < 2**-24
+    for name in ("ddim", "ddpm", "euler", "dpm-solver++"):
+        sigma = Sampler(name, 4, config).schedule.sigmas[0]
+        assert sigma == pytest.approx(((1 - alpha_bar) / alpha_bar) ** 0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
+@pytest.mark.parametrize("name", ["ddim", "ddpm"])
+def test_a_true_zero_reaches_the_scheduler(name, prediction):
+    """At α = 0, where x is noise alone, x₀ is what the network says, whatever x is."""
+    config = {
+        **CONFIG,
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+        "prediction_type": prediction,
+    }
+    sampler = Sampler(name, 1, config)
+    [(alpha, sigma)] = sampler.alpha_sigma
+    x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(0))
+    picture = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1))
+    out = picture if prediction == "sample" else -picture
+    epsilon = to_epsilon(out.double(), x.double(), alpha, sigma, prediction)
+    found = sampler.solver().step(x, epsilon, 0, generators(0))
+    assert found.dtype == torch.float32
+    scale = float(diffusers.DDIMScheduler.from_config(config).final_alpha_cumprod) ** 0.5
+    if name == "ddim":  # which ends at ᾱ₀
+        picture = scale * picture + (1 - scale**2) ** 0.5 * x
+    torch.testing.assert_close(found, picture, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_a_prediction_is_found_again_in_its_epsilon(prediction):
+    alpha, x = 2.0**-12, torch.randn(SHAPE, dtype=torch.float64)
+    out = torch.randn(SHAPE, dtype=torch.float64)
+    given = alpha, (1 - alpha**2) ** 0.5, prediction
+    again = from_epsilon(to_epsilon(out, x, *given), x, *given)
+    torch.testing.assert_close(again, out, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,8 @@ class _Queue:
         found = predict_batched(
             self.work.process, x.flatten(0, 1), step.to(x.device), cond, cond_index, describe
         )
-        _fill(self.work, batch, found.reshape(x.shape))
+        # rounded as the kept own predictions are: equal ones differ by exactly 0
+        _fill(self.work, batch, found.to(x.dtype).reshape(x.shape))
         yield from ((pending.pair, pending.terms) for pending in complete)
 
 

@@ -5,7 +5,6 @@ It is how the estimator is checked against the truth, and how to watch it work w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
@@ -13,10 +12,11 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .schedule import Schedule
+from .schedule import Schedule, ancestral, euler_maruyama
 from .types import Conditioning
 
 RHO = 7  # spacing of the noise levels (Karras et al. 2022, equation 5)
+TRANSITIONS = {"euler": None, "euler-maruyama": euler_maruyama, "euler-ancestral": ancestral}
 
 
 class GaussianProcess:
@@ -24,7 +24,8 @@ class GaussianProcess:
 
     components: text → (mean (d,), covariance (d, d)); "" is the unconditional Gaussian, which
                 guidance other than 1 needs
-    sampler:    "euler", the probability-flow ODE, or "euler-maruyama", the reverse SDE
+    sampler:    "euler", the probability-flow ODE; "euler-maruyama", the reverse SDE; or
+                "euler-ancestral", the same SDE by DDPM's steps, which have less noise
     sigma_max:  the noise that trajectories start at; they end at 0
 
     Variance exploding: x_T = sigma_max · noise, which is p_T up to O(1/sigma_max).
@@ -44,8 +45,8 @@ class GaussianProcess:
         dtype: torch.dtype = torch.float64,
         batch_size: int = 1024,
     ) -> None:
-        if sampler not in ("euler", "euler-maruyama"):
-            raise InputError(f"unknown sampler {sampler!r}: use euler or euler-maruyama")
+        if sampler not in TRANSITIONS:
+            raise InputError(f"unknown sampler {sampler!r}: use one of {', '.join(TRANSITIONS)}")
         if steps < 1:
             raise InputError(f"steps must be at least 1, not {steps}")
         self.components = {
@@ -53,7 +54,10 @@ class GaussianProcess:
             for text, (mean, covariance) in components.items()
         }
         sigmas = tuple(sigma_max * (1 - j / steps) ** RHO for j in range(steps + 1))
-        self.schedule = Schedule(sigmas[:-1], sigmas, sigma_max, sampler == "euler-maruyama")
+        steps_of = TRANSITIONS[sampler]
+        transitions = None if steps_of is None else steps_of(sigmas)
+        stochastic = transitions is not None
+        self.schedule = Schedule(sigmas[:-1], sigmas, sigma_max, stochastic, transitions)
         self.sampler, self.guidance, self.batch_size = sampler, guidance, batch_size
         self.latent_shape = tuple(next(iter(self.components.values()))[0].shape)
         self.latent_dtype, self.dtype = dtype, str(dtype).removeprefix("torch.")
@@ -96,13 +100,16 @@ class GaussianProcess:
         return gaussian_kl(mean1, covariance1 + blur, mean2, covariance2 + blur)
 
     def girsanov(self, text1: str, text2: str) -> float:
-        """What ``girsanov`` converges to: KL(p₀¹‖p₀²) − KL(p_T¹‖p_T²), both directions added."""
+        """What ``girsanov`` converges to: KL(p₀¹‖p₀²) − KL(p_T¹‖p_T²), both directions added.
+
+        Without guidance only: a guided score is not the score of any forward-diffused Gaussian.
+        """
         top = self.schedule.sigmas[0]
         return sum(self.kl(a, b) - self.kl(a, b, top) for a, b in [(text1, text2), (text2, text1)])
 
 
 class EulerSolver:
-    """Euler's step of the probability-flow ODE, or Euler–Maruyama's of the reverse SDE."""
+    """Euler's step of the probability-flow ODE, or a transition of the reverse SDE."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
@@ -110,12 +117,12 @@ class EulerSolver:
     def step(
         self, x: Tensor, prediction: Tensor, step: int, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        now, then = self.schedule.sigmas[step : step + 2]
-        if not self.schedule.stochastic:
+        if self.schedule.transitions is None:
+            now, then = self.schedule.sigmas[step : step + 2]
             return x + (then - now) * prediction  # dx = ε dσ
-        lost = now**2 - then**2  # g² Δt
+        shift, scale = self.schedule.transitions[step]
         noise = torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators])
-        return x - lost / now * prediction + math.sqrt(lost) * noise.to(x)  # dx = −g² s dt + g dw
+        return x + shift * prediction + scale * noise.to(x)  # dx = −g² s dt + g dw
 
 
 def gaussian_kl(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> float:

@@ -71,8 +71,9 @@ class GenerativeProcess(Protocol):
         """The network's ε, unguided, one row for each row of x.
 
         x: (n, *latent_shape) in the solver's scale; step: (n,) integers into the schedule, which
-        may differ from row to row; conditioning: n rows → (n, *latent_shape) in ``latent_dtype``.
-        v-, x₀- and flow-predictions are converted to ε here.
+        may differ from row to row; conditioning: n rows → (n, *latent_shape) in ``latent_dtype``,
+        or wider. v-, x₀- and flow-predictions are converted to ε here: best in float64, for near
+        pure noise they differ in its last digits alone.
         """
         ...
 

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Transition(NamedTuple):
+    """One step of a sampler that adds noise, in the variance-exploding coordinate x/α.
+
+    x_{j+1}/α_{j+1} = (what x_j alone decides) + shift · ε + noise · z, with z standard normal.
+    """
+
+    shift: float
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -14,12 +28,14 @@ class Schedule:
     sigmas:        T + 1 ratios σ̂_j = σ(t_j)/α(t_j), falling; the last is where the sampler ends
     initial_scale: x_T = initial_scale · standard normal noise, in the solver's own scale
     stochastic:    whether the solver adds noise on the way (an SDE) or not (its ODE)
+    transitions:   of a stochastic solver its T steps, or None where it does not state them
     """
 
     timesteps: tuple[float, ...]
     sigmas: tuple[float, ...]
     initial_scale: float
     stochastic: bool
+    transitions: tuple[Transition, ...] | None = None
 
     @property
     def digest(self) -> str:
@@ -33,3 +49,21 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self.timesteps)
+
+
+def euler_maruyama(sigmas: Sequence[float]) -> tuple[Transition, ...]:
+    """Steps of the reverse SDE with its own noise: variance g² Δt = σ̂_j² − σ̂_{j+1}²."""
+    lost = [(now, now**2 - then**2) for now, then in itertools.pairwise(sigmas)]
+    return tuple(Transition(-variance / now, math.sqrt(variance)) for now, variance in lost)
+
+
+def ancestral(sigmas: Sequence[float]) -> tuple[Transition, ...]:
+    """Steps that draw from q(x_{j+1} | x_j, x₀) with x₀ = x_j/α_j − σ̂_j ε, as DDPM does.
+
+    (Ho et al. 2020, equations 6 and 7; diffusers' ``ddpm`` and ``euler-ancestral``.) The mean is
+    Euler–Maruyama's, the variance smaller by r = σ̂²_{j+1}/σ̂²_j. No noise where σ̂_{j+1} = 0.
+    """
+    found = []
+    for (now, then), step in zip(itertools.pairwise(sigmas), euler_maruyama(sigmas), strict=True):
+        found.append(Transition(step.shift, step.noise * then / now))
+    return tuple(found)

@@ -1,6 +1,7 @@
 """A sampler's name → diffusers' scheduler, its noise levels σ̂, and a solver that walks it.
 
-Every scheduler here is fed ε, whatever the network predicts, so that all share one currency.
+Every solver here is fed ε, whatever the network predicts, so that all share one currency. The
+scheduler inside gets back what the network predicted: near pure noise x₀ = (x − σε)/α would cancel.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.schedule import Schedule
+from ..core.schedule import Schedule, ancestral
 from .quiet import quiet
 
-# ε in, nothing clipped: the latents are no pictures, and a clipped step is another process.
-_COMMON = {"prediction_type": "epsilon", "clip_sample": False, "thresholding": False}
+# Nothing clipped: the latents are no pictures, and a clipped step is another process.
+_COMMON = {"clip_sample": False, "thresholding": False}
 
 # FP16's smallest positive number: what diffusers' σ-samplers put for ᾱ = 0, so that σ̂ is finite.
-_LEAST_ALPHA_BAR = 2.0**-24
+_ZERO_ALPHA_BAR = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Sampler:
 
     schedule:    its timesteps and σ̂, as the core wants them
     input_scale: T factors; the network's input is ``input_scale[j] · x_j``
+    alpha_sigma: T pairs (α, σ) with α² + σ² = 1; the network's input is αx₀ + σε
     """
 
     def __init__(self, name: str, steps: int, config: Mapping[str, Any]) -> None:
@@ -86,39 +88,84 @@ class Sampler:
             sigmas=tuple(sigmas),
             initial_scale=float(self._fresh.init_noise_sigma),
             stochastic=self._kind.stochastic,
+            # both stochastic kinds draw from the same posterior, in scales of their own
+            transitions=ancestral(sigmas) if self._kind.stochastic else None,
         )
-        exploding = self._kind.exploding
-        self.input_scale = tuple((s * s + 1) ** -0.5 if exploding else 1.0 for s in sigmas[:-1])
+        alphas = [(s * s + 1) ** -0.5 for s in sigmas[:-1]]
+        self.alpha_sigma = tuple((a, a * s) for a, s in zip(alphas, sigmas, strict=False))
+        self.input_scale = tuple(alphas) if self._kind.exploding else (1.0,) * steps
 
     def solver(self) -> SchedulerSolver:
         """A fresh solver: diffusers' schedulers keep a trajectory's history to themselves."""
-        return SchedulerSolver(copy.deepcopy(self._fresh), self._kind.stochastic)
+        return SchedulerSolver(copy.deepcopy(self._fresh), self)
 
 
 class SchedulerSolver:
     """One diffusers scheduler as the core's ``Solver``."""
 
-    def __init__(self, scheduler: Any, stochastic: bool) -> None:
+    def __init__(self, scheduler: Any, sampler: Sampler) -> None:
         self._scheduler = scheduler
-        self._stochastic = stochastic
+        self._sampler = sampler
 
     def step(
         self, x: Tensor, prediction: Tensor, step: int, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        """x_j and ε, both (n, *latent_shape) → x_{j+1}; see ``core.process.Solver``.
+        """x_j and ε, both (n, *latent_shape) → x_{j+1} in x's dtype; see ``core.process.Solver``.
 
-        Noise is drawn one row at a time, each from its own generator, in the dtype of ``x``.
+        ε may be wider than x, and should be where it was converted: near pure noise it hardly
+        differs from x, and what the network predicted is found again in the digits behind.
+        A deterministic step is taken in float64, where the device knows it. A stochastic one in the
+        dtype of ``x``, as is its noise, one row at a time, each from its own generator.
         Of a float64 ``x``, diffusers' euler, euler-ancestral and dpm-solver++ take the nearest
         float32 before they add to it; the other samplers keep it.
         """
+        scheduler, stochastic = self._scheduler, self._sampler.schedule.stochastic
+        wide = x.to(wide_dtype(x))
+        alpha, sigma = self._sampler.alpha_sigma[step]
+        scaled = wide * self._sampler.input_scale[step]
+        out = from_epsilon(prediction.to(wide.dtype), scaled, alpha, sigma, _fed(scheduler))
+        if stochastic:
+            wide, out = x, out.to(x.dtype)
         # one generator a row: rows with equal generators get equal noise, in whatever batch
-        noise = {"generator": list(generators)} if self._stochastic else {}
-        timestep = self._scheduler.timesteps[step]
-        return self._scheduler.step(prediction, timestep, x, return_dict=False, **noise)[0]
+        noise = {"generator": list(generators)} if stochastic else {}
+        after = scheduler.step(out, scheduler.timesteps[step], wide, return_dict=False, **noise)[0]
+        return after.to(x.dtype)
+
+
+def to_epsilon(out: Tensor, x: Tensor, alpha: Any, sigma: Any, prediction: str) -> Tensor:
+    """The network's ε, v or x₀ at x = αx₀ + σε → ε."""
+    if prediction == "epsilon":
+        return out
+    if prediction == "v_prediction":  # v = αε − σx₀ (Salimans & Ho 2022, section 4)
+        return alpha * out + sigma * x
+    return (x - alpha * out) / sigma
+
+
+def from_epsilon(epsilon: Tensor, x: Tensor, alpha: Any, sigma: Any, prediction: str) -> Tensor:
+    """ε at x = αx₀ + σε → ε, v or x₀: what ``to_epsilon`` undoes."""
+    if prediction == "epsilon":
+        return epsilon
+    if prediction == "v_prediction":
+        return (epsilon - sigma * x) / alpha
+    return (x - sigma * epsilon) / alpha
+
+
+def wide_dtype(x: Tensor) -> torch.dtype:
+    """float64, where x's device knows it: all do but Apple's."""
+    return x.dtype if x.device.type == "mps" else torch.float64
+
+
+def _fed(scheduler: Any) -> str:
+    """What a scheduler's step takes: "epsilon", "v_prediction" or "sample"."""
+    return str(scheduler.config.prediction_type)
 
 
 def _scheduler(kind: _Kind, steps: int, config: Mapping[str, Any]) -> Any:
     overrides = {**_COMMON, **kind.overrides}
+    if kind.scheduler is diffusers.EulerAncestralDiscreteScheduler and (
+        config.get("prediction_type") == "sample"
+    ):
+        overrides["prediction_type"] = "epsilon"  # x₀ is what its step does not take
     if steps == 1:
         # The other spacings put a single step at the clean end, where x_T is no noise at all.
         overrides["timestep_spacing"] = "trailing"
@@ -127,7 +174,9 @@ def _scheduler(kind: _Kind, steps: int, config: Mapping[str, Any]) -> Any:
         scheduler.set_timesteps(steps)
     # diffusers keeps its tables in float32, too coarse for a float64 run. As 0-d factors they
     # never widen a float32 latent.
-    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double().clamp(min=_LEAST_ALPHA_BAR)
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    if _fed(scheduler) == "epsilon":  # x₀ = (x − σε)/α: no step of it starts from α = 0
+        scheduler.alphas_cumprod = _positive(scheduler.alphas_cumprod)
     if hasattr(scheduler, "sigmas"):
         scheduler.sigmas = scheduler.sigmas.double()
         scheduler.set_begin_index(0)  # by counting: a timestep may occur twice in a table
@@ -140,9 +189,14 @@ def _sigmas(scheduler: Any) -> list[float]:
     if hasattr(scheduler, "sigmas"):
         return [float(s) for s in scheduler.sigmas]
     inside = scheduler.timesteps[scheduler.timesteps < len(scheduler.alphas_cumprod)]
-    alpha_bar = scheduler.alphas_cumprod[inside].tolist()
+    alpha_bar = _positive(scheduler.alphas_cumprod[inside]).tolist()
     alpha_bar.append(float(getattr(scheduler, "final_alpha_cumprod", 1.0)))  # DDPM ends at x₀
     return [((1 - a) / a) ** 0.5 for a in alpha_bar]
+
+
+def _positive(alpha_bar: Tensor) -> Tensor:
+    """ᾱ, where it is 0 (zero terminal SNR) a small number for it: σ̂ = 4096, not infinity."""
+    return alpha_bar.masked_fill(alpha_bar == 0, _ZERO_ALPHA_BAR)
 
 
 def _falling(sigmas: Sequence[float]) -> bool:

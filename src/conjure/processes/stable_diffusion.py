@@ -20,7 +20,7 @@ from ..core.types import Conditioning
 from .allocator import keep_freed_memory
 from .hub import Opened
 from .parts import first_line
-from .samplers import Sampler, SchedulerSolver
+from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
 from .settings import Choice, ProcessSettings, shown
 from .tokens import TextReader, settle_limit
 
@@ -93,9 +93,11 @@ class StableDiffusion:
             ) from error
         self.schedule = self._sampler.schedule
         self._timesteps = self._table(self.schedule.timesteps)
-        self._input_scale = self._table(self._sampler.input_scale)
-        self._alpha = self._table([(s * s + 1) ** -0.5 for s in self.schedule.sigmas])
-        self._sigma = self._table([s * (s * s + 1) ** -0.5 for s in self.schedule.sigmas])
+        factors = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
+        self._input_scale, self._alpha, self._sigma = (
+            torch.tensor(values, dtype=wide_dtype(self._timesteps), device=self.device)
+            for values in factors
+        )
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """n prompts → ``encoder_hidden_states`` (n, tokens, width) in the network's dtype.
@@ -130,17 +132,18 @@ class StableDiffusion:
 
     @torch.inference_mode()
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
-        """The network's ε at x_j, unguided; see ``core.process.GenerativeProcess.predict``."""
+        """The network's ε at x_j, unguided; see ``core.process.GenerativeProcess.predict``.
+
+        A v or x₀ is converted in float64, and stays in it for the solver to find it again.
+        """
         j = step.to(self.device)
         x = x * _column(self._input_scale[j], x)  # now αx₀ + σε, whatever the solver's scale
         states = conditioning.tensors["encoder_hidden_states"]
-        out = self._ask(x, self._timesteps[j], states).to(self.latent_dtype)
+        out = self._ask(x.to(self.latent_dtype), self._timesteps[j], states)
         if self._prediction == "epsilon":
-            return out
+            return out.to(self.latent_dtype)
         alpha, sigma = _column(self._alpha[j], x), _column(self._sigma[j], x)
-        if self._prediction == "v_prediction":  # v = αε − σx₀ (Salimans & Ho 2022, section 4)
-            return alpha * out + sigma * x
-        return (x - alpha * out) / sigma
+        return to_epsilon(out.to(x.dtype), x, alpha, sigma, self._prediction)
 
     def solver(self) -> SchedulerSolver:
         """A fresh solver, for one batch of trajectories in lockstep."""
