@@ -22,14 +22,17 @@ def load(row: str, *, process: GenerativeProcess | None = None, **settings: Any)
     """The rival that fills a row.
 
     row:      a name of ``ROWS``, such as "bert-mean"; "paragon[:mean|cls|eos]";
-              "encoder=ID_OR_FOLDER[:mean|cls|eos]"; "lm=ID_OR_FOLDER[:prompted]"
+              "encoder=ID_OR_FOLDER[:mean|cls|eos]"; "lm=ID_OR_FOLDER[:prompted][:topK][:strip]"
     process:  whose text encoder the paragon is; other rows need none
     settings: the fields of ``RivalSettings``; the paragon runs as its process does and takes none
 
     Raises InputError, in one line that says what to do, where that cannot be had.
     """
-    chosen = RivalSettings(**settings)
     found = read_row(row)
+    named = found.settings()
+    if twice := [name for name in named if settings.get(name, named[name]) != named[name]]:
+        raise InputError(f"{row} settles {', '.join(twice)}; leave {', '.join(twice)} out")
+    chosen = RivalSettings(**{**settings, **named})
     if found.kind == "paragon":
         if process is None:
             raise InputError(f"{row} is the text encoder of a process: give the process")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, cast, runtime_checkable
 
 from .. import __version__
-from ..core.errors import InputError
+from ..core.errors import InputError, escape_field
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 Pair = tuple[str, str]
 Progress = Callable[[int, int], object]  # (network rows done, network rows in all)
@@ -43,9 +50,28 @@ def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
     for text in texts:
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"a text must be a str that is not empty, not {text!r:.80}")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise InputError(f"a text must be valid Unicode, not {text!r:.80}")
     return texts
 
 
 def signature_line(**facts: object) -> str:
-    """``key:value|key:value`` with the version of conjure at its end."""
-    return "|".join(f"{key}:{value}" for key, value in {**facts, "v": __version__}.items())
+    """``key:value|key:value``, the version of conjure at its end; one line, whatever a value is.
+
+    >>> signature_line(model="a|rev:1").rpartition("|")[0]
+    'model:a%7Crev:1'
+    """
+    return "|".join(
+        f"{key}:{escape_field(value)}" for key, value in {**facts, "v": __version__}.items()
+    )
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """A warning that points at the line outside of this package which asked for what it is about.
+
+    ``skip_file_prefixes`` does that from Python 3.12 on.
+    """
+    level, frame = 2, cast(FrameType | None, sys._getframe(1))
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level - 1)
