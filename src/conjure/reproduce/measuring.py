@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..benchmarks.datasets import Dataset
-from ..benchmarks.resampling import Array
 from ..core.errors import ConjureError
 from ..core.process import GenerativeProcess
 from ..similarity import signature
@@ -23,21 +22,43 @@ Found = dict[str, dict[str, Distances | str]]  # row → set → distances, or w
 
 
 def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> Found:
-    """Every row on every set. A row that cannot be had is said so, once, and stops nothing."""
+    """Every row on every set. What a row cannot have is reported once, and stops nothing."""
     found: Found = {}
     if own := [row for row in rows if row in DIFFUSION]:
-        found |= measure_process(run.process, run.passes, own, datasets)
+        process = run.process  # where there is none, there is no table
+        try:
+            found |= measure_process(process, run.passes, own, datasets)
+        except ConjureError as error:
+            if len(own) == len(rows):
+                raise
+            found |= {row: dict.fromkeys(datasets, _in_one_line(error)) for row in own}
     for row in rows:
         if row in found:
             continue
         try:
-            each = _null(run, datasets) if row == NULL else _rival(run, row, datasets)
+            found[row] = _null(run, datasets) if row == NULL else _rival(run, row, datasets)
         except (ConjureError, OSError) as error:
-            reason = " ".join(str(error).split())
-            run.say(f"row {row} left empty: {reason}")
-            each = dict.fromkeys(datasets, reason)
-        found[row] = each
-    return {row: found[row] for row in rows}
+            found[row] = dict.fromkeys(datasets, _in_one_line(error))
+    found = {row: found[row] for row in rows}
+    for line in _missing(found):
+        run.say(line)
+    return found
+
+
+def _missing(found: Found) -> Iterator[str]:
+    """Which rows are empty, and where, and why: a line for each reason."""
+    reasons: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for row, each in found.items():
+        for reason in dict.fromkeys(why for why in each.values() if isinstance(why, str)):
+            sets = tuple(name for name, why in each.items() if why == reason)
+            reasons.setdefault((reason, sets if len(sets) < len(each) else ()), []).append(row)
+    for (reason, sets), rows in reasons.items():
+        where = f" on {', '.join(sets)}" if sets else ""
+        yield f"row{'s' * (len(rows) > 1)} {', '.join(rows)} left empty{where}: {reason}"
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def measure_process(
@@ -58,7 +79,7 @@ def measure_process(
             try:
                 found[row][name] = Distances(reduced(row, here, process.guidance), line)
             except ConjureError as error:
-                found[row][name] = str(error)
+                found[row][name] = _in_one_line(error)
     return found
 
 
@@ -91,10 +112,12 @@ def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Dis
     flags = run.choice.process
     settings = {} if own else {name: flags[name] for name in _SHARED if name in flags}
     rival = rivals.load(row, process=run.process if own else None, **settings)
-    distances = run.rivals.measure(rival, all_pairs(datasets))
-    split = np.cumsum([len(data.scores) for data in datasets.values()])[:-1]
-    each: list[Array] = np.split(np.array(distances, dtype=np.float64), split)
-    return {
-        name: Distances(values[None], rival.signature)
-        for name, values in zip(datasets, each, strict=True)
-    }
+    each: dict[str, Distances | str] = {}
+    for name, data in datasets.items():
+        try:
+            values = run.rivals.measure(rival, data.table.pairs())
+        except ConjureError as error:  # a text that it cannot read; other sets may have none such
+            each[name] = _in_one_line(error)
+        else:
+            each[name] = Distances(np.array(values, dtype=np.float64)[None], rival.signature)
+    return each

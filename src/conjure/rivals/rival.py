@@ -74,4 +74,4 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     level, frame = 2, cast(FrameType | None, sys._getframe(1))
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
