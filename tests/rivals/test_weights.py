@@ -302,7 +302,9 @@ def test_a_damaged_file_is_one_line(row, name, content, dense, language_models, 
         if b"model_max_length" in content:
             return  # a language model's room is its network's
     (folder / name).write_bytes(content)
-    refusal(row.format(folder))
+    line = refusal(row.format(folder))
+    if content in (b"null", b"[]"):
+        assert f"{name} should hold a JSON object" in line
 
 
 @pytest.mark.parametrize("row", ["encoder={}:mean", "lm={}"])

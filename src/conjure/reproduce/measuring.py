@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,11 +27,12 @@ def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset])
     if own := [row for row in rows if row in DIFFUSION]:
         process = run.process  # where there is none, there is no table
         try:
-            found |= measure_process(process, run.passes, own, datasets)
+            found = measure_process(process, run.passes, own, datasets)
         except ConjureError as error:
             if len(own) == len(rows):
                 raise
-            found |= {row: dict.fromkeys(datasets, _in_one_line(error)) for row in own}
+            found = {row: dict.fromkeys(datasets, _in_one_line(error)) for row in own}
+        _tell(run, found)
     for row in rows:
         if row in found:
             continue
@@ -39,22 +40,20 @@ def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset])
             found[row] = _null(run, datasets) if row == NULL else _rival(run, row, datasets)
         except (ConjureError, OSError) as error:
             found[row] = dict.fromkeys(datasets, _in_one_line(error))
-    found = {row: found[row] for row in rows}
-    for line in _missing(found):
-        run.say(line)
-    return found
+        _tell(run, {row: found[row]})
+    return {row: found[row] for row in rows}
 
 
-def _missing(found: Found) -> Iterator[str]:
-    """Which rows are empty, and where, and why: a line for each reason."""
-    reasons: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+def _tell(run: Run, found: Found) -> None:
+    """Say which rows are empty, where and why: once a row, and once for rows that share that."""
+    alike: dict[tuple[str, str], list[str]] = {}
     for row, each in found.items():
-        for reason in dict.fromkeys(why for why in each.values() if isinstance(why, str)):
-            sets = tuple(name for name, why in each.items() if why == reason)
-            reasons.setdefault((reason, sets if len(sets) < len(each) else ()), []).append(row)
-    for (reason, sets), rows in reasons.items():
-        where = f" on {', '.join(sets)}" if sets else ""
-        yield f"row{'s' * (len(rows) > 1)} {', '.join(rows)} left empty{where}: {reason}"
+        reasons = {name: why for name, why in each.items() if isinstance(why, str)}
+        if reasons:
+            where = f" on {', '.join(reasons)}" if len(reasons) < len(each) else ""
+            alike.setdefault((where, next(iter(reasons.values()))), []).append(row)
+    for (where, reason), rows in alike.items():
+        run.say(f"row{'s' * (len(rows) > 1)} {', '.join(rows)} left empty{where}: {reason}")
 
 
 def _in_one_line(error: Exception) -> str:

@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError, NonFiniteError
+from ..processes.quiet import quiet
 from ..processes.stable_diffusion import find_device
 from .models import (
     Model,
@@ -100,7 +101,7 @@ def _check_reading(name: str, tokenizer: Any, network: Any) -> None:
         " cache of keys and values and passes over padding"
     )
     texts = ["A dog.", "No."]
-    with refusing(what):
+    with refusing(what), quiet():
         first, second = tokenizer(texts, verbose=False)["input_ids"]
         for text, ids in zip(texts, (first, second), strict=True):
             check_tokens(name, text, ids, network)

@@ -138,6 +138,8 @@ def _read(network: Any, texts: Sequence[Sequence[int]], copies: int) -> tuple[_S
         position_ids=(mask.cumsum(1) - 1).clamp(min=0),
         use_cache=True,
     )
+    if getattr(out, "past_key_values", None) is None:
+        raise ValueError("it returns no past_key_values")
     out.past_key_values.batch_repeat_interleave(copies)
     mask = mask.repeat_interleave(copies, 0)
     state = _State(out.past_key_values, mask, mask.sum(1, keepdim=True))

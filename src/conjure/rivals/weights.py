@@ -38,6 +38,11 @@ _KINDS: dict[str, Kind] = {
 }
 _TYPE = re.compile(r"sentence_transformers(\.\w+)*\.(?P<name>\w+)", re.ASCII)
 
+_OBJECTS = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json"),
+)
+
 # What a Transformer module's own configuration may hand to transformers: nothing that would open
 # another file than the one that was resolved.
 _ARGUMENTS = re.compile(r"(model|tokenizer|processor|config)_(args|kwargs)")
@@ -179,6 +184,9 @@ def _check_config(folder: Path, source: str) -> None:
         raise InputError(
             f"{source} holds an adapter, whose base model lies elsewhere: merge it into the model"
         )
+    for path in map(folder.joinpath, _OBJECTS):
+        if path.exists() and not isinstance(read_json(path), dict):
+            raise InputError(f"{path} should hold a JSON object")
     path = folder / "config.json"
     for key, value in _entries(read_json(path)) if path.exists() else ():
         if key == "transformers_weights":
