@@ -185,10 +185,16 @@ def test_a_vector_without_a_direction_is_said(encoders, bert):
         rivals.load(f"encoder={bert}").distances(PAIRS)
 
 
-@pytest.mark.parametrize("text", ["", "  ", None])
+@pytest.mark.parametrize("text", ["", "  ", None, 5, ["a"], b"a", "\ud800"])
 def test_a_text_that_cannot_be_compared_is_refused(text, encoders):
-    with pytest.raises(InputError, match="must be a str that is not empty"):
+    with pytest.raises(InputError, match="a text must be"):
         rivals.load(f"encoder={encoders['bert']}").distances([("a", text)])
+
+
+@pytest.mark.parametrize("pairs", [None, "ab", 5, [("a",)], [("a", "b", "c")], ["ab"], [5]])
+def test_what_is_no_list_of_pairs_is_refused(pairs, encoders):
+    with pytest.raises(InputError, match="pair"):
+        rivals.load(f"encoder={encoders['bert']}").distances(pairs)
 
 
 # ------------------------------------------------------- a real one: all-MiniLM-L6-v2

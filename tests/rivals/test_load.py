@@ -84,6 +84,10 @@ def test_every_row_of_the_paper_is_complete():
     [
         ({"dtype": "int8"}, "unknown dtype"),
         ({"batch_size": 0}, "batch_size must be a whole number"),
+        ({"dtype": None}, "dtype must be float32"),
+        ({"top_k": -1}, "top_k must be a whole number of at least 0, not -1"),
+        ({"strip": "yes"}, "strip must be True or False, not 'yes'"),
+        ({"pooling": "cls"}, "a rival has no pooling; its settings: device, dtype"),
         ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"continuations": 0}, "continuations must be"),
         ({"tokens": 1.5}, "tokens must be"),

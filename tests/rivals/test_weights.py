@@ -252,6 +252,19 @@ def test_weights_of_a_module_that_do_not_fit_are_named(dense):
     assert "lineal.bias" in line
 
 
+def test_weights_of_another_shape_are_named(bert):
+    config = json.loads((bert / "config.json").read_text())
+    (bert / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 8}))
+    line = refusal(f"encoder={bert}")
+    assert "holds 1 weight (embeddings.position_embeddings.weight) of another shape" in line
+
+
+def test_end_marks_that_are_none_are_refused(language_models, tmp_path):
+    folder = shutil.copytree(language_models["gpt2"], tmp_path / "gpt2")
+    (folder / "generation_config.json").write_text('{"eos_token_id": "x"}')
+    assert "names end marks that are no tokens" in refusal(f"lm={folder}")
+
+
 def test_layers_that_the_configuration_leaves_out_are_named(bert, language_models, tmp_path):
     """A smaller network than was saved is another network."""
     folder = shutil.copytree(language_models["gpt2"], tmp_path / "gpt2")
@@ -286,6 +299,7 @@ DAMAGE = {
         b"{",
         b'{"model_max_length": "long"}',
         b'{"model_max_length": -1}',
+        b'{"model_max_length": 1}',
         b'{"tokenizer_class": 5}',
     ],
 }
@@ -301,6 +315,8 @@ def test_a_damaged_file_is_one_line(row, name, content, dense, language_models, 
         folder = shutil.copytree(language_models["gpt2"], tmp_path / "gpt2")
         if b"model_max_length" in content:
             return  # a language model's room is its network's
+    if content.endswith(b": 1}") and row == "encoder={}":
+        name, content = "sentence_bert_config.json", b'{"max_seq_length": 1}'  # which comes first
     (folder / name).write_bytes(content)
     line = refusal(row.format(folder))
     if content in (b"null", b"[]"):

@@ -5,6 +5,7 @@ Nothing heavy is imported before ``load``.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
@@ -29,6 +30,9 @@ def load(row: str, *, process: GenerativeProcess | None = None, **settings: Any)
     Raises InputError, in one line that says what to do, where that cannot be had.
     """
     found = read_row(row)
+    known = [field.name for field in fields(RivalSettings)]
+    if foreign := sorted(settings.keys() - set(known)):
+        raise InputError(f"a rival has no {', '.join(foreign)}; its settings: {', '.join(known)}")
     named = found.settings()
     if twice := [name for name in named if settings.get(name, named[name]) != named[name]]:
         raise InputError(f"{row} settles {', '.join(twice)}; leave {', '.join(twice)} out")

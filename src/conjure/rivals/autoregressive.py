@@ -129,7 +129,8 @@ class Autoregressive:
         device = self._network.device
         rows = settings.batch_size or (64 if device.type == "cpu" else 256)
         self._texts_at_once = max(1, rows // settings.continuations)
-        self._ends = _end_marks(self._tokenizer, self._network)
+        with refusing(f"{model.name} names end marks that are no tokens"):
+            self._ends = _end_marks(self._tokenizer, self._network)
         self.name = name
         self.signature = signature_line(
             rival="lm",
@@ -154,6 +155,8 @@ class Autoregressive:
 
         Continuations are drawn once for each distinct text, from the text and the seed.
         """
+        if not pairs:
+            return []
         with refusing(f"{self.name} cannot run on these texts"):
             distances = self._distances(pairs, progress)
         for pair, distance in zip(pairs, distances, strict=True):

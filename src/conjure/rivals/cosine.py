@@ -24,7 +24,7 @@ class Limit:
 
     def report(self, texts: Sequence[str]) -> None:
         """Warn, once for all of them, of texts that have more tokens than the model reads."""
-        if self.most is None or not texts:
+        if self.most is None or len(texts) == 0:
             return
         counts = [len(ids) for ids in self.tokenizer([*texts], verbose=False)["input_ids"]]
         cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.most]

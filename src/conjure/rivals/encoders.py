@@ -113,9 +113,10 @@ def _sentence_transformer(
         )
 
     network = read(model.name, load)
+    most = _whole(model.name, "max_seq_length", network.max_seq_length)
     if model.chain[0].kind == "network":
         check_vocabulary(model.name, network.tokenizer)
-    most = _whole(model.name, "max_seq_length", network.max_seq_length)
+        _check_room(model.name, network.tokenizer, most)
 
     def encode(texts: list[str]) -> Tensor:
         vectors: Tensor = network.encode(
@@ -201,7 +202,16 @@ def _most_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
         _whole(name, "model_max_length", tokenizer.model_max_length),
         _whole(name, "max_position_embeddings", places, taken),
     ]
-    return min((most for most in known if most is not None), default=None)
+    most = min((each for each in known if each is not None), default=None)
+    _check_room(name, tokenizer, most)
+    return most
+
+
+def _check_room(name: str, tokenizer: Any, most: int | None) -> None:
+    """Refuse a limit that leaves a text no token beside its marks."""
+    marks = tokenizer.num_special_tokens_to_add()
+    if most is not None and most <= marks:
+        raise InputError(f"{name} reads {most} tokens of a text, {marks} of them its marks")
 
 
 def _whole(name: str, field: str, value: Any, taken: int = 0) -> int | None:

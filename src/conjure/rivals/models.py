@@ -153,12 +153,17 @@ def read_network(
     Raises InputError where other weights are missing, since they would be drawn at random, and
     where the files hold weights of the network's own parts that have no place in it.
     """
-    options = {**load_options(settings), **_AS_IT_IS, "output_loading_info": True}
+    # Of another shape are named below, which from_pretrained does not do in its error.
+    told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    options = {**load_options(settings), **_AS_IT_IS, **told}
     network, info = read(name, lambda: loader.from_pretrained(folder, **options))
     missing = sorted(map(str, info["missing_keys"]))
     lacking = [key for key in missing if not set(key.split(".")) & set(spare)]
     unused = sorted(map(str, info["unexpected_keys"]))
     misplaced = [key for key in unused if _is_own(key, network)]
+    if unfit := sorted(str(each[0]) for each in info["mismatched_keys"]):
+        said = f"{_some(unfit)} of another shape than its config.json says"
+        raise InputError(f"{name} cannot be loaded: it holds {said}")
     if lacking or misplaced:
         raise InputError(_incomplete(name, lacking, misplaced or (unused if lacking else [])))
     return network.eval(), missing
@@ -182,14 +187,14 @@ def _is_own(key: str, network: Any) -> bool:
 
 def _incomplete(name: str, lacking: list[str], unused: list[str]) -> str:
     """Why a network that does not fit its files is not used, in one line."""
-
-    def some(keys: list[str]) -> str:
-        more = ", …" if len(keys) > 3 else ""
-        return f"{len(keys)} weight{'s' * (len(keys) > 1)} ({', '.join(keys[:3])}{more})"
-
-    said = [f"it lacks {some(lacking)}"] if lacking else []
-    said += [f"it holds {some(unused)} that its config.json has no place for"] if unused else []
+    said = [f"it lacks {_some(lacking)}"] if lacking else []
+    said += [f"it holds {_some(unused)} that its config.json has no place for"] if unused else []
     return f"{name} is incomplete or renamed: {'; '.join(said)}"
+
+
+def _some(keys: list[str]) -> str:
+    more = ", …" if len(keys) > 3 else ""
+    return f"{len(keys)} weight{'s' * (len(keys) > 1)} ({', '.join(keys[:3])}{more})"
 
 
 def _fetch(repo: str, settings: RivalSettings) -> Path:

@@ -45,14 +45,20 @@ class Rival(Protocol):
 
 
 def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
-    """Each text of the pairs once, in order of appearance; InputError for one that is empty."""
-    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-    for text in texts:
+    """Each text of the pairs once, in order of appearance; InputError for one that is none."""
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence):
+        raise InputError(f"pairs must be a sequence of pairs of texts, not {pairs!r:.80}")
+    for pair in pairs:
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise InputError(f"a pair must be two texts, not {pair!r:.80}")
+    found: dict[str, None] = {}
+    for text in (text for pair in pairs for text in pair):
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"a text must be a str that is not empty, not {text!r:.80}")
         if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
             raise InputError(f"a text must be valid Unicode, not {text!r:.80}")
-    return texts
+        found[text] = None
+    return list(found)
 
 
 def signature_line(**facts: object) -> str:

@@ -45,6 +45,8 @@ class RivalSettings:
 
     def __post_init__(self) -> None:
         self.of_process()
+        if self.dtype is None:
+            raise InputError("dtype must be float32, float16, bfloat16 or float64, not None")
         for name, least in (("seed", 0), ("continuations", 1), ("tokens", 1), ("top_k", 0)):
             value = getattr(self, name)
             try:
