@@ -111,7 +111,7 @@ ESTIMATE_OPTIONS = (
         "--cross-steps",
         type=int,
         metavar="M",
-        help="Estimate: predict under the other prompt at M steps behind the first, drawn at random.",
+        help="Estimate: predict under the other prompt at M random steps behind the first.",
     ),
     click.option(
         "--tolerance",

@@ -5,12 +5,19 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from small_models import byte_tokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    MambaConfig,
+    MambaForCausalLM,
+    TopKLogitsWarper,
+)
 
 from conjure import rivals
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.rivals.autoregressive import prepare
-from conjure.rivals.trajectories import Continuations, draws, sample, score
+from conjure.rivals.trajectories import Continuations, draws, misreading, sample, score
 
 KINDS = ["gpt2", "llama", "falcon"]
 TEXTS = ["a dog runs", "two cats sleep on the warm stones of a wall", "no", "is it raining?"]
@@ -25,7 +32,8 @@ def load(folder, **settings):
 class Naive:
     """One text at a time, everything read anew for each token, no attention mask."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, top_k=0):
+        self.likeliest = TopKLogitsWarper(top_k) if top_k else lambda ids, logits: logits
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
@@ -34,8 +42,9 @@ class Naive:
         """Inverse-transform sampling, token by token, up to the end mark."""
         ids, found = self.tokenizer(text).input_ids, []
         for u in uniforms:
-            logits = self.network(torch.tensor([ids + found])).logits[0, -1]
-            rising = logits.double().softmax(-1).cumsum(-1)
+            logits = self.network(torch.tensor([ids + found])).logits[:, -1]
+            [kept] = self.likeliest(None, logits.double())
+            rising = kept.softmax(-1).cumsum(-1)
             found.append(int((rising <= u * rising[-1]).sum()))
             if found[-1] == self.tokenizer.eos_token_id:
                 break
@@ -61,10 +70,12 @@ class Naive:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equals_a_plain_loop(kind, language_models):
-    naive = Naive(language_models[kind])
+@pytest.mark.parametrize("top_k", [0, 8, 50, 1000])
+def test_equals_a_plain_loop(kind, top_k, language_models):
+    naive = Naive(language_models[kind], top_k)
     expected = [naive.distance(a, b, 5, 6, seed=3) for a, b in PAIRS]
-    assert load(language_models[kind], seed=3).distances(PAIRS) == pytest.approx(expected, abs=1e-4)
+    found = load(language_models[kind], seed=3, top_k=top_k).distances(PAIRS)
+    assert found == pytest.approx(expected, abs=1e-4)
     assert min(expected) > 0.1  # far above what is allowed for rounding
 
 
@@ -100,20 +111,59 @@ def test_the_same_text_is_at_zero(language_models):
     rival = load(language_models["gpt2"])
     assert rival.distances([("a dog", "a dog")]) == [0.0]
     # read as one text, though each has its own continuations
+    rival = load(language_models["gpt2"], strip=True)
     assert rival.distances([("a dog", "a dog. ")]) == pytest.approx([0.0], abs=1e-4)
 
 
-def test_tokens_are_drawn_from_the_models_distribution(language_models):
-    """20,000 first tokens of one text against the softmax: no top-k, no top-p, temperature 1."""
+@pytest.mark.parametrize("top_k", [0, 10, 50])
+def test_tokens_are_drawn_as_generate_draws_them(top_k, language_models):
+    """20,000 first tokens of one text against what generate(do_sample=True) would draw from."""
     naive = Naive(language_models["gpt2"])
     ids = naive.tokenizer("a dog runs.").input_ids
     with torch.inference_mode():
-        [found] = sample(naive.network, [ids], draws("x", 0, 20_000, 1).unsqueeze(0), [0])
-        p = naive.network(torch.tensor([ids])).logits[0, -1].double().softmax(-1)
+        uniforms = draws("x", 0, 20_000, 1).unsqueeze(0)
+        [found] = sample(naive.network, [ids], uniforms, [0], top_k)
+        told = naive.network.generate(
+            torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            pad_token_id=0,
+            do_sample=True,
+            max_new_tokens=1,
+            top_k=top_k,
+            output_scores=True,
+            return_dict_in_generate=True,
+        )
+        whole = naive.network(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1)
+    p = told.scores[0][0].double().softmax(-1)
+    assert (p > 0).sum() == (top_k or 257)
     seen = torch.bincount(found.tokens[:, 0], minlength=257) / 20_000
     spread = (p * (1 - p) / 20_000).sqrt()
-    assert ((seen - p).abs() < 5 * spread + 5e-5).all()
-    assert (p > 0.002).sum() > 50  # more tokens than a top-k of 50 would leave
+    assert ((seen - p).abs() <= 5 * spread + 5e-5 * (p > 0)).all()  # 0 where p is
+    # scored by the whole vocabulary all the same
+    assert torch.allclose(found.scores, whole[found.tokens[:, 0]], atol=1e-5)
+
+
+def test_of_tokens_that_are_left_out_none_is_drawn_at_the_very_end(language_models):
+    """The last number below 1, where rounding could reach past the tokens that are left."""
+    naive = Naive(language_models["gpt2"])
+    ids = naive.tokenizer("a dog runs.").input_ids
+    last = torch.tensor(1.0, dtype=torch.float64).nextafter(torch.tensor(0.0, dtype=torch.float64))
+    with torch.inference_mode():
+        [found] = sample(naive.network, [ids], last.reshape(1, 1, 1), [0], 5)
+        logits = naive.network(torch.tensor([ids])).logits[0, -1]
+    assert int(found.tokens) in logits.topk(5).indices.tolist()
+
+
+def test_what_the_authors_code_does_is_the_default(language_models):
+    rival = load(language_models["gpt2"])
+    named = rivals.load(f"lm={language_models['gpt2']}:top50", continuations=5, tokens=6)
+    assert named.distances(PAIRS) == rival.distances(PAIRS)
+    assert named.signature == rival.signature
+    whole = rivals.load(f"lm={language_models['gpt2']}:strip:top0", continuations=5, tokens=6)
+    assert whole.distances(PAIRS) == load(language_models["gpt2"], top_k=0).distances(PAIRS)
+    assert "|topk:all|strip:yes|" in whole.signature
+    with pytest.raises(InputError, match="settles top_k; leave top_k out"):
+        rivals.load(f"lm={language_models['gpt2']}:top0", top_k=50)
 
 
 def test_an_early_end_counts_and_nothing_behind_it(language_models):
@@ -144,10 +194,17 @@ def test_the_prompted_form_asks_what_a_sentence_implies(language_models):
 
 
 @pytest.mark.parametrize(
-    ("text", "read"), [("a", "a."), ("a. ", "a."), ("a!", "a!"), ('he said "a"', 'he said "a"')]
+    ("text", "read", "stripped"),
+    [
+        ("a", "a.", "a."),
+        ("a. ", "a. .", "a."),
+        ("a!", "a!", "a!"),
+        ('he said "a"', 'he said "a"', 'he said "a"'),
+    ],
 )
-def test_texts_end_with_a_stop(text, read):
+def test_texts_end_with_a_stop(text, read, stripped):
     assert prepare(text, False) == read
+    assert prepare(text, False, strip=True) == stripped
 
 
 def test_continuations_are_drawn_once_for_each_text(language_models):
@@ -170,7 +227,10 @@ def test_continuations_are_drawn_once_for_each_text(language_models):
 def test_the_signature_says_what_it_takes_to_repeat_it(language_models):
     rival = load(language_models["llama"], seed=4, batch_size=12)
     assert rival.signature.startswith("rival:lm|model:llama|rev:sha256-")
-    settings = "prompt:none|n:5|tokens:6|temperature:1|seed:4|distance:L1|dtype:float32|batch:10"
+    settings = (
+        "prompt:none|n:5|tokens:6|temperature:1|topk:50|strip:no|seed:4|distance:L1|dtype:float32"
+        "|batch:10"
+    )
     assert settings in rival.signature
     assert isinstance(rival, rivals.Rival)
 
@@ -210,4 +270,37 @@ def test_what_is_no_language_model_is_refused(encoders, language_models, tmp_pat
     headless = shutil.copytree(language_models["gpt2"], tmp_path / "headless")
     config = json.loads((headless / "config.json").read_text())
     (headless / "config.json").write_text(json.dumps({**config, "n_layer": 3}))
-    assert "headless is incomplete: it lacks" in refusal(f"lm={headless}")
+    assert "headless is incomplete or renamed: it lacks" in refusal(f"lm={headless}")
+
+
+def test_a_network_that_cannot_share_a_batch_is_refused(tmp_path):
+    """Mamba has no cache of keys and values, and would read padding as text."""
+    config = MambaConfig(vocab_size=257, hidden_size=16, num_hidden_layers=1, state_size=4)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    byte_tokenizer().save_pretrained(tmp_path / "mamba")
+    line = refusal(f"lm={tmp_path / 'mamba'}")
+    assert line.startswith("mamba is of the kind mamba, and lm= needs a network that has a cache")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_that_changes_what_is_predicted_is_seen(kind, language_models):
+    """The same network, once as it is and once told wrong positions."""
+    network = Naive(language_models[kind]).network
+    texts = [[5, 6, 7, 8, 9, 10], [11, 12, 13]]
+    with torch.inference_mode():
+        assert misreading(network, texts) < 1e-4
+        network.register_forward_pre_hook(
+            lambda module, given, named: (given, {**named, "attention_mask": None}),
+            with_kwargs=True,
+        )
+        assert misreading(network, texts) > 1e-2
+
+
+def test_a_tokenizer_of_another_model_is_said(language_models, tmp_path):
+    """Before the network is asked: on a GPU an index beyond its table ends the process."""
+    folder = shutil.copytree(language_models["gpt2"], tmp_path / "mixed")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["horse"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(InputError, match="mixed has 257 embeddings, .* gives token 257 for"):
+        load(folder).distances([("a cat", "a horse")])

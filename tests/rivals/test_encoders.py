@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -128,10 +129,39 @@ def test_a_text_that_is_cut_is_said(encoders):
     """RoBERTa's 34 places are 32 tokens; what is behind them does not count."""
     rival = rivals.load(f"encoder={encoders['roberta']}")
     with pytest.warns(PromptTruncatedWarning, match="reads 32 tokens .* this text has 42"):
+        rival.distances([("a" * 40, "a" * 29)])
+    with pytest.warns(PromptTruncatedWarning):
         [distance] = rival.distances([("a" * 40, "a" * 29 + "b" * 11)])
     assert distance > 0
     with pytest.warns(PromptTruncatedWarning):
         assert rival.distances([("a" * 40, "a" * 31 + "b" * 9)]) == pytest.approx([0.0], abs=1e-9)
+
+
+def told(ask, *given):
+    """The one warning of a call."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        ask(*given)
+    [one] = seen
+    return one
+
+
+def test_texts_that_are_cut_are_said_once_a_call(encoders, minilm):
+    """With how many they are and an example, at the line of the caller, however many batches."""
+    pairs = [("a" * n, "b" * n) for n in range(28, 50)]
+    for folder in (encoders["roberta"], encoders["clip"]):
+        one = told(rivals.load(f"encoder={folder}", batch_size=3).distances, pairs)
+        assert one.filename == __file__
+        assert issubclass(one.category, PromptTruncatedWarning)
+    one = told(rivals.load(f"encoder={encoders['roberta']}").distances, pairs)
+    assert "and 38 texts have more, so their ends do not count; the first has 33: 'aaa" in str(
+        one.message
+    )
+    texts = [("one " * n, "two " * n) for n in (10, 300, 400)]
+    one = told(rivals.load(f"encoder={minilm}", batch_size=2).distances, texts)
+    assert "reads 256 tokens" in str(one.message)
+    assert "4 texts have more" in str(one.message)
+    assert one.filename == __file__
 
 
 def test_dtype_and_device_are_taken(encoders):
@@ -155,10 +185,16 @@ def test_a_vector_without_a_direction_is_said(encoders, bert):
         rivals.load(f"encoder={bert}").distances(PAIRS)
 
 
-@pytest.mark.parametrize("text", ["", "  ", None])
+@pytest.mark.parametrize("text", ["", "  ", None, 5, ["a"], b"a", "\ud800"])
 def test_a_text_that_cannot_be_compared_is_refused(text, encoders):
-    with pytest.raises(InputError, match="must be a str that is not empty"):
+    with pytest.raises(InputError, match="a text must be"):
         rivals.load(f"encoder={encoders['bert']}").distances([("a", text)])
+
+
+@pytest.mark.parametrize("pairs", [None, "ab", 5, [("a",)], [("a", "b", "c")], ["ab"], [5]])
+def test_what_is_no_list_of_pairs_is_refused(pairs, encoders):
+    with pytest.raises(InputError, match="pair"):
+        rivals.load(f"encoder={encoders['bert']}").distances(pairs)
 
 
 # ------------------------------------------------------- a real one: all-MiniLM-L6-v2

@@ -36,6 +36,9 @@ def refusal(row, **settings):
         ("encoder=C:\\models\\a:eos", Row("encoder", "C:\\models\\a", "eos")),
         ("lm=a", Row("lm", "a")),
         ("lm=a/b:prompted", Row("lm", "a/b", "prompted")),
+        ("lm=a/b:top0:prompted", Row("lm", "a/b", "prompted", top_k=0)),
+        ("lm=C:\\a:b\\c:strip:top50", Row("lm", "C:\\a:b\\c", top_k=50, strip=True)),
+        ("gpt2:top0", Row("lm", ROWS["gpt2"].source, None, "GPT-2, top0", top_k=0)),
         ("gpt2", ROWS["gpt2"]),
         ("gpt2:prompted", Row("lm", ROWS["gpt2"].source, "prompted", "GPT-2, prompted")),
         ("paragon:eos", Row("paragon", None, "eos", "Paragon")),
@@ -52,8 +55,12 @@ def test_a_name_means_a_row(name, row):
         ("encoder=", "unknown row"),
         ("bert-mean:cls", "unknown row"),
         ("encoder=a/b:max", "must be mean or cls or eos, not 'max'"),
-        ("lm=a/b:mean", "must be prompted, not 'mean'"),
-        ("gpt2:", "must be prompted, not ''"),
+        ("lm=a/b:mean", "must be prompted, strip or top and a number .* not 'mean'"),
+        ("gpt2:", "must be prompted, strip or top .* not ''"),
+        ("lm=a/b:top50:top20", "each once, not 'top20'"),
+        ("lm=a/b:top-1", "not 'top-1'"),
+        ("gpt2:prompted:prompted", "not 'prompted'"),
+        ("encoder=a/b:cls:mean", "unknown row"),
         ("paragon:", "must be mean or cls or eos, not ''"),
         (None, "a row is a name, not None"),
         ("is-bert", r"IS-BERT.* published code but no weights"),
@@ -77,6 +84,10 @@ def test_every_row_of_the_paper_is_complete():
     [
         ({"dtype": "int8"}, "unknown dtype"),
         ({"batch_size": 0}, "batch_size must be a whole number"),
+        ({"dtype": None}, "dtype must be float32"),
+        ({"top_k": -1}, "top_k must be a whole number of at least 0, not -1"),
+        ({"strip": "yes"}, "strip must be True or False, not 'yes'"),
+        ({"pooling": "cls"}, "a rival has no pooling; its settings: device, dtype"),
         ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"continuations": 0}, "continuations must be"),
         ({"tokens": 1.5}, "tokens must be"),
@@ -110,7 +121,9 @@ def test_what_is_no_model_is_refused(encoders, language_models, tiny_pipeline, t
 def test_an_incomplete_folder_is_refused(bert):
     config = json.loads((bert / "config.json").read_text())
     (bert / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
-    assert "bert is incomplete: it lacks 16 weights" in refusal(f"encoder={bert}")
+    assert "bert is incomplete or renamed: it lacks 16 weights (encoder.layer.2.att" in refusal(
+        f"encoder={bert}"
+    )
     (bert / "config.json").write_text(json.dumps({**config, "model_type": "nothing"}))
     assert "bert cannot be loaded" in refusal(f"encoder={bert}")
     (bert / "model.safetensors").unlink()
@@ -141,14 +154,31 @@ def test_pickles_of_a_module_are_refused_too(bert):
     assert "allow_pickle=True" in refusal(f"encoder={bert}")
 
 
-def test_code_that_a_model_brings_along_is_not_run(bert):
-    (bert / "custom.py").write_text("raise SystemExit('ran')")
-    as_modules(bert, {"path": "", "type": "custom.Module"})
-    assert "is not part of Sentence Transformers" in refusal(f"encoder={bert}")
+def test_code_that_a_model_brings_along_is_not_run(bert, monkeypatch):
+    """Wherever a folder may name some: its modules, its configuration, its tokenizer."""
+    (bert / "custom.py").write_text(
+        f"open({str(bert / 'ran')!r}, 'w')\nclass Module: pass\nConfig = Model = Words = Module\n"
+    )
+    monkeypatch.syspath_prepend(bert)  # even where it could be imported by its name
+    expected = rivals.load(f"encoder={bert}").distances([("a", "b")])
+    for kind in ("custom.Module", "bert.custom.Module", "sentence_transformers.custom.Module"):
+        as_modules(bert, {"path": "", "type": kind})
+        assert f"chains '{kind}', which is not part of what is run" in refusal(f"encoder={bert}")
+        assert rivals.load(f"encoder={bert}:mean").distances([("a", "b")]) == expected
     config = json.loads((bert / "config.json").read_text())
-    own = {"model_type": "own", "auto_map": {"AutoConfig": "custom.Config"}}
-    (bert / "config.json").write_text(json.dumps({**config, **own}))
-    assert "bert cannot be loaded" in refusal(f"encoder={bert}:mean")
+    own = {"AutoConfig": "custom.Config", "AutoModel": "custom.Model"}
+    (bert / "config.json").write_text(json.dumps({**config, "auto_map": own}))
+    words = json.loads((bert / "tokenizer_config.json").read_text())
+    own = {"AutoTokenizer": ["custom.Words", "custom.Words"]}
+    (bert / "tokenizer_config.json").write_text(json.dumps({**words, "auto_map": own}))
+    as_modules(bert, {"path": "", "type": "sentence_transformers.models.Pooling"})
+    # known kinds are read by the library's own classes
+    assert rivals.load(f"encoder={bert}:mean").distances([("a", "b")]) == expected
+    changed = {**config, "model_type": "own", "auto_map": {"AutoConfig": "custom.Config"}}
+    (bert / "config.json").write_text(json.dumps(changed))
+    for row in (f"encoder={bert}", f"encoder={bert}:mean", f"lm={bert}"):
+        assert "bert cannot be loaded" in refusal(row)
+    assert not (bert / "ran").exists()
 
 
 def test_what_other_libraries_left_in_a_folder_is_no_pickle(bert):

@@ -1,5 +1,7 @@
 """The process's own text encoder, pooled: against the encoder itself, one text at a time."""
 
+import warnings
+
 import pytest
 import torch
 from small_pipelines import albert_text, save_pipeline
@@ -86,3 +88,14 @@ def test_the_bundled_process_has_one():
     near, far = rival.distances([("a dog", "a puppy"), ("a dog", "a violin")])
     assert near < far
     assert f"process:emoji|rev:{process.revision}|encoder:albert|pool:mean" in rival.signature
+
+
+def test_texts_that_are_cut_are_said_once_a_call(processes):
+    rival = rivals.load("paragon", process=processes["clip"])
+    pairs = [("a" * n, "b" * n) for n in range(100, 160)]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        rival.distances(pairs)
+    [one] = seen
+    assert one.filename == __file__
+    assert "120 texts have more, so their ends do not count; the first has 102" in str(one.message)

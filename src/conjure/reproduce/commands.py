@@ -36,7 +36,8 @@ _FLAGS: dict[str, Callable[[Command], Command]] = {
         multiple=True,
         callback=_names,
         help="Rows, separated by commas: conjuring, null, paragon, bert-mean, …, groups "
-        "(diffusion, rivals), encoder=ID_OR_FOLDER[:mean|cls|eos], lm=ID_OR_FOLDER.",
+        "(diffusion, rivals), encoder=ID_OR_FOLDER[:mean|cls|eos], "
+        "lm=ID_OR_FOLDER[:prompted][:topK][:strip].",
     ),
     "datasets": click.option(
         "--datasets",

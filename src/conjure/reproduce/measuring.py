@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..benchmarks.datasets import Dataset
-from ..benchmarks.resampling import Array
 from ..core.errors import ConjureError
 from ..core.process import GenerativeProcess
-from ..similarity import signature
+from ..core.spec import Signature, Spec, sign
 from .cells import Distances
 from .null import null_distances
 from .passes import Passes
@@ -23,21 +23,42 @@ Found = dict[str, dict[str, Distances | str]]  # row → set → distances, or w
 
 
 def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> Found:
-    """Every row on every set. A row that cannot be had is said so, once, and stops nothing."""
+    """Every row on every set. What a row cannot have is reported once, and stops nothing."""
     found: Found = {}
     if own := [row for row in rows if row in DIFFUSION]:
-        found |= measure_process(run.process, run.passes, own, datasets)
+        process = run.process  # where there is none, there is no table
+        try:
+            found = measure_process(process, run.passes, own, datasets)
+        except ConjureError as error:
+            if len(own) == len(rows):
+                raise
+            found = {row: dict.fromkeys(datasets, _in_one_line(error)) for row in own}
+        _tell(run, found)
     for row in rows:
         if row in found:
             continue
         try:
-            each = _null(run, datasets) if row == NULL else _rival(run, row, datasets)
+            found[row] = _null(run, datasets) if row == NULL else _rival(run, row, datasets)
         except (ConjureError, OSError) as error:
-            reason = " ".join(str(error).split())
-            run.say(f"row {row} left empty: {reason}")
-            each = dict.fromkeys(datasets, reason)
-        found[row] = each
+            found[row] = dict.fromkeys(datasets, _in_one_line(error))
+        _tell(run, {row: found[row]})
     return {row: found[row] for row in rows}
+
+
+def _tell(run: Run, found: Found) -> None:
+    """Say which rows are empty, where and why: once a row, and once for rows that share that."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row, each in found.items():
+        reasons = {name: why for name, why in each.items() if isinstance(why, str)}
+        if reasons:
+            where = f" on {', '.join(reasons)}" if len(reasons) < len(each) else ""
+            alike.setdefault((where, next(iter(reasons.values()))), []).append(row)
+    for (where, reason), rows in alike.items():
+        run.say(f"row{'s' * (len(rows) > 1)} {', '.join(rows)} left empty{where}: {reason}")
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def measure_process(
@@ -58,18 +79,17 @@ def measure_process(
             try:
                 found[row][name] = Distances(reduced(row, here, process.guidance), line)
             except ConjureError as error:
-                found[row][name] = str(error)
+                found[row][name] = _in_one_line(error)
     return found
 
 
-def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> str:
+def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> Signature:
     """The signature of a row of the process's own, which names its estimand, or the row itself."""
-    return signature(
-        process,
-        samples=passes.samples,
-        seed=passes.seed,
-        estimand=row if row in (CONDITIONAL, NULL) else DIFFUSION[row],
-    )
+    spec = Spec(passes.samples, passes.seed, DIFFUSION.get(row, "jeffreys"))
+    signature = sign(process, spec)
+    if row not in (CONDITIONAL, NULL):
+        return signature
+    return replace(signature, key={**signature.key, "estimand": row})
 
 
 def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Distances | str]:
@@ -91,10 +111,12 @@ def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Dis
     flags = run.choice.process
     settings = {} if own else {name: flags[name] for name in _SHARED if name in flags}
     rival = rivals.load(row, process=run.process if own else None, **settings)
-    distances = run.rivals.measure(rival, all_pairs(datasets))
-    split = np.cumsum([len(data.scores) for data in datasets.values()])[:-1]
-    each: list[Array] = np.split(np.array(distances, dtype=np.float64), split)
-    return {
-        name: Distances(values[None], rival.signature)
-        for name, values in zip(datasets, each, strict=True)
-    }
+    each: dict[str, Distances | str] = {}
+    for name, data in datasets.items():
+        try:
+            values = run.rivals.measure(rival, data.table.pairs())
+        except ConjureError as error:  # a text that it cannot read; other sets may have none such
+            each[name] = _in_one_line(error)
+        else:
+            each[name] = Distances(np.array(values, dtype=np.float64)[None], rival.signature)
+    return each

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 
-from ..core.plan import Pair
+from ..core.spec import Signature
+from ..core.types import Pair
 from ..rivals import Rival
 from .journal import Journal
 
-CHUNK = 1000  # pairs; what is lost where a run is stopped
+CHUNK = 1000  # most pairs at once
+SECONDS = 10.0  # what a chunk should take: about what is lost where a run is stopped
+_GROWTH = 4
 
 
 class RivalDistances:
@@ -24,8 +28,8 @@ class RivalDistances:
     ) -> None:
         self.folder = folder
         self._say, self._bar = say, bar
-        self._journals: dict[str, Journal] = {}
-        self._known: dict[str, dict[Pair, float]] = {}
+        self._journals: dict[Signature, Journal] = {}
+        self._known: dict[Signature, dict[Pair, float]] = {}
 
     def close(self) -> None:
         while self._journals:
@@ -41,12 +45,15 @@ class RivalDistances:
             count = rival.cost(missing)
             self._say(f"{rival.name}: {len(missing):,} pairs, {count:,} texts or continuations")
             with tqdm(total=len(missing), unit="pair", disable=None if self._bar else True) as bar:
-                for start in range(0, len(missing), CHUNK):
-                    chunk = missing[start : start + CHUNK]
+                start, size = 0, 1
+                while chunk := missing[start : start + size]:
+                    began = monotonic()
                     for pair, distance in zip(chunk, rival.distances(chunk), strict=True):
                         journal.add({"texts": pair, "distance": distance})
                         known[pair] = distance
                     bar.update(len(chunk))
+                    start += size
+                    size = next_size(size, monotonic() - began)
         return [known[pair] for pair in pairs]
 
     def _open(self, rival: Rival) -> tuple[Journal, dict[Pair, float]]:
@@ -62,3 +69,16 @@ class RivalDistances:
                 raise journal.refusal() from error
             self._journals[line] = journal
         return self._journals[line], self._known[line]
+
+
+def next_size(size: int, seconds: float) -> int:
+    """How many pairs to measure at once after ``size`` of them took so long.
+
+    A single pair comes first: nobody knows how long one of a model takes, from a millisecond to a
+    minute. Larger chunks share texts and fill batches.
+
+    >>> next_size(1, 0.1), next_size(64, 5.0), next_size(64, 40.0), next_size(1, 100.0)
+    (4, 128, 16, 1)
+    """
+    wanted = size * min(SECONDS / max(seconds, 1e-6), _GROWTH)
+    return max(1, min(int(wanted), CHUNK))

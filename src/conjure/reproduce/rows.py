@@ -84,7 +84,7 @@ def title(row: str) -> str:
     except InputError:  # such as a row of another table: "T = 5"
         return row
     name = found.source or found.title
-    return f"{name} ({found.choice})" if found.choice else name
+    return f"{name} ({', '.join(found.options)})" if found.options else name
 
 
 def reduced(row: str, terms: Iterable[Any], guidance: float) -> Array:

@@ -5,6 +5,7 @@ Nothing heavy is imported before ``load``.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
@@ -22,14 +23,20 @@ def load(row: str, *, process: GenerativeProcess | None = None, **settings: Any)
     """The rival that fills a row.
 
     row:      a name of ``ROWS``, such as "bert-mean"; "paragon[:mean|cls|eos]";
-              "encoder=ID_OR_FOLDER[:mean|cls|eos]"; "lm=ID_OR_FOLDER[:prompted]"
+              "encoder=ID_OR_FOLDER[:mean|cls|eos]"; "lm=ID_OR_FOLDER[:prompted][:topK][:strip]"
     process:  whose text encoder the paragon is; other rows need none
     settings: the fields of ``RivalSettings``; the paragon runs as its process does and takes none
 
     Raises InputError, in one line that says what to do, where that cannot be had.
     """
-    chosen = RivalSettings(**settings)
     found = read_row(row)
+    known = [field.name for field in fields(RivalSettings)]
+    if foreign := sorted(settings.keys() - set(known)):
+        raise InputError(f"a rival has no {', '.join(foreign)}; its settings: {', '.join(known)}")
+    named = found.settings()
+    if twice := [name for name in named if settings.get(name, named[name]) != named[name]]:
+        raise InputError(f"{row} settles {', '.join(twice)}; leave {', '.join(twice)} out")
+    chosen = RivalSettings(**{**settings, **named})
     if found.kind == "paragon":
         if process is None:
             raise InputError(f"{row} is the text encoder of a process: give the process")

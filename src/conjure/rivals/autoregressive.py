@@ -22,28 +22,42 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError, NonFiniteError
+from ..processes.quiet import quiet
 from ..processes.stable_diffusion import find_device
-from .models import Model, incomplete, locate, read_config, read_network, read_tokenizer
-from .rival import Pair, Progress, distinct_texts, signature_line
+from .models import (
+    Model,
+    check_tokens,
+    locate,
+    read_config,
+    read_network,
+    read_tokenizer,
+    refusing,
+)
+from .rival import Pair, Progress, distinct_texts, sign
 from .rows import PROMPTED
 from .settings import RivalSettings
-from .trajectories import Continuations, draws, sample, score
+from .trajectories import Continuations, draws, misreading, sample, score
 
 T = TypeVar("T")
+
+# What rounding may change of a next token's distribution, in total variation.
+_EXACT, _HALF = 1e-3, 0.1
 
 # The authors' code: dataset/CompareTask.py, scripts/run_text2text.sh.
 PROMPT = 'This sentence: "{}" implies: '
 
 
-def prepare(text: str, prompted: bool) -> str:
+def prepare(text: str, prompted: bool, strip: bool = False) -> str:
     """A text as the model reads it: ended by a full stop unless it ends with punctuation.
+
+    strip: leave out blanks at its end first
 
     >>> prepare("A dog runs", prompted=True)
     'This sentence: "A dog runs." implies: '
-    >>> prepare("Does it?", prompted=False)
-    'Does it?'
+    >>> prepare("Does it? ", prompted=False), prepare("Does it? ", prompted=False, strip=True)
+    ('Does it? .', 'Does it?')
     """
-    text = text.rstrip()
+    text = text.rstrip() if strip else text
     if text[-1] not in string.punctuation:
         text += "."
     return PROMPT.format(text) if prompted else text
@@ -60,7 +74,7 @@ def open_language_model(
     """
     device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
     model = locate(source, settings)
-    config = read_config(model.name, model.folder)
+    config = read_config(model.name, model.network)
     kind = config.model_type
     masked = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or masked:
@@ -68,11 +82,33 @@ def open_language_model(
             f"{model.name} is of the kind {kind}, which is no causal language model; for a text"
             f" encoder give encoder={model.name}"
         )
-    tokenizer = read_tokenizer(model.name, model.folder)
-    network, absent = read_network(model.name, model.folder, AutoModelForCausalLM, settings)
-    if absent:
-        raise InputError(incomplete(model.name, absent))
-    return Autoregressive(name, model, (tokenizer, network.to(device)), choice, settings)
+    tokenizer = read_tokenizer(model.name, model.network)
+    network, _ = read_network(model.name, model.network, AutoModelForCausalLM, settings)
+    network = network.to(device)
+    _check_reading(model.name, tokenizer, network)
+    return Autoregressive(name, model, (tokenizer, network), choice, settings)
+
+
+@torch.inference_mode()
+def _check_reading(name: str, tokenizer: Any, network: Any) -> None:
+    """Refuse a network that a batch with padding and cache makes predict something else.
+
+    Recurrent ones (Mamba, RWKV) have a state in place of a cache of keys and values, and read
+    padding as text; others ignore the positions that they are given.
+    """
+    what = (
+        f"{name} is of the kind {network.config.model_type}, and lm= needs a network that has a"
+        " cache of keys and values and passes over padding"
+    )
+    texts = ["A dog.", "No."]
+    with refusing(what), quiet():
+        first, second = tokenizer(texts, verbose=False)["input_ids"]
+        for text, ids in zip(texts, (first, second), strict=True):
+            check_tokens(name, text, ids, network)
+        off = misreading(network, [first * 2, second * 3])
+    exact = network.dtype in (torch.float32, torch.float64)
+    if off > (_EXACT if exact else _HALF):
+        raise InputError(f"{what}: in a batch it predicts otherwise, by {off:.2g} in all")
 
 
 class Autoregressive:
@@ -93,21 +129,24 @@ class Autoregressive:
         device = self._network.device
         rows = settings.batch_size or (64 if device.type == "cpu" else 256)
         self._texts_at_once = max(1, rows // settings.continuations)
-        self._ends = _end_marks(self._tokenizer, self._network)
+        with refusing(f"{model.name} names end marks that are no tokens"):
+            self._ends = _end_marks(self._tokenizer, self._network)
         self.name = name
-        self.signature = signature_line(
-            rival="lm",
+        self.signature = sign(
+            baseline="lm",
             model=model.name,
-            rev=model.revision,
+            revision=model.revision,
             prompt="prompted" if self._prompted else "none",
             n=settings.continuations,
             tokens=settings.tokens,
             temperature=1,
+            topk=settings.top_k or "all",
+            strip="yes" if settings.strip else "no",
             seed=settings.seed,
             distance="L1",
             dtype=settings.dtype,
             batch=self._texts_at_once * settings.continuations,
-            device=device,
+            device=str(device),
         )
 
     @torch.inference_mode()
@@ -116,6 +155,19 @@ class Autoregressive:
 
         Continuations are drawn once for each distinct text, from the text and the seed.
         """
+        if not pairs:
+            return []
+        with refusing(f"{self.name} cannot run on these texts"):
+            distances = self._distances(pairs, progress)
+        for pair, distance in zip(pairs, distances, strict=True):
+            if not math.isfinite(distance):
+                raise NonFiniteError(
+                    f"{self.name} predicts NaN or infinity for {pair!r:.160} in"
+                    f" {self._settings.dtype}: try float32 or bfloat16"
+                )
+        return distances
+
+    def _distances(self, pairs: Sequence[Pair], progress: Progress | None) -> list[float]:
         texts = distinct_texts(pairs)
         tokens = self._tokenized(texts)
         done, total = 0, self.cost(pairs)
@@ -138,14 +190,7 @@ class Autoregressive:
             found = score(self._network, befores, [drawn[owner] for _, owner in ways])
             crossed.update(zip(ways, found, strict=True))
             report(len(ways))
-        distances = [0.0 if a == b else _l1(drawn, crossed, a, b) for a, b in pairs]
-        for pair, distance in zip(pairs, distances, strict=True):
-            if not math.isfinite(distance):
-                raise NonFiniteError(
-                    f"{self.name} predicts NaN or infinity for {pair!r:.160} in"
-                    f" {self._settings.dtype}: try float32 or bfloat16"
-                )
-        return distances
+        return [0.0 if a == b else _l1(drawn, crossed, a, b) for a, b in pairs]
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """How many continuations will be sampled, and scored after another text."""
@@ -154,10 +199,11 @@ class Autoregressive:
 
     def _tokenized(self, texts: Sequence[str]) -> dict[str, list[int]]:
         """Texts → tokens; InputError for one that leaves a continuation no room."""
-        prepared = [prepare(text, self._prompted) for text in texts]
+        prepared = [prepare(text, self._prompted, self._settings.strip) for text in texts]
         found = [list(ids) for ids in self._tokenizer(prepared, verbose=False)["input_ids"]]
         places = getattr(self._network.config, "max_position_embeddings", None)
         for text, ids in zip(texts, found, strict=True):
+            check_tokens(self.name, text, ids, self._network)
             if places is not None and len(ids) + self._settings.tokens > places:
                 raise InputError(
                     f"{self.name} reads {places} tokens, {self._settings.tokens} of them the"
@@ -169,7 +215,8 @@ class Autoregressive:
         own = self._settings
         uniforms = [draws(text, own.seed, own.continuations, own.tokens) for text in texts]
         befores = [tokens[text] for text in texts]
-        return sample(self._network, befores, torch.stack(uniforms), self._ends)
+        stacked = torch.stack(uniforms)
+        return sample(self._network, befores, stacked, self._ends, own.top_k)
 
     def _batches(self, items: Sequence[T], length: Callable[[T], int]) -> Iterator[list[T]]:
         """The items, those of one length together, as many as go through the network at once."""

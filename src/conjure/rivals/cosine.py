@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..core.errors import InputError, NonFiniteError
-from ..processes.stable_diffusion import PromptTruncatedWarning
+from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
+from ..core.reading import tell
+from ..core.spec import Signature
 from .rival import Pair, Progress, distinct_texts
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many tokens of a text a model reads; most: None where there is no end."""
+
+    name: str
+    tokenizer: Any
+    most: int | None
+
+    def report(self, texts: Sequence[str]) -> None:
+        """Warn, once for all of them, of texts that have more tokens than the model reads."""
+        if self.most is None or len(texts) == 0:
+            return
+        counts = [len(ids) for ids in self.tokenizer([*texts], verbose=False)["input_ids"]]
+        cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.most]
+        if not cut:
+            return
+        text, n = cut[0]
+        said = f"this text has {n}, so its end does not count"
+        if len(cut) > 1:
+            said = f"{len(cut):,} texts have more, so their ends do not count; the first has {n}"
+        tell(
+            PromptTruncatedWarning(
+                f"{self.name} reads {self.most} tokens (start and end marks included) and"
+                f" {said}: {text!r:.160}"
+            )
+        )
 
 
 class CosineRival:
     """1 − the cosine of two texts' vectors, in 0 … 2; see ``Rival``.
 
     encode: up to ``batch_size`` texts → (n, width), one vector for each
+    limit:  what of a text is read, so that texts that are cut are told of
     """
 
     def __init__(
-        self, name: str, signature: str, encode: Callable[[list[str]], Tensor], batch_size: int
+        self,
+        name: str,
+        signature: Signature,
+        encode: Callable[[list[str]], Tensor],
+        batch_size: int,
+        limit: Limit,
     ) -> None:
         self.name = name
         self.signature = signature
         self._encode = encode
         self._batch_size = batch_size
+        self._limit = limit
 
     def distances(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[float]:
         """1 − cosine of each pair; see ``Rival.distances``."""
@@ -38,14 +74,15 @@ class CosineRival:
         """How many texts will be encoded."""
         return len(distinct_texts(pairs))
 
-    @torch.inference_mode()
     def vectors(self, texts: Sequence[str], progress: Progress | None = None) -> dict[str, Tensor]:
         """Texts → their vectors, scaled to length 1: (width,) float64 on the CPU each."""
         found: dict[str, Tensor] = {}
+        self._limit.report(texts)
         ordered = sorted(texts, key=len, reverse=True)  # neighbours of one length need no padding
         for i in range(0, len(ordered), self._batch_size):
             batch = ordered[i : i + self._batch_size]
-            vectors = self._encode(batch).to("cpu", torch.float64)
+            with torch.inference_mode():
+                vectors = self._encode(batch).to("cpu", torch.float64)
             for text, vector in zip(batch, vectors, strict=True):
                 length = vector.norm()
                 if not length.isfinite() or length == 0:
@@ -104,17 +141,3 @@ def check_pooling(name: str, model_type: str, pooling: str) -> None:
 def is_clip(model_type: str) -> bool:
     """Whether it is CLIP's text encoder, which is trained by the state of its end mark."""
     return model_type in ("clip", "clip_text_model")
-
-
-def report_truncation(name: str, tokenizer: Any, texts: list[str], limit: int | None) -> None:
-    """Warn, naming each text, of those that have more tokens than the model reads."""
-    if limit is None:
-        return
-    for text, ids in zip(texts, tokenizer(texts, verbose=False)["input_ids"], strict=True):
-        if len(ids) > limit:
-            warnings.warn(
-                f"{name} reads {limit} tokens (start and end marks included) and this text"
-                f" has {len(ids)}, so its end does not count: {text!r}",
-                PromptTruncatedWarning,
-                stacklevel=2,
-            )

@@ -21,18 +21,20 @@ from transformers.models.auto.modeling_auto import (
 
 from ..core.errors import InputError
 from ..processes.stable_diffusion import find_device
-from .cosine import CosineRival, check_pooling, end_marks, is_clip, pool, report_truncation
+from .cosine import CosineRival, Limit, check_pooling, end_marks, is_clip, pool
 from .models import (
     Model,
-    incomplete,
+    check_tokens,
+    check_vocabulary,
     load_options,
     locate,
     read,
     read_config,
     read_network,
     read_tokenizer,
+    refusing,
 )
-from .rival import signature_line
+from .rival import sign
 from .settings import RivalSettings
 
 BATCH_SIZE = 32
@@ -52,8 +54,8 @@ def open_encoder(
     Raises InputError where there is no such model, or none that encodes texts.
     """
     device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
-    model = locate(source, settings)
-    if model.modules and pooling is None:
+    model = locate(source, settings, chained=pooling is None)
+    if model.chain and pooling is None:
         return _sentence_transformer(name, model, device, settings)
     return _transformer(name, model, pooling, device, settings)
 
@@ -61,27 +63,28 @@ def open_encoder(
 def _transformer(
     name: str, model: Model, pooling: str | None, device: torch.device, settings: RivalSettings
 ) -> CosineRival:
-    folder = model.folder / (model.modules[0].get("path", "") if model.modules else "")
-    config = read_config(model.name, folder)
+    config = read_config(model.name, model.network)
     _check_kind(model.name, config)
     chosen = pooling or ("eos" if is_clip(config.model_type) else "mean")
     check_pooling(name, config.model_type, chosen)
-    tokenizer = read_tokenizer(model.name, folder)
-    network, projected = _network(model.name, folder, config.model_type, settings)
+    tokenizer = read_tokenizer(model.name, model.network)
+    network, projected = _network(model.name, model.network, config.model_type, settings)
     network = network.to(device)
     projected = projected and chosen == "eos"
-    limit, ends = _limit(tokenizer, config), end_marks(tokenizer)
+    limit = Limit(model.name, tokenizer, _most_tokens(model.name, tokenizer, config))
+    ends = end_marks(tokenizer)
 
     def encode(texts: list[str]) -> Tensor:
-        report_truncation(model.name, tokenizer, texts, limit)
-        cut = {"truncation": True, "max_length": limit} if limit is not None else {}
+        cut = {"truncation": True, "max_length": limit.most} if limit.most is not None else {}
         tokens = tokenizer(texts, padding=True, return_tensors="pt", **cut).to(device)
+        for text, ids in zip(texts, tokens.input_ids.tolist(), strict=True):
+            check_tokens(model.name, text, ids, network)
         states = network(**tokens).last_hidden_state
         vectors = pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
         return network.text_projection(vectors.to(network.dtype)) if projected else vectors
 
     chosen_as = f"{chosen}+projection" if projected else chosen
-    return _rival(name, model, chosen_as, device, settings, encode)
+    return _rival(name, model, chosen_as, device, settings, (encode, limit))
 
 
 def _sentence_transformer(
@@ -95,24 +98,34 @@ def _sentence_transformer(
             f" say how to pool it, as in {name}:mean"
         ) from error
 
+    for module in model.chain:
+        if module.kind == "network":  # sentence-transformers says of no weight that it is missing
+            config = read_config(model.name, module.folder)
+            _network(model.name, module.folder, config.model_type, settings, _spare(module.folder))
+
     def load() -> Any:
         return SentenceTransformer(
             str(model.folder),
             device=str(device),
             local_files_only=True,
+            trust_remote_code=False,
             model_kwargs=load_options(settings),
         )
 
     network = read(model.name, load)
+    most = _whole(model.name, "max_seq_length", network.max_seq_length)
+    if model.chain[0].kind == "network":
+        check_vocabulary(model.name, network.tokenizer)
+        _check_room(model.name, network.tokenizer, most)
 
     def encode(texts: list[str]) -> Tensor:
-        report_truncation(model.name, network.tokenizer, texts, network.max_seq_length)
         vectors: Tensor = network.encode(
             texts, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True
         )
         return vectors
 
-    return _rival(name, model, "its-own", device, settings, encode)
+    limit = Limit(model.name, network.tokenizer, most)
+    return _rival(name, model, "its-own", device, settings, (encode, limit))
 
 
 def _rival(
@@ -121,20 +134,26 @@ def _rival(
     pooling: str,
     device: torch.device,
     settings: RivalSettings,
-    encode: Callable[[list[str]], Tensor],
+    parts: tuple[Callable[[list[str]], Tensor], Limit],
 ) -> CosineRival:
+    encode, limit = parts
+
+    def guarded(texts: list[str]) -> Tensor:
+        with refusing(f"{model.name} cannot encode {texts[0]!r:.80}"):
+            return encode(texts)
+
     batch_size = settings.batch_size or BATCH_SIZE
-    line = signature_line(
-        rival="encoder",
+    line = sign(
+        baseline="encoder",
         model=model.name,
-        rev=model.revision,
+        revision=model.revision,
         pool=pooling,
         distance="1-cos",
         dtype=settings.dtype,
         batch=batch_size,
-        device=device,
+        device=str(device),
     )
-    return CosineRival(name, line, encode, batch_size)
+    return CosineRival(name, line, guarded, batch_size, limit)
 
 
 def _check_kind(name: str, config: Any) -> None:
@@ -148,25 +167,57 @@ def _check_kind(name: str, config: Any) -> None:
     raise InputError(f"{name} is of the kind {kind}, which is no text encoder{hint}")
 
 
-def _network(name: str, folder: Path, kind: str, settings: RivalSettings) -> tuple[Any, bool]:
-    """→ the encoder, and whether it came with a projection of its pooled state."""
+def _network(
+    name: str,
+    folder: Path,
+    kind: str,
+    settings: RivalSettings,
+    spare: tuple[str, ...] = ("pooler", "text_projection"),
+) -> tuple[Any, bool]:
+    """→ the encoder, and whether it came with a projection of its pooled state.
+
+    spare: the parts whose weights may be missing
+    """
     loader: Any = AutoModel
     if is_clip(kind):
         loader = CLIPTextModelWithProjection
     elif kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
         loader = AutoModelForTextEncoding  # of T5, the encoder alone
-    network, absent = read_network(name, folder, loader, settings)
-    unused = ("pooler", "text_projection")
-    if lacking := [key for key in absent if not any(part in key for part in unused)]:
-        raise InputError(incomplete(name, lacking))
+    network, absent = read_network(name, folder, loader, settings, spare)
     return network, is_clip(kind) and not any("text_projection" in key for key in absent)
 
 
-def _limit(tokenizer: Any, config: Any) -> int | None:
+def _spare(folder: Path) -> tuple[str, ...]:
+    """What a Transformer module of sentence-transformers can do without, by its configuration."""
+    asked = any(b"pooler" in path.read_bytes() for path in folder.glob("sentence_*_config.json"))
+    return () if asked else ("pooler", "text_projection")
+
+
+def _most_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
     """The most tokens of a text that tokenizer and network take; None where there is no end."""
-    known = [tokenizer.model_max_length] if tokenizer.model_max_length < _UNBOUNDED else []
     places = getattr(config, "max_position_embeddings", None)
-    if places is not None:
-        # RoBERTa's kin count positions from behind their padding token's number.
-        known.append(places - 2 if "roberta" in config.model_type else places)
-    return min(known, default=None)
+    # RoBERTa's kin count positions from behind their padding token's number.
+    taken = 2 if "roberta" in config.model_type else 0
+    known = [
+        _whole(name, "model_max_length", tokenizer.model_max_length),
+        _whole(name, "max_position_embeddings", places, taken),
+    ]
+    most = min((each for each in known if each is not None), default=None)
+    _check_room(name, tokenizer, most)
+    return most
+
+
+def _check_room(name: str, tokenizer: Any, most: int | None) -> None:
+    """Refuse a limit that leaves a text no token beside its marks."""
+    marks = tokenizer.num_special_tokens_to_add()
+    if most is not None and most <= marks:
+        raise InputError(f"{name} reads {most} tokens of a text, {marks} of them its marks")
+
+
+def _whole(name: str, field: str, value: Any, taken: int = 0) -> int | None:
+    """A number of tokens out of a configuration, less those taken; None for no limit."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > taken:
+        raise InputError(f"{name} says {field} {value!r:.80}, which is no number of tokens")
+    return None if value > _UNBOUNDED else int(value) - taken

@@ -6,15 +6,16 @@ the process can mean; how far it stays behind is what the comparison shows.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from torch import Tensor
 
-from ..core.errors import InputError
+from ..core.errors import InputError, PromptTruncatedWarning
 from ..core.process import GenerativeProcess
 from ..processes.stable_diffusion import padded_tokens
-from .cosine import CosineRival, check_pooling, end_marks, is_clip, pool
-from .rival import signature_line
+from .cosine import CosineRival, Limit, check_pooling, end_marks, is_clip, pool
+from .rival import sign
 
 
 def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineRival:
@@ -38,19 +39,23 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineRiv
     ends = end_marks(tokenizer)
 
     def encode(texts: list[str]) -> Tensor:
-        states = process.embed(texts).tensors["encoder_hidden_states"]
+        with warnings.catch_warnings():
+            # of all texts at once instead, by ``Limit``
+            warnings.simplefilter("ignore", PromptTruncatedWarning)
+            states = process.embed(texts).tensors["encoder_hidden_states"]
         tokens = padded_tokens(tokenizer, texts).to(states.device)
         return pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
 
-    line = signature_line(
-        rival="paragon",
+    line = sign(
+        baseline="paragon",
         process=process.name,
-        rev=process.revision or "none",
+        revision=process.revision or None,
         encoder=kind,
         pool=chosen,
         distance="1-cos",
         dtype=process.dtype,
         batch=process.batch_size,
-        device=process.device,
+        device=str(process.device),
     )
-    return CosineRival(name, line, encode, process.batch_size)
+    limit = Limit(process.name, tokenizer, tokenizer.model_max_length)
+    return CosineRival(name, line, encode, process.batch_size, limit)

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from .. import __version__
 from ..core.errors import InputError
+from ..core.spec import Fact, Signature
 
 Pair = tuple[str, str]
 Progress = Callable[[int, int], object]  # (network rows done, network rows in all)
@@ -17,12 +18,11 @@ class Rival(Protocol):
     """A way of telling how far apart two texts are. Nothing needs to be inherited.
 
     name:      the row that it fills: "bert-mean", "encoder=my/model:cls", "paragon"
-    signature: one line that says how it measures: model, revision, pooling or settings, dtype,
-               version; enough to repeat it
+    signature: how it measures: model, revision, pooling or settings, dtype; enough to repeat it
     """
 
     name: str
-    signature: str
+    signature: Signature
 
     def distances(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[float]:
         """The distance of each pair, in the order given: 0 for the same text, larger = less alike.
@@ -38,14 +38,23 @@ class Rival(Protocol):
 
 
 def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
-    """Each text of the pairs once, in order of appearance; InputError for one that is empty."""
-    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-    for text in texts:
+    """Each text of the pairs once, in order of appearance; InputError for one that is none."""
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence):
+        raise InputError(f"pairs must be a sequence of pairs of texts, not {pairs!r:.80}")
+    for pair in pairs:
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise InputError(f"a pair must be two texts, not {pair!r:.80}")
+    found: dict[str, None] = {}
+    for text in (text for pair in pairs for text in pair):
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"a text must be a str that is not empty, not {text!r:.80}")
-    return texts
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise InputError(f"a text must be valid Unicode, not {text!r:.80}")
+        found[text] = None
+    return list(found)
 
 
-def signature_line(**facts: object) -> str:
-    """``key:value|key:value`` with the version of conjure at its end."""
-    return "|".join(f"{key}:{value}" for key, value in {**facts, "v": __version__}.items())
+def sign(**facts: Fact) -> Signature:
+    """The signature of a baseline; ``batch`` and ``device`` among the facts only round it."""
+    rounding = {name: facts.pop(name) for name in ("batch", "device") if name in facts}
+    return Signature(facts, {**rounding, "conjure": __version__})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from ..core.errors import InputError
 
 Kind = Literal["paragon", "encoder", "lm"]
 
 POOLINGS = ("mean", "cls", "eos")
-PROMPTED = "prompted"
+PROMPTED, STRIP = "prompted", "strip"
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Row:
     choice:  pooling of an encoder (None: the model's own), or "prompted" for a language model
     title:   what the paper calls it
     missing: why there is no model to load, where there is none
+    top_k:   of a language model, ``RivalSettings.top_k`` where the row names it; strip likewise
     """
 
     kind: Kind
@@ -28,6 +30,19 @@ class Row:
     choice: str | None = None
     title: str = ""
     missing: str = ""
+    top_k: int | None = None
+    strip: bool | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What follows the model in the row's name."""
+        named = (self.choice, self.top_k is not None and f"top{self.top_k}", self.strip and STRIP)
+        return tuple(option for option in named if option)
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of ``RivalSettings`` that the row's name settles."""
+        named = {"top_k": self.top_k, "strip": self.strip}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 # Table 1 of Liu & Soatto (ICLR 2026) takes these from Table 1 of Liu et al. (ICLR 2024).
@@ -60,52 +75,80 @@ ROWS: dict[str, Row] = {
     "llama-33b": Row("lm", "huggyllama/llama-30b", title="LLaMA-33B"),
 }
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "paragon": POOLINGS,
-    "encoder": POOLINGS,
-    "lm": (PROMPTED,),
-}
+FORMS = "encoder=ID_OR_FOLDER[:mean|cls|eos] or lm=ID_OR_FOLDER[:prompted][:topK][:strip]"
+
+_POOLED = " or ".join(POOLINGS)
+_TOP = re.compile(r"top(\d{1,9})", re.ASCII)
 
 
 def read_row(name: str) -> Row:
     """The row that a name means.
 
-    name: one of ROWS (a language model's also with ":prompted"); "paragon[:mean|cls|eos]";
-          "encoder=ID_OR_FOLDER[:mean|cls|eos]"; or "lm=ID_OR_FOLDER[:prompted]"
+    name: one of ROWS, a language model's also with the options below; "paragon[:mean|cls|eos]";
+          "encoder=ID_OR_FOLDER[:mean|cls|eos]"; or "lm=ID_OR_FOLDER[:prompted][:topK][:strip]",
+          options in any order: ":top50" draws continuations from the 50 likeliest tokens, ":top0"
+          from all; ":strip" leaves out blanks at a text's end
 
     Raises InputError for any other.
 
-    >>> read_row("encoder=my/model:cls")
-    Row(kind='encoder', source='my/model', choice='cls', title='', missing='')
+    >>> read_row("encoder=my/model:cls").choice
+    'cls'
+    >>> read_row("gpt2:prompted:top0").settings()
+    {'top_k': 0}
     """
     if not isinstance(name, str):
         raise InputError(f"a row is a name, not {name!r:.80}")
     if name in ROWS:
         return ROWS[name]
-    head, _, choice = name.partition(":")
+    head, colon, rest = name.partition(":")
     if head in ROWS and ROWS[head].kind == "lm":
         row = ROWS[head]
-        return Row(row.kind, row.source, _choice(name, row.kind, choice), f"{row.title}, prompted")
+        row = _with_options(name, row, rest.split(":"))
+        return replace(row, title=", ".join([row.title, *row.options]))
     if head == "paragon":
-        return Row("paragon", None, _choice(name, head, choice) if ":" in name else None, "Paragon")
+        return Row("paragon", None, _pooling(name, rest) if colon else None, "Paragon")
     written, given, source = name.partition("=")
-    kind: Kind = "lm" if written == "lm" else "encoder"
-    if given and source and written == kind:
-        # What is behind the last colon is a choice, unless a path goes on there.
-        path, colon, choice = source.rpartition(":")
-        if not colon or "/" in choice or "\\" in choice:
-            return Row(kind, source)
-        return Row(kind, path, _choice(name, kind, choice))
+    if given and source and written in ("encoder", "lm"):
+        # What is behind a colon is an option, unless a path goes on there.
+        path, *options = _split(source)
+        if path and written == "lm":
+            return _with_options(name, Row("lm", path), options)
+        if path and len(options) < 2:
+            return Row("encoder", path, _pooling(name, options[0]) if options else None)
     raise InputError(
-        f"unknown row {name!r}; choose one of {', '.join(['paragon', *ROWS])}, or give"
-        " encoder=ID_OR_FOLDER[:mean|cls|eos] or lm=ID_OR_FOLDER[:prompted]"
+        f"unknown row {name!r:.200}; choose one of {', '.join(['paragon', *ROWS])}, or give {FORMS}"
     )
 
 
-def _choice(name: str, kind: str, choice: str) -> str:
-    if choice not in _CHOICES[kind]:
+def _split(source: str) -> list[str]:
+    """A path, which may hold colons, and the options behind it."""
+    path, *parts = source.split(":")
+    while parts and any("/" in part or "\\" in part for part in parts):
+        path += ":" + parts.pop(0)
+    return [path, *parts]
+
+
+def _pooling(name: str, option: str) -> str:
+    if option not in POOLINGS:
         raise InputError(
-            f"{name!r}: what follows the colon must be {' or '.join(_CHOICES[kind])},"
-            f" not {choice!r}"
+            f"{name!r:.200}: what follows the colon must be {_POOLED}, not {option!r:.80}"
         )
-    return choice
+    return option
+
+
+def _with_options(name: str, row: Row, options: list[str]) -> Row:
+    """A language model's row with what follows its name."""
+    for option in options:
+        top = _TOP.fullmatch(option)
+        if option == PROMPTED and row.choice is None:
+            row = replace(row, choice=PROMPTED)
+        elif option == STRIP and row.strip is None:
+            row = replace(row, strip=True)
+        elif top and row.top_k is None:
+            row = replace(row, top_k=int(top[1]))
+        else:
+            raise InputError(
+                f"{name!r:.200}: what follows a colon must be {PROMPTED}, {STRIP} or top and a"
+                f" number (top50; top0 for all tokens), each once, not {option!r:.80}"
+            )
+    return row

@@ -23,6 +23,11 @@ class RivalSettings:
     seed:          what a language model's continuations are drawn from, together with the text
     continuations: n, how many a language model samples from each text
     tokens:        the most tokens of a continuation
+    top_k:         each token of a continuation is drawn from that many likeliest ones; 0: from the
+                   whole vocabulary. 50 is what the authors' code does: generate() of the version
+                   of transformers that it asks for, 4.31, keeps 50 unless told otherwise
+    strip:         leave out blanks at a text's end before it is read. The authors' code does not,
+                   so that "Does it? " is read as "Does it? ."; nor does the default
 
     Raises InputError where a value cannot be meant.
     """
@@ -35,10 +40,14 @@ class RivalSettings:
     seed: int = 0
     continuations: int = 20
     tokens: int = 20
+    top_k: int = 50
+    strip: bool = False
 
     def __post_init__(self) -> None:
         self.of_process()
-        for name, least in (("seed", 0), ("continuations", 1), ("tokens", 1)):
+        if self.dtype is None:
+            raise InputError("dtype must be float32, float16, bfloat16 or float64, not None")
+        for name, least in (("seed", 0), ("continuations", 1), ("tokens", 1), ("top_k", 0)):
             value = getattr(self, name)
             try:
                 good = operator.index(value) >= least and not isinstance(value, bool)
@@ -48,6 +57,9 @@ class RivalSettings:
                 raise InputError(
                     f"{name} must be a whole number of at least {least}, not {value!r}"
                 )
+
+        if not isinstance(self.strip, bool):
+            raise InputError(f"strip must be True or False, not {self.strip!r:.80}")
 
     def of_process(self) -> ProcessSettings:
         """The settings that a process knows too, as it knows (and checks) them."""

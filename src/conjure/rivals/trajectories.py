@@ -6,6 +6,7 @@ and go through the network once; their keys and values serve all n continuations
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -37,24 +38,32 @@ def draws(text: str, seed: int, n: int, length: int) -> Tensor:
 
 
 def sample(
-    network: Any, texts: Sequence[Sequence[int]], uniforms: Tensor, ends: Sequence[int]
+    network: Any,
+    texts: Sequence[Sequence[int]],
+    uniforms: Tensor,
+    ends: Sequence[int],
+    top_k: int = 0,
 ) -> list[Continuations]:
-    """Ancestral sampling at temperature 1 from the whole vocabulary: no top-k, no top-p.
+    """Ancestral sampling at temperature 1, from the whole vocabulary or the likeliest tokens.
 
     texts:    m texts as tokens
     uniforms: (m, n, length) in [0, 1): token j of a continuation is the quantile uniforms[…, j] of
               its distribution, so that it depends on nothing else in the batch beyond rounding
     ends:     tokens that end a continuation; the end is its last token, and counts
+    top_k:    a token is drawn from that many likeliest ones, their probabilities scaled to sum
+              to 1; 0: from all. Scores are of the whole vocabulary all the same
     """
     _, n, length = uniforms.shape
     state, logits = _read(network, texts, n)
     tokens, scores = [], []
     for j in range(length):
         log_p = _log_softmax(logits)
-        rising = log_p.exp().cumsum(-1)
-        u = uniforms[..., j].reshape(-1, 1).to(rising)
-        token = torch.searchsorted(rising, u * rising[:, -1:], right=True)
-        token = token.clamp(max=rising.shape[-1] - 1)
+        rising = _likeliest(log_p, top_k).exp().cumsum(-1)
+        u, whole = uniforms[..., j].reshape(-1, 1).to(rising), rising[:, -1:]
+        # Below the whole even where rounding reaches it: the token there has a probability.
+        below = whole * (1 - torch.finfo(rising.dtype).eps)
+        token = torch.searchsorted(rising, torch.minimum(u * whole, below), right=True)
+        token = token.clamp(max=rising.shape[-1] - 1)  # NaN finds no place
         tokens.append(token.cpu())
         scores.append(log_p.gather(1, token).cpu().double())
         if j + 1 < length:
@@ -89,6 +98,22 @@ def score(
     return _mean(log_p.cpu().double(), lengths).view(len(texts), -1)
 
 
+def misreading(network: Any, texts: Sequence[Sequence[int]]) -> float:
+    """How far the next token's distribution is off by padding and by cache, as they are used here.
+
+    texts: two or more, of different lengths. The largest total variation, 0 … 1, between reading
+    each alone in one go and reading all in one batch, its last token after the rest by the cache.
+    """
+    state, _ = _read(network, [text[:-1] for text in texts], 1)
+    last = torch.tensor([text[-1:] for text in texts], device=network.device)
+    _, logits = _advance(network, state, last)
+    batched = _log_softmax(logits[:, -1]).exp()
+    alone = torch.cat(
+        [network(input_ids=torch.tensor([t], device=network.device)).logits[:, -1] for t in texts]
+    )
+    return float((batched - _log_softmax(alone).exp()).abs().sum(-1).max() / 2)
+
+
 @dataclass(frozen=True)
 class _State:
     """How far the network has read: its cache, where there is text, each row's next position."""
@@ -113,6 +138,8 @@ def _read(network: Any, texts: Sequence[Sequence[int]], copies: int) -> tuple[_S
         position_ids=(mask.cumsum(1) - 1).clamp(min=0),
         use_cache=True,
     )
+    if getattr(out, "past_key_values", None) is None:
+        raise ValueError("it returns no past_key_values")
     out.past_key_values.batch_repeat_interleave(copies)
     mask = mask.repeat_interleave(copies, 0)
     state = _State(out.past_key_values, mask, mask.sum(1, keepdim=True))
@@ -139,6 +166,14 @@ def _log_softmax(logits: Tensor) -> Tensor:
     """In float64, so that no rare token is lost in the sum; in float32 on what has no other."""
     exact = torch.float32 if logits.device.type == "mps" else torch.float64
     return logits.to(exact).log_softmax(-1)
+
+
+def _likeliest(log_p: Tensor, top_k: int) -> Tensor:
+    """The top_k likeliest tokens of each row, and those as likely as the last; −∞ for the rest."""
+    if not 0 < top_k < log_p.shape[-1]:
+        return log_p
+    least = log_p.topk(top_k, dim=-1).values[:, -1:]
+    return log_p.where(log_p >= least, -math.inf)
 
 
 def _lengths(tokens: Tensor, ends: Sequence[int]) -> Tensor:
