@@ -127,16 +127,16 @@ def test_bad_rows_of_jsonl(tmp_path: Path) -> None:
         "",
         r'{"text1": "a", "text2": "\ud800"}',
         '{"text1": "c", "text2": "d", "more": [1, {"x": null}]}',
+        '{"text1": "a", "text2": "b", "text2": "c"}',
     ]
     (tmp_path / "p.jsonl").write_text("\n".join(lines))
     table = read_pairs(tmp_path / "p.jsonl")
     assert [row.line for row in table.rows] == [1, 9]
     assert table.rows[1].cells["more"] == [1, {"x": None}]
     assert table.columns == ("text1", "text2", "more")
-    assert [row.line for row in table.bad] == [2, 3, 4, 5, 6, 8]
-    for row, word in zip(
-        table.bad, ["not JSON", "list", "missing", "missing", "int", "Unicode"], strict=True
-    ):
+    assert [row.line for row in table.bad] == [2, 3, 4, 5, 6, 8, 10]
+    words = ["not JSON", "list", "missing", "missing", "int", "Unicode", "a name comes twice"]
+    for row, word in zip(table.bad, words, strict=True):
         assert word in row.reason
 
 

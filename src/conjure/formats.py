@@ -113,7 +113,7 @@ def _read_jsonl(path: Path) -> Items:
         if not line.strip():
             continue
         try:
-            cells = json.loads(line, parse_constant=_no_number)
+            cells = json.loads(line, parse_constant=_no_number, object_pairs_hook=_object)
             deep = _is_deep(line, cells)
         except json.JSONDecodeError as error:
             yield BadRow(number, f"not JSON: {error.msg} at character {error.pos + 1}")
@@ -135,6 +135,13 @@ def _read_jsonl(path: Path) -> Items:
 
 def _no_number(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice")
+    return found
 
 
 def _is_deep(line: str, cells: Any) -> bool:

@@ -213,7 +213,8 @@ def _subset_lines(facts: dict[str, Any]) -> list[str]:
     width = max(map(len, [*(shown(name, 40) for name in facts["subsets"]), *means]))
     lines = [f"{'subsets':<10} Spearman within each"]
     for name, part in facts["subsets"].items():
-        row = f"  {shown(name, 40):<{width}}  {part['n']:>5} pairs  "
+        noun = "pair " if part["n"] == 1 else "pairs"
+        row = f"  {shown(name, 40):<{width}}  {part['n']:>5} {noun}  "
         if part["spearman"] is None:
             lines.append(f"{row}none: {part['reason']}")
         else:
