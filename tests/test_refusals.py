@@ -171,12 +171,11 @@ def test_refusals(folder, capsys, command: list[str], words: str) -> None:
     assert main(command) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    *told, last = printed.err.splitlines()
-    assert last.startswith("conjure: ")
-    assert words in last
-    assert len(last) < 1100
-    assert all(" left out: " in line or "compared are" in line for line in told)
-    assert all(character.isprintable() for line in (*told, last) for character in line)
+    [line] = printed.err.splitlines()
+    assert line.startswith("conjure: ")
+    assert words in line
+    assert len(line) < 1100
+    assert line.isprintable()
     assert contents(folder) == before
 
 

@@ -93,11 +93,12 @@ def score(
     reason, the same command goes on where it was.
     """
     table = read_pairs(pairs, columns)
-    report_columns(table)
-    report_bad(table)
     if not table.rows:
+        report_bad(table)
         raise InputError(f"{pairs} has no pair of texts to score")
     scoring.check_out(out, table, overwrite=overwrite, inputs=[pairs])
+    report_columns(table)
+    report_bad(table)
     process, measure = choose(flags)
     run(table, process, measure, out, overwrite=overwrite, max_memory=max_memory)
     tell(f"{number_of(len(table.rows), 'pair')} scored: {out}")
