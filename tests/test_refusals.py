@@ -358,6 +358,13 @@ def test_a_stdout_that_takes_nothing_is_told(
     assert words in capsys.readouterr().err
 
 
+def test_a_stderr_whose_reader_has_gone_costs_no_result(counting, tmp_path, monkeypatch) -> None:
+    (tmp_path / "p.csv").write_text("text1,text2\na,b\n")
+    monkeypatch.setattr(sys, "stderr", Full(BrokenPipeError(32, "Broken pipe")))
+    assert main(["score", str(tmp_path / "p.csv"), "--out", str(tmp_path / "out.csv")]) == 0
+    assert len(read_pairs(tmp_path / "out.csv").rows) == 1
+
+
 def test_a_stdout_that_fails_only_in_the_end_is_told(counting, capsys, monkeypatch) -> None:
     class Late(io.StringIO):
         def flush(self) -> None:

@@ -24,7 +24,7 @@ from . import __version__, presentation, scoring
 from .bench.commands import bench
 from .core.errors import ConjureError, InputError
 from .core.text import number_of, text_fault
-from .files import reason
+from .files import refused
 from .options import MEMORY_OPTION, Commands, choose, settings
 from .presentation import json_text, tell
 from .reproduce.commands import reproduce
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError as error:
         _abandon_stdout()
-        return status or _refuse(f"the result could not be written: {_system(error)}")
+        return status or _refuse(f"the result could not be written: {refused(error)}")
     return status
 
 
@@ -214,7 +214,7 @@ def _status(arguments: Sequence[str] | None) -> int:
     except ConjureError as error:
         return _refuse(_flags(str(error)))
     except OSError as error:  # such as a disk that is full
-        return _refuse(_system(error))
+        return _refuse(refused(error))
     except click.Abort:  # what click makes of Ctrl-C
         tell("stopped")
         return INTERRUPTED
@@ -242,11 +242,6 @@ def _flags(message: str) -> str:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _system(error: OSError) -> str:
-    """What the system refused, with the file, in words for people."""
-    return f"{reason(error)}: {error.filename}" if error.filename else reason(error)
 
 
 def _abandon_stdout() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ class Evaluation:
 
 def tell(line: str) -> None:
     """One line for people, on stderr; whatever it quotes is made safe to print here."""
-    click.echo(f"conjure: {message(line)}", err=True)
+    with suppress(OSError):  # a stderr whose reader has gone must not cost the result
+        click.echo(f"conjure: {message(line)}", err=True)
 
 
 def json_text(facts: object) -> str:
