@@ -66,7 +66,7 @@ def json_cell(cell: Any) -> str:
     try:
         return json.dumps(cell, ensure_ascii=False, default=plain, allow_nan=False)
     except ValueError:
-        return json.dumps(_without_nan(cell), ensure_ascii=False, default=plain)
+        return json.dumps(_without_nan(cell), ensure_ascii=False, default=plain, allow_nan=False)
 
 
 def _without_nan(cell: Any) -> Any:

@@ -19,6 +19,7 @@ reduced to one number a sample in ``core/estimands.py``, and averaged with its u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,12 +28,13 @@ from . import __version__
 from .approximation import EXACT, Approximation
 from .checks import checked_approximation, checked_pairs, checked_process, whole
 from .core.divergence import measure
+from .core.errors import NonFiniteError
 from .core.estimands import reduction
 from .core.memory import automatic_bound
 from .core.plan import Pair, Plan, distinct, plan
 from .core.process import GenerativeProcess
 from .core.shapes import Record, Terms
-from .core.text import fact
+from .core.text import brief, fact
 from .core.uncertainty import Estimate, estimate
 
 
@@ -165,6 +167,11 @@ def stream(
     )
 
     def distance_of(place: int, terms: Terms, mean: Estimate) -> Distance:
+        if not math.isfinite(mean.value):  # each prediction is finite, their squares need not be
+            raise NonFiniteError(
+                f"the distance of {' and '.join(map(brief, pairs[place]))} is larger than any "
+                f"number: take a smaller guidance than {process.guidance:g}"
+            )
         return Distance(
             *pairs[place],
             value=mean.value,

@@ -227,7 +227,7 @@ def _fill(crossings: Sequence[_Crossing], cross: Tensor, guidance: float) -> Non
     """Algorithm 1 at the points of all crossings, one after the other in ``cross``."""
     own = torch.cat([crossing.own for crossing in crossings])
     # Guided predictions at the same x share ε_∅, so their difference is w (ε_a − ε_b).
-    squares = guidance**2 * _squared_norm((own - cross).flatten(0, 1)).reshape(-1, 2)
+    squares = guidance * guidance * _squared_norm((own - cross).flatten(0, 1)).reshape(-1, 2)
     coupled = None
     if crossings[0].terms.coupled is not None:
         parts = [crossing.null for crossing in crossings if crossing.null is not None]
