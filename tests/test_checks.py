@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import conjure
-from conjure.core.errors import InputError
+from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.spec import Spec, sign
 from conjure.core.text import code, fact, markdown, message, printable, shown
 from conjure.similarity import cost, stream
@@ -145,3 +145,10 @@ def test_a_long_text_is_one_short_line_and_whole_in_json(gaussians, monkeypatch,
     assert found["process"] == {"name": process.name, "revision": process.revision}
     assert (found["sampler"], found["dtype"]) == (process.sampler, process.dtype)
     assert found["version"] == conjure.__version__
+
+
+@pytest.mark.parametrize("guidance", [1e160, 1e200, 1e308])
+def test_a_distance_larger_than_any_number_is_refused(gaussians, guidance: float) -> None:
+    process = gaussians(guidance=guidance, steps=1)
+    with pytest.raises(NonFiniteError, match="take a smaller guidance than 1e"):
+        conjure.distance("a", "h", process=process)

@@ -507,7 +507,7 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
     assert main(["evaluate", str(rated)]) == 0
     lines = capsys.readouterr().out
     reason = "a correlation needs at least 3 pairs; there are 1"
-    assert f"  y                  1 pairs  none: {reason}\n" in lines
+    assert f"  y                  1 pair   none: {reason}\n" in lines
     assert f"  mean                        none: y: {reason}\n" in lines
     assert main(["evaluate", str(rated), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

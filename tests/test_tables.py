@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -127,16 +128,16 @@ def test_bad_rows_of_jsonl(tmp_path: Path) -> None:
         "",
         r'{"text1": "a", "text2": "\ud800"}',
         '{"text1": "c", "text2": "d", "more": [1, {"x": null}]}',
+        '{"text1": "a", "text2": "b", "text2": "c"}',
     ]
     (tmp_path / "p.jsonl").write_text("\n".join(lines))
     table = read_pairs(tmp_path / "p.jsonl")
     assert [row.line for row in table.rows] == [1, 9]
     assert table.rows[1].cells["more"] == [1, {"x": None}]
     assert table.columns == ("text1", "text2", "more")
-    assert [row.line for row in table.bad] == [2, 3, 4, 5, 6, 8]
-    for row, word in zip(
-        table.bad, ["not JSON", "list", "missing", "missing", "int", "Unicode"], strict=True
-    ):
+    assert [row.line for row in table.bad] == [2, 3, 4, 5, 6, 8, 10]
+    words = ["not JSON", "list", "missing", "missing", "int", "Unicode", "a name comes twice"]
+    for row, word in zip(table.bad, words, strict=True):
         assert word in row.reason
 
 
@@ -201,3 +202,27 @@ def test_jsonl_is_plain_utf8(tmp_path: Path) -> None:
     text = (tmp_path / "p.jsonl").read_text(encoding="utf-8")
     assert "café" in text
     assert [json.loads(line) for line in text.splitlines()] == ROWS
+
+
+@pytest.mark.parametrize("columns", ["ab", ("a",), ("a", "b", "c")])
+def test_columns_that_are_not_two(tmp_path: Path, columns) -> None:
+    (tmp_path / "p.csv").write_text("a,b\nx,y\n")
+    with pytest.raises(InputError, match="columns must be two names, not "):
+        read_pairs(tmp_path / "p.csv", columns)
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "csv", "jsonl"])
+def test_bytes_are_written_as_their_text_or_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"p.{suffix}"
+    write_rows(path, ("note",), [{"note": "café".encode()}])
+    assert "café" in path.read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="bytes that are no text: write to .parquet"):
+        check_writable(path, ("note",), [{"note": b"\xff"}])
+
+
+def test_a_number_that_is_missing_is_null(tmp_path: Path) -> None:
+    rows = [{"a": math.nan, "b": [1.0, {"c": math.nan}]}]
+    write_rows(tmp_path / "p.jsonl", ("a", "b"), rows)
+    assert json.loads((tmp_path / "p.jsonl").read_text()) == {"a": None, "b": [1.0, {"c": None}]}
+    with pytest.raises(InputError, match="an infinite number, which JSON cannot carry"):
+        check_writable(tmp_path / "p.jsonl", ("a",), [{"a": [math.inf]}])

@@ -25,7 +25,7 @@ from . import __version__, presentation, scoring
 from .bench.commands import bench
 from .core.errors import ConjureError, InputError
 from .core.text import number_of, text_fault
-from .files import reason
+from .files import refused
 from .options import MEMORY_OPTION, Commands, choose, settings
 from .presentation import json_text, tell
 from .reproduce.commands import reproduce
@@ -94,11 +94,12 @@ def score(
     reason, the same command goes on where it was.
     """
     table = read_pairs(pairs, columns)
-    report_columns(table)
-    report_bad(table)
     if not table.rows:
+        report_bad(table)
         raise InputError(f"{pairs} has no pair of texts to score")
     scoring.check_out(out, table, overwrite=overwrite, inputs=[pairs])
+    report_columns(table)
+    report_bad(table)
     process, spec = choose(flags)
     table, _ = leave_unreadable(table, process)
     run(table, process, spec, out, overwrite=overwrite, max_memory=max_memory)
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError as error:
         _abandon_stdout()
-        return status or _refuse(f"the result could not be written: {_system(error)}")
+        return status or _refuse(f"the result could not be written: {refused(error)}")
     return status
 
 
@@ -218,7 +219,7 @@ def _status(arguments: Sequence[str] | None) -> int:
     except ConjureError as error:
         return _refuse(_flags(str(error)))
     except OSError as error:  # such as a disk that is full
-        return _refuse(_system(error))
+        return _refuse(refused(error))
     except click.Abort:  # what click makes of Ctrl-C
         tell("stopped")
         return INTERRUPTED
@@ -246,11 +247,6 @@ def _flags(message: str) -> str:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _system(error: OSError) -> str:
-    """What the system refused, with the file, in words for people."""
-    return f"{reason(error)}: {error.filename}" if error.filename else reason(error)
 
 
 def _abandon_stdout() -> None:

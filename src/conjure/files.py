@@ -99,6 +99,15 @@ def _new_file(folder: Path) -> Path:
             return path
 
 
+def refused(error: OSError) -> str:
+    """What the system refused, with the file, in words for people.
+
+    >>> refused(OSError(28, "No space left on device", "out.csv"))
+    'No space left on device: out.csv'
+    """
+    return f"{reason(error)}: {error.filename}" if error.filename else reason(error)
+
+
 def reason(error: Exception) -> str:
     """What the system says, less its number: "No space left on device".
 

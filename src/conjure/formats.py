@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
-import math
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TextIO
 
+from .cells import json_cell, json_object, plain
 from .core.errors import InputError
 from .core.text import brief, number_of
 from .files import read_bytes, reason
-
-MOST_NESTED = 100  # levels of a JSON cell: what Python reads at one depth it may fail to write
 
 
 @dataclass(frozen=True)
@@ -113,43 +110,12 @@ def _read_jsonl(path: Path) -> Items:
         if not line.strip():
             continue
         try:
-            cells = json.loads(line, parse_constant=_no_number)
-            deep = _is_deep(line, cells)
-        except json.JSONDecodeError as error:
-            yield BadRow(number, f"not JSON: {error.msg} at character {error.pos + 1}")
-            continue
+            cells = json_object(line)
         except ValueError as error:
-            yield BadRow(number, f"not JSON: {error}")
-            continue
-        except RecursionError:
-            deep = True
-        if deep:
-            yield BadRow(number, f"nested more than {MOST_NESTED} levels deep")
-            continue
-        if not isinstance(cells, dict):
-            yield BadRow(number, f"not a JSON object but {type(cells).__name__}")
+            yield BadRow(number, str(error))
             continue
         yield list(cells)
         yield Row(number, cells)
-
-
-def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-def _is_deep(line: str, cells: Any) -> bool:
-    if line.count("[") + line.count("{") <= MOST_NESTED:
-        return False  # as nearly always, and known without a walk
-    level = [cells]
-    for _ in range(MOST_NESTED):
-        level = [part for one in level for part in _parts(one)]
-    return bool(level)
-
-
-def _parts(cell: Any) -> Iterable[Any]:
-    if isinstance(cell, dict):
-        return cell.values()
-    return cell if isinstance(cell, list) else ()
 
 
 def _read_parquet(path: Path) -> Items:
@@ -178,7 +144,7 @@ def _write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
 
 
 def _tsv_cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
-    cells = [_plain(row.get(name)) for name in columns]
+    cells = [plain(row.get(name)) for name in columns]
     for name, cell in zip(columns, cells, strict=True):
         if any(mark in cell for mark in "\t\r\n"):
             raise InputError(
@@ -202,14 +168,14 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(_UnixLines(file))
         writer.writerow(columns)
-        writer.writerows([_plain(row.get(name)) for name in columns] for row in rows)
+        writer.writerows([plain(row.get(name)) for name in columns] for row in rows)
 
 
 def _write_jsonl(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             cells = {name: row[name] for name in columns if name in row}
-            file.write(_json(cells) + "\n")
+            file.write(json_cell(cells) + "\n")
 
 
 def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -228,33 +194,6 @@ def _arrow_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> A
                 f"column {brief(name)} cannot be written as Parquet: {_first_line(error)}"
             ) from error
     return arrow.table(arrays)
-
-
-def _plain(cell: Any) -> str:
-    """A cell as TSV and CSV print it: nothing for None, JSON for what is nested."""
-    if cell is None:
-        return ""
-    if isinstance(cell, dict | list | bool):
-        return _json(cell)
-    return str(cell)
-
-
-def _json(cell: Any) -> str:
-    """A cell as JSON, which has no NaN and no infinity: NaN, a number that is missing, is null."""
-    try:
-        return json.dumps(cell, ensure_ascii=False, default=str, allow_nan=False)
-    except ValueError:
-        return json.dumps(_without_nan(cell), ensure_ascii=False, default=str)
-
-
-def _without_nan(cell: Any) -> Any:
-    if isinstance(cell, float) and not math.isfinite(cell):
-        if math.isnan(cell):
-            return None
-        raise InputError("a cell holds an infinite number, which JSON cannot carry")
-    if isinstance(cell, dict):
-        return {name: _without_nan(part) for name, part in cell.items()}
-    return [_without_nan(part) for part in cell] if isinstance(cell, list | tuple) else cell
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ class Evaluation:
 
 def tell(line: str) -> None:
     """One line for people, on stderr; whatever it quotes is made safe to print here."""
-    click.echo(f"conjure: {message(line)}", err=True)
+    with suppress(OSError):  # a stderr whose reader has gone must not cost the result
+        click.echo(f"conjure: {message(line)}", err=True)
 
 
 def json_text(facts: object) -> str:
@@ -202,7 +204,8 @@ def _subset_lines(facts: dict[str, Any]) -> list[str]:
     width = max(map(len, [*(shown(name, 40) for name in facts["subsets"]), *means]))
     lines = [f"{'subsets':<10} Spearman within each"]
     for name, part in facts["subsets"].items():
-        row = f"  {shown(name, 40):<{width}}  {part['n']:>5} pairs  "
+        noun = "pair " if part["n"] == 1 else "pairs"
+        row = f"  {shown(name, 40):<{width}}  {part['n']:>5} {noun}  "
         if part["spearman"] is None:
             lines.append(f"{row}none: {part['reason']}")
         else:

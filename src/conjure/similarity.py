@@ -8,17 +8,20 @@ sample, and ``core/uncertainty.py`` averages it with an interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
 from .core.checks import checked_pairs, checked_process, whole
 from .core.divergence import measure
+from .core.errors import NonFiniteError
 from .core.memory import automatic_bound
 from .core.planner import Plan, Sizes, distinct, plan
 from .core.process import GenerativeProcess
 from .core.reading import check_texts
 from .core.spec import Signature, Spec, sign
+from .core.text import brief
 from .core.types import Pair, Terms
 from .core.uncertainty import Estimate, estimate
 
@@ -154,6 +157,11 @@ def stream(
     check_texts(process, pairs)
 
     def distance_of(place: int, terms: Terms, mean: Estimate) -> Distance:
+        if not math.isfinite(mean.value):  # each prediction is finite, their squares need not be
+            raise NonFiniteError(
+                f"the distance of {' and '.join(map(brief, pairs[place]))} is larger than any "
+                f"number: take a smaller guidance than {process.guidance:g}"
+            )
         return Distance(
             *pairs[place],
             value=mean.value,

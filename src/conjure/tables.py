@@ -136,6 +136,8 @@ def _text_columns(
 ) -> tuple[tuple[str, str], bool]:
     """The two columns of texts, and whether they were guessed."""
     if columns is not None:
+        if isinstance(columns, str) or len(columns) != 2:
+            raise InputError(f"columns must be two names, not {brief(columns)}")
         first, second = columns
         for name in (first, second):
             if name not in names:

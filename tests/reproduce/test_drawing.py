@@ -78,3 +78,9 @@ def test_what_is_missing_leaves_a_gap_and_zero_is_marked(tmp_path) -> None:
         assert "nan" not in drawn
         assert "<!-- bars: 95 % bootstrap intervals -->" in drawn
     assert "<!-- 12 -->" in drawn  # of three panels, below its place, the n of a point
+
+
+def test_dollars_in_a_name_are_no_formula(tmp_path) -> None:
+    for name in ("we$\\frac{x$", "a$b$"):
+        draw_panels("xyz", {name: {"x": POINTS[0]}}, tmp_path / "panels", title=name, axis=name)
+        assert (tmp_path / "panels.svg").exists()

@@ -82,7 +82,13 @@ def matrix(as_json: bool, **flags: Any) -> None:
 @click.option("--dtype", default="bfloat16", show_default=True)
 @click.option("--batch-sizes", default="4,8,16,32", show_default=True, help="Separated by commas.")
 @click.option("--compile", "compiled", help="default, reduce-overhead or max-autotune.")
-@click.option("--sustain", type=float, default=0.0, help="Seconds at the best batch size.")
+@click.option(
+    "--sustain",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Seconds at the best batch size.",
+)
 @as_json
 def network(
     architecture: str | None,

@@ -94,4 +94,4 @@ def run(count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(int(sys.argv[1]))))
+    print(json.dumps(run(int(sys.argv[1])), allow_nan=False))

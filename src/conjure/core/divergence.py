@@ -253,7 +253,7 @@ class _Queue:
 def _fill(work: _Work, batch: Sequence[_PendingTerms], eps_cross: Tensor) -> None:
     """Algorithm 1 at the points of the whole batch, one after the other in ``eps_cross``."""
     eps_own = torch.cat([pending.eps_own for pending in batch])
-    squares = work.weight**2 * _squares(eps_own - eps_cross)
+    squares = work.weight * work.weight * _squares(eps_own - eps_cross)
     sums = squares.flatten(2).sum(dim=2).cpu()
     coupled = None
     if batch[0].terms.coupled is not None:

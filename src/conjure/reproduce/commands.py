@@ -11,7 +11,7 @@ import click
 
 from ..core.errors import ConjureError
 from ..core.text import brief
-from ..files import check_folder
+from ..files import check_folder, refused
 from ..options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
 from ..presentation import tell
 from .experiments import EXPERIMENTS, Experiment
@@ -131,7 +131,7 @@ def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
         except (ConjureError, OSError) as error:
             if len(experiments) == 1:
                 raise
-            run.say(f"{name} failed: {error}")
+            run.say(f"{name} failed: {refused(error) if isinstance(error, OSError) else error}")
             failed.append(name)
     if failed:
         raise ConjureError(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")

@@ -11,6 +11,7 @@ from typing import Any
 from ..benchmarks.datasets import Dataset
 from ..core.text import markdown as escaped
 from ..core.text import printable
+from ..core.text import shown as shown_text
 from .cells import Cell, subsample_notes
 from .differences import Difference
 from .drawing.style import ENDS, check_matplotlib
@@ -150,7 +151,7 @@ def heading(data: Dataset) -> str:
     >>> heading(Dataset("sets/mine.tsv", None, (1.0, 2.0), None, 3_000))
     'mine.tsv (2 of 3,000)'
     """
-    name = Path(data.name).name
+    name = shown_text(Path(data.name).name, 60)
     if len(data.scores) == data.total:
         return name
     return f"{name} ({len(data.scores):,} of {data.total:,})"

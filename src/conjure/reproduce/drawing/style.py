@@ -43,6 +43,7 @@ _SETTINGS: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "text.parse_math": False,  # names of files and rows may hold dollars; no text here is a formula
     "svg.fonttype": "path",  # looks the same wherever it is read, whatever fonts are there
     "svg.hashsalt": "conjure",  # with no date, the same figure is the same file
 }
