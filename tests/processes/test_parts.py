@@ -302,3 +302,18 @@ def test_without_a_limit_of_tokens_the_text_encoders_counts(folder):
     assert process.embed(["a dog"]).tensors["encoder_hidden_states"].shape == (1, 16, 32)
     edit_json(path, model_max_length=512)  # more than there are positions
     assert load(folder, steps=2).pipeline.tokenizer.model_max_length == 16
+
+
+def test_a_text_encoder_in_the_layout_of_stable_diffusion_reads_the_same(folder, pipelines):
+    """Its tensors are called text_model.…; transformers 5 saves them without."""
+    edit_weights(
+        folder,
+        "text_encoder",
+        lambda w: {f"text_model.{k.removeprefix('text_model.')}": v for k, v in w.items()},
+    )
+    assert any(k.startswith("text_model.") for k in load_file(weights_of(folder, "text_encoder")))
+    states = [
+        load(place, steps=2, device="cpu").embed(["a dog"]).tensors["encoder_hidden_states"]
+        for place in (folder, pipelines["epsilon"])
+    ]
+    assert torch.equal(*states)
