@@ -18,7 +18,7 @@ from .resampling import Array, Counts, Sorted, averaged, bootstrap, spearman
 
 LEAST_PAIRS = 3  # two points always lie on a line
 LEAST_RESAMPLED = 10  # of fewer pairs, resamples are too much alike to tell how far to trust them
-NO_INTERVAL = f"no interval: fewer than {LEAST_RESAMPLED} pairs"
+NO_INTERVAL = f"fewer than {LEAST_RESAMPLED} pairs"
 MOST_PERMUTED = 8  # 8! = 40,320 orders
 PAIRS, PAIRS_ONE_SEED = "pairs", "pairs, for this seed alone"
 PAIRS_AND_SEEDS = "pairs and seeds"
@@ -68,7 +68,8 @@ def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
 
     scores: (n,); distances: (k, n) with one row a sample, whose seed all pairs share: coefficients
     are of the mean over samples; or (n,) where nothing is drawn at random. Seeded: the same input
-    gives the same interval. Raises InputError for shapes that do not fit and numbers that are not finite.
+    gives the same interval. Raises InputError for shapes that do not fit and numbers that are not
+    finite.
     """
     gold, samples = checked(scores, distances)
     over = resampled_over(distances)
@@ -100,6 +101,27 @@ def coefficients(scores: Array, samples: Array) -> tuple[float, float, float, fl
     rank, p_value = _spearman_test(scores, similarity)
     pearson = float(pearsonr(scores, similarity).statistic)
     return rank, pearson, float(kendalltau(scores, similarity).statistic), p_value
+
+
+def chance(scores: Array, draws: Array) -> Array | str:
+    """What distances that know nothing of the texts give by chance: each draw by itself.
+
+    scores: (n,); draws: (m, n). → (3, m): Spearman's, Pearson's and Kendall's coefficients of
+    −distance; or why there are none
+    """
+    reason = next((why for draw in draws if (why := fault(scores, draw[None]))), None)
+    if reason is not None:
+        return reason
+    from scipy.stats import kendalltau, pearsonr
+
+    once: Counts = np.ones((1, len(scores)), dtype=np.int64)
+    gold = Sorted.of(scores).ranks(once)
+    ranks = (spearman(once, gold, Sorted.of(-draw).ranks(once))[0] for draw in draws)
+    each = [
+        (rank, pearsonr(scores, -draw).statistic, kendalltau(scores, -draw).statistic)
+        for rank, draw in zip(ranks, draws, strict=True)
+    ]
+    return np.array(each, dtype=np.float64).T
 
 
 def resampled_over(*distances: ArrayLike) -> str:

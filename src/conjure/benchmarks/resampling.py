@@ -110,7 +110,7 @@ class Without:
         """
         k = len(self.whole)
         apart = self.resampled - self.resampled.mean(axis=0)
-        own = float(np.nanvar(apart, axis=1, ddof=1).sum())
+        own = float(apart.var(axis=1, ddof=1).sum())
         jackknife = float(((self.whole - self.whole.mean()) ** 2).sum())
         return (k - 1) / k * max(0.0, jackknife - (1 - 1 / k) * own)
 
@@ -207,8 +207,9 @@ def replicates(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Replica
     once: Counts = np.ones((1, n), dtype=np.int64)
     value, *without = (float(spearman(once, x.ranks(once), y.ranks(once))[0]) for x, y in couples)
     groups = {}
-    if k:
-        groups[k] = Without(np.array(without), resampled(couples[1:], min(FEW, resamples)))
+    if k:  # a constant column knows nothing: 0
+        few = resampled(couples[1:], min(FEW, resamples))
+        groups[k] = Without(np.nan_to_num(np.array(without)), np.nan_to_num(few))
     return Replicates(value, resampled(couples[:1], resamples)[0], groups)
 
 

@@ -32,9 +32,10 @@ def figure2_page(run: Run) -> Page:
     draw_matrices(
         GROUPS,
         means,
-        [_caption(test) for test in tests],
+        [matrix.std(axis=0, ddof=1) / np.sqrt(k) for matrix in matrices] if k > 1 else None,
+        [_caption(group, test) for group, test in zip(GROUPS, tests, strict=True)],
         run.choice.out / "figure2",
-        title=f"{settings_line(run, 'samples')}, k = {k}",
+        title=_title(settings_line(run, "samples"), k),
     )
     line = signature(run.process, samples=k, seed=run.passes.seed, estimand="jeffreys")
     parts = list(zip(GROUPS, matrices, tests, strict=True))
@@ -60,8 +61,15 @@ def figure2_page(run: Run) -> Page:
     )
 
 
-def _caption(test: Separation) -> str:
+def _title(settings: str, k: int) -> str:
+    if k == 1:
+        return f"{settings}, k = 1"
+    return f"{settings}, k = {k}; in the cells mean ± standard error over {k} samples"
+
+
+def _caption(group: WordGroup, test: Separation) -> str:
     return (
+        f"{group.name}: {' and '.join(group.classes)}\n"
         f"mean distance within classes {test.within:.3g}, across {test.between:.3g}\n"
         f"permutation test: p = {test.p_value:.2g} (least possible {test.least_p:.2g})"
     )

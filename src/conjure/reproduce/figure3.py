@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from ..benchmarks.datasets import Dataset, subsample
 from ..similarity import signature
-from .ablations import FEW, correlated, given, measure_variants, notes, series, settings_line
+from .ablations import (
+    FEW,
+    bars,
+    correlated,
+    given,
+    measure_variants,
+    notes,
+    series,
+    settings_line,
+)
 from .cells import ALL, Cell, cell_of
 from .drawing.points import Point, draw_beside_names, draw_priors
 from .pages import Page, figure_samples, finished, grid_of, heading
@@ -39,7 +48,8 @@ def figure3_page(run: Run) -> Page:
         file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{Path(name).stem}"
         pictures.append((file, f"Agreement with people by timestep on {heading(data)}"))
         title = f"{heading(data)}: {settings_line(run, 'samples')}"
-        draw_priors(_curves(points), run.choice.out / file, title=title)
+        curves, intervals = _curves(points), "bands: 95 % intervals"
+        draw_priors(curves, run.choice.out / file, title=title, intervals=intervals)
     right, compared, faults = _right(run, datasets)
     pictures.append(("figure3-right", "Agreement with people by process"))
     most = f"k = {k}"
@@ -79,7 +89,11 @@ def _right(
             compared = {name: subsample(data, FEW) for name, data in datasets.items()}
     made = correlated(measure_variants(run, processes, compared), compared)
     draw_beside_names(
-        [*processes], series(made, compared), run.choice.out / "figure3-right", title=title
+        [*processes],
+        series(made, compared),
+        run.choice.out / "figure3-right",
+        title=title,
+        intervals=bars(made),
     )
     return made, compared, faults
 
@@ -90,10 +104,14 @@ def _prior_cell(run: Run, data: Dataset, point: PriorPoint) -> Cell:
     return cell_of(f"{estimand}, k = {point.samples}", data, ALL, point.found, line)
 
 
-def _curves(points: Sequence[PriorPoint]) -> dict[str, dict[int, list[Point]]]:
-    found: dict[str, dict[int, list[Point]]] = {prior: {} for prior in PRIORS}
+def _curves(points: Sequence[PriorPoint]) -> dict[str, dict[str, list[Point]]]:
+    """The fewest and the most samples: those between would hide them. The JSON has all."""
+    found: dict[str, dict[str, list[Point]]] = {prior: {} for prior in PRIORS}
+    most = max(point.samples for point in points)
     for point in points:
-        found[point.prior].setdefault(point.samples, []).append(Point.of(point.found))
+        if point.samples in (1, most):
+            label = f"k = {point.samples}, over {point.found.over}"
+            found[point.prior].setdefault(label, []).append(Point.of(point.found))
     return found
 
 

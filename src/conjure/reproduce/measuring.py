@@ -10,16 +10,17 @@ from ..benchmarks.datasets import Dataset
 from ..benchmarks.resampling import Array
 from ..core.errors import ConjureError
 from ..core.process import GenerativeProcess
+from ..rivals.rows import read_row
 from ..similarity import signature
-from .cells import Distances
-from .null import null_distances
+from .cells import Distances, Draws, Measured
+from .null import DRAWS, null_distances
 from .passes import Passes
 from .rows import CONDITIONAL, DIFFUSION, NULL, PARAGON, reduced
 from .run import Run, all_pairs
 
 _SHARED = ("device", "allow_pickle")  # flags of the process that a rival takes, too
 
-Found = dict[str, dict[str, Distances | str]]  # row → set → distances, or why there are none
+Found = dict[str, dict[str, Measured]]  # row → set → distances, or why there are none
 
 
 def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> Found:
@@ -66,25 +67,24 @@ def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> str:
     """The signature of a row of the process's own, which names its estimand, or the row itself."""
     return signature(
         process,
-        samples=passes.samples,
+        samples=DRAWS if row == NULL else passes.samples,
         seed=passes.seed,
         estimand=row if row in (CONDITIONAL, NULL) else DIFFUSION[row],
     )
 
 
-def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Distances | str]:
+def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     passes = run.passes
-    seeds = range(passes.seed, passes.seed + passes.samples)
     line = row_signature(NULL, run.process, passes)
     return {
-        name: Distances(
-            null_distances(run.process, name, len(data.scores), seeds, passes.folder), line
+        name: Draws(
+            null_distances(run.process, name, len(data.scores), passes.seed, passes.folder), line
         )
         for name, data in datasets.items()
     }
 
 
-def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Distances | str]:
+def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     from .. import rivals
 
     own = row.partition(":")[0] == PARAGON
@@ -92,9 +92,10 @@ def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Dis
     settings = {} if own else {name: flags[name] for name in _SHARED if name in flags}
     rival = rivals.load(row, process=run.process if own else None, **settings)
     distances = run.rivals.measure(rival, all_pairs(datasets))
+    drawn = read_row(row).kind == "lm"  # its continuations; a text's vector is always the same
     split = np.cumsum([len(data.scores) for data in datasets.values()])[:-1]
     each: list[Array] = np.split(np.array(distances, dtype=np.float64), split)
     return {
-        name: Distances(values[None], rival.signature)
+        name: Distances(values[None] if drawn else values, rival.signature)
         for name, values in zip(datasets, each, strict=True)
     }

@@ -6,6 +6,9 @@ So the null process is asked for pictures, as one asks a sampler, and gives any 
 side of each pair draws one of a pool of unconditional pictures (the process's own sampler, the
 empty prompt), and the distance is ‖x_0 − x̃_0‖² between the two.
 
+One such draw agrees with people by chance, one way or the other. So a hundred are made from the
+pool, for no further network row; the row's figure is their mean, beside what most lie between.
+
 Pictures are drawn for a place in the set and a side of it, never for a text: were they the text's,
 a text beside itself would always be at distance 0, and identical texts do score 5 of 5: the
 control would know something. Texts and pairs that come again would tie their places together,
@@ -17,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +30,22 @@ from ..core.process import GenerativeProcess
 from ..core.sampling import walk
 from .passes import pass_signature
 
+DRAWS = 100  # of all pairs of a set; each has a figure of its own
 POOL = 256  # pictures: picture m starts from the noise of seed m, whatever seed a run has
 
 
 def null_distances(
-    process: GenerativeProcess, name: str, count: int, seeds: Sequence[int], folder: Path
+    process: GenerativeProcess, name: str, count: int, seed: int, folder: Path
 ) -> Array:
-    """Distances of the pairs of a set, so called and so many, by the null process: (seeds, count).
+    """Distances of the pairs of a set, so called and so many, by the null process: (DRAWS, count).
 
     The pool is walked once for a process (2·POOL·T network rows at most) and kept in ``folder``.
     Raises InputError where the process knows no empty prompt.
     """
     apart = pool_distances(process, folder)
-    found = []
-    for seed in seeds:
-        draw = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        first, second = draw.integers(POOL, size=(2, count))
-        found.append(apart[first, second])
-    return np.array(found)
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    pictures = generator.integers(POOL, size=(DRAWS, 2, count))
+    return np.asarray(apart[pictures[:, 0], pictures[:, 1]])
 
 
 def pool_distances(process: GenerativeProcess, folder: Path) -> Array:
