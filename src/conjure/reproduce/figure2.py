@@ -64,7 +64,7 @@ def figure2_page(run: Run) -> Page:
 def _title(settings: str, k: int) -> str:
     if k == 1:
         return f"{settings}, k = 1"
-    return f"{settings}, k = {k}; in the cells mean ± standard error over {k} samples"
+    return f"{settings}, k = {k}\nin the cells: mean ± standard error over {k} samples"
 
 
 def _caption(group: WordGroup, test: Separation) -> str:

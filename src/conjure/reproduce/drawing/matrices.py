@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ..words import WordGroup
 
-UNITS = "squared difference of predictions,\nsummed over latent entries, mean over steps"
-_PANEL = 4.3  # inches: the height of one matrix with its labels
+UNITS = "squared difference of predictions, summed over latent entries,\nmean over steps"
+_PANEL = 4.7  # inches: the height of one matrix with its labels
 
 
 def draw_matrices(
@@ -48,7 +48,7 @@ def draw_matrices(
         for n, (axes, group, matrix) in enumerate(zip(panels, groups, matrices, strict=True)):
             image = _heat_map(axes, group, matrix, errors[n] if errors else None, scale)
             axes.set_title(f"{'abcdefgh'[n]}   {captions[n]}", pad=20)
-        bar = figure.colorbar(image, ax=panels, fraction=0.045, pad=0.03, aspect=40)
+        bar = figure.colorbar(image, ax=panels, location="bottom", aspect=40, fraction=0.03)
         ticks = [tick for tick in _ticks(low) if low <= tick <= high]
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.minorticks_off()

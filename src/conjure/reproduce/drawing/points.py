@@ -173,6 +173,7 @@ def _say_why(axes: Axes, points: Sequence[Point]) -> None:
                 va="center",
                 color="#595959",
                 size=6.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
             )
 
 
