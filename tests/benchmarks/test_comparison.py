@@ -35,7 +35,7 @@ def test_the_difference_is_that_of_the_coefficients(samples: int) -> None:
     alone = correlate(scores, one).spearman - correlate(scores, other).spearman
     assert found.value == pytest.approx(alone, abs=1e-12)
     assert found.n == 400
-    assert found.over == ("pairs, for this seed alone" if samples == 1 else "pairs and seeds")
+    assert found.over == ("pairs, for the seeds as drawn" if samples == 1 else "pairs and seeds")
     assert found.interval[0] < found.value < found.interval[1]
 
 
@@ -99,7 +99,7 @@ def test_a_difference_of_few_pairs_has_no_interval_and_says_why() -> None:
 def test_a_row_that_nothing_is_drawn_for_is_about_pairs_beside_another_such_row() -> None:
     scores, one, other = made(samples=2)
     assert paired_difference(scores, one[0], other[0]).over == "pairs"
-    assert paired_difference(scores, one[:1], other[0]).over == "pairs, for this seed alone"
+    assert paired_difference(scores, one[:1], other[0]).over == "pairs, for the seeds as drawn"
     assert paired_difference(scores, one, other[0]).over == "pairs and seeds"
 
 
@@ -190,7 +190,7 @@ def test_agreement_with_one_sample_is_the_plain_bootstrap_over_pairs() -> None:
     _, one, other = made(n=80)
     found = agreement(one, other)
     same = correlate(-one[0], other[0])
-    assert found == replace(same, over="pairs, for this seed alone")
+    assert found == replace(same, over="pairs, for the seeds as drawn")
     assert agreement(one[0], other[0]) == same
 
 

@@ -94,10 +94,10 @@ def test_what_an_interval_is_about() -> None:
     draw = np.random.default_rng(1)
     scores, samples = draw.random(20), draw.random((2, 20))
     assert correlate(scores, samples[0]).over == "pairs"  # nothing was drawn at random
-    assert correlate(scores, samples[:1]).over == "pairs, for this seed alone"
+    assert correlate(scores, samples[:1]).over == "pairs, for the seeds as drawn"
     assert correlate(scores, samples).over == "pairs and seeds"
     parts = by_subset(scores, ["a"] * 10 + ["b"] * 10, samples[:1]).each
-    assert {part.over for part in parts.values()} == {"pairs, for this seed alone"}
+    assert {part.over for part in parts.values()} == {"pairs, for the seeds as drawn"}
     parts = by_subset(scores, ["a"] * 10 + ["b"] * 10, samples[0]).each
     assert {part.over for part in parts.values()} == {"pairs"}
 
@@ -190,7 +190,7 @@ def test_several_samples_are_averaged_and_resampled() -> None:
     assert found.interval[0] < found.spearman < found.interval[1]
     assert np.ptp(found.interval) >= np.ptp(alone.interval)  # their own noise counts once
     one = correlate(scores, samples[:1])
-    assert one == replace(correlate(scores, samples[0]), over="pairs, for this seed alone")
+    assert one == replace(correlate(scores, samples[0]), over="pairs, for the seeds as drawn")
 
 
 def test_samples_that_agree_say_no_more_than_one() -> None:

@@ -57,7 +57,7 @@ def test_figures_are_scipys_on_the_set_and_within_its_parts():
     assert by["y"].n == 20
     assert by[MEAN].spearman == pytest.approx((by["x"].spearman + by["y"].spearman) / 2)
     assert whole.signature == "how:measured"
-    over = "pairs, for this seed alone"
+    over = "pairs, for the seeds as drawn"
     assert (whole.source, whole.over, whole.reason) == ("measured", over, None)
 
 

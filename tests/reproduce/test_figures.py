@@ -109,8 +109,8 @@ def test_figure3_left_is_one_pass_and_right_compares_processes(place, monkeypatc
     monkeypatch.setattr(StableDiffusion, "predict", counting)
     assert reproduce("figure3", place, "--samples", "3") == 0
     own = sum(n for sampler, n in rows if sampler == "lms")
-    # A pass of three samples over thirteen texts and twelve pairs, the last step for ``output`` included;
-    # the panels on the right take the samples they need from it.
+    # A pass of three samples over thirteen texts and twelve pairs, the last step for ``output``
+    # included; the panels on the right take the samples they need from it.
     assert own == 3 * (1 + 13 * 3 + 2 * 12)
     cells = {cell["row"]: cell for cell in cells_of(place, "figure3")}
     left = [
@@ -121,7 +121,7 @@ def test_figure3_left_is_one_pass_and_right_compares_processes(place, monkeypatc
     assert "estimand:cumulative:2|" in cells["cumulative:2, k = 2"]["signature"]
     expected = 100 * spearmanr(SCORES, -np.array(distances(place))).statistic
     assert cells["cumulative:2, k = 1"]["spearman"] == pytest.approx(expected)
-    both = ("k = 1, over pairs, for this seed alone", "k = 3, over pairs and seeds")
+    both = ("k = 1, over pairs, for the seeds as drawn", "k = 3, over pairs and seeds")
     check_picture(place, "figure3-left", "a   pointwise", "b   cumulative", *both, "Spearman")
     assert "k = 2" not in (place / "out" / "figure3-left.svg").read_text()  # it would hide them
     check_picture(place, "figure3-right", "euler-ancestral", "Spearman")
@@ -155,12 +155,12 @@ def test_ablations(place, name, rows, texts):
     for cell in cells:
         assert -100 <= cell["interval"][0] <= cell["interval"][1] <= 100
     drawn = "bands" if name == "guidance" else "bars"
-    about = "95 % intervals over pairs, for this seed alone"
+    about = "95 % intervals over pairs, for the seeds as drawn"
     check_picture(place, name, "Spearman", f"{drawn}: {about}", *texts)
     page = (place / "out" / f"{name}.md").read_text()
     assert f"![{page.splitlines()[0][2:]}]({name}.png)" in page
     assert rows[1] in page
-    assert "95 % bootstrap intervals over pairs, for this seed alone." in page
+    assert "95 % bootstrap intervals over pairs, for the seeds as drawn." in page
 
 
 @pytest.mark.parametrize(("name", "own"), [("guidance", "w = 7.5"), ("samplers", "lms")])

@@ -29,7 +29,7 @@ TABLE = Table(
             n=90,
             interval=(-10.26, 9.9),
             signature="a|b",
-            over="pairs, for this seed alone; 90 of 1379 pairs, drawn with seed 0",
+            over="pairs, for the seeds as drawn; 90 of 1379 pairs, drawn with seed 0",
         ),
         Cell("conjuring", "stsb", "x|y", reason="all distances are the same"),
         Cell(
@@ -38,7 +38,7 @@ TABLE = Table(
             spearman=54.3,
             interval=(50, 60),
             signature="a|b",
-            over="pairs, for this seed alone",
+            over="pairs, for the seeds as drawn",
         ),
         Cell("conjuring", AVERAGE, DEVIATION, spearman=4.44, signature="a|b"),
         Cell(
@@ -81,7 +81,7 @@ def test_texts_mark_what_is_measured_and_what_published_and_say_the_subsample(dr
     assert "9 of 1,379 pairs" in text
     assert "No figure for GPT-2 on STS-B: no hub" in text
     assert "+3.0 [1.0, 5.0]" in text
-    assert "In brackets: 95 % bootstrap intervals over pairs, for this seed alone." in text
+    assert "In brackets: 95 % bootstrap intervals over pairs, for the seeds as drawn." in text
     assert "No interval for my_model#1 (cls) on STS-B: fewer than 10 pairs" in text
 
 

@@ -20,7 +20,7 @@ LEAST_PAIRS = 3  # two points always lie on a line
 LEAST_RESAMPLED = 10  # of fewer pairs, resamples are too much alike to tell how far to trust them
 NO_INTERVAL = f"fewer than {LEAST_RESAMPLED} pairs"
 MOST_PERMUTED = 8  # 8! = 40,320 orders
-PAIRS, PAIRS_ONE_SEED = "pairs", "pairs, for this seed alone"
+PAIRS, PAIRS_SAME_SEEDS = "pairs", "pairs, for the seeds as drawn"
 PAIRS_AND_SEEDS = "pairs and seeds"
 
 
@@ -33,7 +33,8 @@ class Correlation:
               to eight pairs, by scipy's t approximation of more
     interval: 95 % bootstrap interval of Spearman's coefficient, see ``resampling``
     over:     what the interval is about: other pairs, "pairs"; other pairs and seeds, "pairs and
-              seeds"; or, of one sample, other pairs under the noise of "this seed alone"
+              seeds"; or, of one sample, other pairs under the same noise, "pairs, for the seeds
+              as drawn"
     reason:   why there is no coefficient, or None where there is one
     interval_reason: why there is a coefficient and no interval: fewer than ten pairs
     """
@@ -129,7 +130,7 @@ def resampled_over(*distances: ArrayLike) -> str:
     shapes = [np.shape(each) for each in distances]
     if any(len(shape) > 1 and shape[0] > 1 for shape in shapes):
         return PAIRS_AND_SEEDS
-    return PAIRS_ONE_SEED if any(len(shape) > 1 for shape in shapes) else PAIRS
+    return PAIRS_SAME_SEEDS if any(len(shape) > 1 for shape in shapes) else PAIRS
 
 
 def by_subset(
