@@ -90,11 +90,10 @@ def test_each_kind_of_interval_is_named_with_its_rows_in_notes_and_caption():
     encoder = Cell("paragon", "stsb", spearman=70, interval=(65, 75), over="pairs")
     table = replace(TABLE, cells=(*TABLE.cells, drawn, encoder))
     sentences = [
-        "In brackets of Conjuring (Jeffreys): 95 % bootstrap intervals over pairs, for this seed"
-        " alone",
-        "In brackets of Null (prompt ignored): what 95 % of 100 draws of the control lie between,"
+        "In brackets: 95 % bootstrap intervals over pairs, for the seeds as drawn",
+        "Of Null (prompt ignored): what 95 % of 100 draws of the control lie between,"
         " and before them their mean",
-        "In brackets of Paragon (own text encoder): 95 % bootstrap intervals over pairs",
+        "Of Paragon (own text encoder): 95 % bootstrap intervals over pairs",
     ]
     assert brackets(table.cells) == sentences
     for sentence in sentences:

@@ -125,20 +125,20 @@ def notes(table: Table) -> list[str]:
 
 
 def brackets(cells: Iterable[Cell]) -> list[str]:
-    """What the intervals in brackets are about: one line of all, or of each kind with its rows."""
+    """What the intervals in brackets are about: of most rows first, of others with their names."""
     kinds: dict[str, list[str]] = {}
     for cell in cells:
         if cell.interval is not None and cell.over is not None:
             kinds.setdefault(cell.over.partition(";")[0], []).append(title(cell.row))
     found = []
-    for over, rows in kinds.items():
+    for over, rows in sorted(kinds.items(), key=lambda kind: -len(set(kind[1]))):
         what = (
             f"what 95 % of {over} lie between, and before them their mean"
             if DRAWN in over
             else f"95 % bootstrap intervals over {over}"
         )
-        whose = f" of {', '.join(_once(rows))}" if len(kinds) > 1 else ""
-        found.append(f"In brackets{whose}: {what}")
+        whose = f"Of {', '.join(_once(rows))}" if found else "In brackets"
+        found.append(f"{whose}: {what}")
     return found
 
 
