@@ -424,17 +424,18 @@ def test_evaluate(counting, rated, capsys) -> None:
     assert found["spearman"] == pytest.approx(100 * (1 - 6 * 2 / (7 * 48)))
     assert found["n"] == found["total"] == 7
     assert found["subsample_seed"] is None
-    assert found["interval"][0] < found["spearman"] <= found["interval"][1] <= 100
+    assert found["interval"] is None  # of seven pairs
+    assert found["interval_reason"] == "fewer than 10 pairs"
     assert found["p_value"] == pytest.approx(2 * 7 / math.factorial(7))  # over all orders
     assert found["kendall"] == pytest.approx(100 * (1 - 2 / 21))
-    assert found["interval_over"] == "pairs"
+    assert found["interval_over"] == "pairs, for the seeds as drawn"
     assert found["subsets"] is found["subset_mean"] is found["reason"] is None  # one is no part
     assert found["signature"]["line"].startswith("process:gaussian|")
 
     assert main(["evaluate", str(rated)]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["n"] == "7 pairs"
-    assert lines["Spearman"].startswith(f"{found['spearman']:.2f}  (95 % bootstrap interval")
+    assert lines["Spearman"] == f"{found['spearman']:.2f}  (no interval: fewer than 10 pairs)"
     assert lines["Pearson"] == f"{found['pearson']:.2f}"
     assert lines["Kendall"] == f"{found['kendall']:.2f}"
     assert "subsets" not in lines
@@ -493,13 +494,13 @@ def test_evaluate_by_estimates(counting, rated, capsys) -> None:
     assert len({distance.samples for distance in measured}) > 1
     expected = spearmanr(data.scores, [distance.value for distance in measured]).statistic
     assert found["spearman"] == pytest.approx(-100 * expected)
-    assert found["interval_over"] == "pairs"
+    assert found["interval_over"] == "pairs, for the seeds as drawn"
     assert found["approximation"] == {"tolerance": 0.6, "max_samples": 16}
 
     assert main(["evaluate", str(rated), "--samples", "2", "--cross-steps", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].startswith("estimate   predicted under the other prompt at 1 of the steps")
-    assert "over pairs and seeds" in lines[2]
+    assert "(no interval: fewer than 10 pairs)" in lines[2]
 
 
 def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:

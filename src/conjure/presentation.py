@@ -152,7 +152,10 @@ def evaluation_object(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def correlation_object(found: Correlation) -> dict[str, Any]:
-    """A correlation as a JSON object: coefficients × 100, null with a ``reason`` where none is."""
+    """A correlation as a JSON object: coefficients × 100, null with a ``reason`` where none is.
+
+    ``interval_over``: what the interval is about; null with an ``interval_reason`` where none is.
+    """
     interval = found.interval and [100 * bound for bound in found.interval]
     return {
         "spearman": percent(found.spearman),
@@ -163,6 +166,7 @@ def correlation_object(found: Correlation) -> dict[str, Any]:
         "p_value": found.p_value,
         "n": found.n,
         "reason": found.reason,
+        "interval_reason": found.interval_reason,
     }
 
 
@@ -177,13 +181,12 @@ def evaluation_lines(evaluation: Evaluation) -> str:
     part = ""
     if facts["subsample_seed"] is not None:
         part = f" of {facts['total']}, drawn with seed {facts['subsample_seed']}"
-    over = facts["interval_over"]
     p_value = f"{facts['p_value']:.2g}" if facts["p_value"] else "below 1e-300"
+    about = f"95 % bootstrap interval over {facts['interval_over']}: "
     lines = [
         f"{'dataset':<10} {shown(facts['dataset'])}",
         f"{'n':<10} {facts['n']} pairs{part}",
-        f"{'Spearman':<10} {facts['spearman']:.2f}  "
-        f"(95 % bootstrap interval over {over} {_between(facts['interval'])})",
+        f"{'Spearman':<10} {facts['spearman']:.2f}  ({_interval_text(facts, about)})",
         f"{'Pearson':<10} {facts['pearson']:.2f}",
         f"{'Kendall':<10} {facts['kendall']:.2f}",
         f"{'p-value':<10} {p_value}  (of Spearman, two-sided)",
@@ -194,8 +197,12 @@ def evaluation_lines(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _between(interval: list[float] | None) -> str:
-    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "none"
+def _interval_text(facts: dict[str, Any], about: str = "") -> str:
+    """What the interval is about and its bounds, or why there is none."""
+    if facts["interval"] is None:
+        return f"no interval: {facts['interval_reason']}"
+    low, high = facts["interval"]
+    return f"{about}{low:.2f} to {high:.2f}"
 
 
 def _subset_lines(facts: dict[str, Any]) -> list[str]:
@@ -209,7 +216,7 @@ def _subset_lines(facts: dict[str, Any]) -> list[str]:
         if part["spearman"] is None:
             lines.append(f"{row}none: {part['reason']}")
         else:
-            lines.append(f"{row}{part['spearman']:6.2f}  ({_between(part['interval'])})")
+            lines.append(f"{row}{part['spearman']:6.2f}  ({_interval_text(part)})")
     for name, value in means.items():
         figure = f"none: {shown(facts['subset_reason'])}" if value is None else f"{value:6.2f}"
         lines.append(f"  {name:<{width}}  {'':>5}        {figure}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
-from conjure.benchmarks.correlation import by_subset, check_scores, correlate
+from conjure.benchmarks.correlation import by_subset, chance, check_scores, correlate
 from conjure.core.errors import InputError
 
 
@@ -67,10 +68,52 @@ def test_ties_share_their_rank() -> None:
     )
 
 
-def test_the_interval_is_repeatable_and_survives_tiny_sets() -> None:
-    found = correlate([1, 2, 3], [3, 1, 2])  # many resamples are one pair three times
-    assert found == correlate([1, 2, 3], [3, 1, 2])
+def test_the_interval_is_repeatable_and_survives_resamples_without_a_coefficient() -> None:
+    scores, distances = [0] * 9 + [1], [*range(10)]  # a third of resamples lack the last pair
+    found = correlate(scores, distances)
+    assert found == correlate(scores, distances)
     assert all(math.isfinite(bound) for bound in found.interval)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_below_ten_pairs_there_is_a_coefficient_and_no_interval(samples: int) -> None:
+    """Of four pairs in order every resample is in order: 100.00 (100.00 to 100.00)."""
+    scores = np.arange(10.0)
+    distances = np.stack([-scores] * samples)
+    for n in (4, 9):
+        found = correlate(scores[:n], distances[:, :n])
+        assert found.spearman == pytest.approx(1)
+        assert (found.interval, found.interval_reason) == (None, "fewer than 10 pairs")
+        assert found.reason is None
+    ten = correlate(scores, distances)
+    assert ten.interval == pytest.approx((1, 1))
+    assert ten.interval_reason is None
+
+
+def test_what_an_interval_is_about() -> None:
+    draw = np.random.default_rng(1)
+    scores, samples = draw.random(20), draw.random((2, 20))
+    assert correlate(scores, samples[0]).over == "pairs"  # nothing was drawn at random
+    assert correlate(scores, samples[:1]).over == "pairs, for the seeds as drawn"
+    assert correlate(scores, samples).over == "pairs and seeds"
+    parts = by_subset(scores, ["a"] * 10 + ["b"] * 10, samples[:1]).each
+    assert {part.over for part in parts.values()} == {"pairs, for the seeds as drawn"}
+    parts = by_subset(scores, ["a"] * 10 + ["b"] * 10, samples[0]).each
+    assert {part.over for part in parts.values()} == {"pairs"}
+
+
+def test_chance_is_each_draw_by_itself() -> None:
+    draw = np.random.default_rng(4)
+    scores, draws = draw.integers(0, 6, 40).astype(float), draw.random((7, 40))
+    spearman, pearson, kendall = chance(scores, draws)
+    for n in range(7):
+        alone = correlate(scores, draws[n])
+        assert (spearman[n], pearson[n], kendall[n]) == pytest.approx(
+            (alone.spearman, alone.pearson, alone.kendall), abs=1e-12
+        )
+    assert (
+        chance(np.ones(40), draws) == "all human scores are 1: there is nothing to correlate with"
+    )
 
 
 def test_rescaling_changes_no_rank() -> None:
@@ -82,7 +125,9 @@ def test_rescaling_changes_no_rank() -> None:
     assert plain.pearson != pytest.approx(logs.pearson)
 
 
-SMALL = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=9, max_size=30)
+PAIR = st.tuples(st.integers(0, 9), st.integers(0, 9))
+SMALL = st.lists(PAIR, min_size=9, max_size=30)
+ENOUGH = st.lists(PAIR, min_size=10, max_size=30)  # for an interval
 
 
 @given(SMALL)
@@ -99,7 +144,7 @@ def test_coefficients_and_p_value_are_scipys(pairs) -> None:
 
 
 @settings(max_examples=40)
-@given(SMALL, st.randoms(use_true_random=False))
+@given(ENOUGH, st.randoms(use_true_random=False))
 def test_order_scale_and_sign(pairs, random) -> None:
     scores, distances = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
     assume(np.ptp(scores) > 0)
@@ -143,8 +188,9 @@ def test_several_samples_are_averaged_and_resampled() -> None:
     for name in ("spearman", "pearson", "kendall", "p_value"):
         assert getattr(found, name) == pytest.approx(getattr(alone, name), abs=1e-12)
     assert found.interval[0] < found.spearman < found.interval[1]
-    assert np.ptp(found.interval) > np.ptp(alone.interval)
-    assert correlate(scores, samples[:1]) == correlate(scores, samples[0])
+    assert np.ptp(found.interval) >= np.ptp(alone.interval)  # their own noise counts once
+    one = correlate(scores, samples[:1])
+    assert one == replace(correlate(scores, samples[0]), over="pairs, for the seeds as drawn")
 
 
 def test_samples_that_agree_say_no_more_than_one() -> None:

@@ -18,9 +18,11 @@ from conjure.reproduce.cells import (
     PUBLISHED,
     WEIGHTED,
     Distances,
+    Draws,
     average_cells,
     cells,
 )
+from conjure.reproduce.differences import differences
 from conjure.rivals.rows import ROWS
 from conjure.tables import PairTable
 
@@ -55,7 +57,8 @@ def test_figures_are_scipys_on_the_set_and_within_its_parts():
     assert by["y"].n == 20
     assert by[MEAN].spearman == pytest.approx((by["x"].spearman + by["y"].spearman) / 2)
     assert whole.signature == "how:measured"
-    assert (whole.source, whole.over, whole.reason) == ("measured", "pairs", None)
+    over = "pairs, for the seeds as drawn"
+    assert (whole.source, whole.over, whole.reason) == ("measured", over, None)
 
 
 def test_a_subsample_says_so_and_an_empty_row_says_why():
@@ -65,6 +68,66 @@ def test_a_subsample_says_so_and_an_empty_row_says_why():
             assert cell.over == "pairs and seeds; 40 of 1000 pairs, drawn with seed 0"
     [cell] = cells("gpt2", data, "no hub")
     assert (cell.spearman, cell.interval, cell.reason, cell.n) == (None, None, "no hub", 40)
+
+
+def control(data: Dataset, seed: int = 0) -> Draws:
+    return Draws(np.random.default_rng(seed).random((100, len(data.scores))), "how:drawn")
+
+
+def test_the_control_is_the_mean_of_its_draws_beside_what_most_of_them_lie_between():
+    data = dataset("one")
+    found = control(data)
+    by = {cell.subset: cell for cell in cells("null", data, found)}
+    assert [*by] == [ALL, "x", "y", MEAN, WEIGHTED]
+    each = np.array([100 * spearmanr(data.scores, -draw).statistic for draw in found.samples])
+    assert by[ALL].spearman == pytest.approx(each.mean())
+    assert by[ALL].interval == pytest.approx(tuple(np.quantile(each, [0.025, 0.975])))
+    assert (by[ALL].over, by[ALL].p_value) == ("100 draws of the control", None)
+    assert by["y"].n == 20
+    odd = [100 * spearmanr(data.scores[1::2], -draw[1::2]).statistic for draw in found.samples]
+    assert by["y"].spearman == pytest.approx(np.mean(odd))
+    assert by[MEAN].spearman == pytest.approx((by["x"].spearman + by["y"].spearman) / 2)
+    part = cells("null", dataset("one", total=1000), found)[0]
+    assert part.over == "100 draws of the control; 40 of 1000 pairs, drawn with seed 0"
+    reasons = [cell.reason for cell in cells("null", dataset("one", n=4), control(dataset("", 4)))]
+    assert reasons[1:] == ["a correlation needs at least 3 pairs; there are 2"] * 2
+
+
+def test_the_average_of_the_control_is_taken_draw_by_draw():
+    sets = {name: dataset(name, seed=i) for i, name in enumerate(SEVEN)}
+    found = {name: control(data, seed=i) for i, (name, data) in enumerate(sets.items())}
+    known = {n: (sets[n], found[n], cells("null", sets[n], found[n])[0]) for n in SEVEN}
+    mean, deviation = average_cells("null", known)
+    each = [
+        [100 * spearmanr(sets[n].scores, -draw).statistic for draw in found[n].samples]
+        for n in SEVEN
+    ]
+    drawn = np.mean(each, axis=0)
+    assert mean.spearman == pytest.approx(drawn.mean())
+    assert mean.interval == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    assert mean.over == "100 draws of the control"
+    assert deviation.spearman == pytest.approx(np.std(np.mean(each, axis=1), ddof=1))
+
+
+def test_the_control_is_in_no_paired_difference():
+    data = dataset("one")
+    rows = {"conjuring": {"one": distances(data)}, "null": {"one": control(data)}}
+    rows["kl"] = {"one": distances(data, seed=5)}
+    assert [one.than for one in differences("conjuring", rows, {"one": data})] == ["kl"]
+
+
+def test_few_pairs_have_figures_without_intervals_that_say_why():
+    data = dataset("one", n=9)
+    whole = cells("conjuring", data, distances(data))[0]
+    assert whole.spearman is not None
+    assert (whole.interval, whole.reason) == (None, None)
+    assert whole.interval_reason == "fewer than 10 pairs"
+    sets = {name: dataset(name, n=9 if name == "sts13" else 40) for name in SEVEN}
+    found = {name: distances(data) for name, data in sets.items()}
+    known = {n: (sets[n], found[n], cells("conjuring", sets[n], found[n])[0]) for n in SEVEN}
+    mean = average_cells("conjuring", known)[0]
+    assert mean.spearman is not None
+    assert (mean.interval, mean.interval_reason) == (None, "fewer than 10 pairs")
 
 
 def test_the_average_is_over_all_seven_with_its_deviation_and_interval():

@@ -63,15 +63,19 @@ def test_table1_writes_every_format_by_the_contract(pairs, tmp_path, capsys, mon
     assert reproduce("table1", pairs, out, "--rows", "diffusion,paragon", "--samples", "2") == 0
     printed = capsys.readouterr().out
     cells = json.loads((out / "table1.json").read_text())
-    assert all(cell.keys() - {"reason", "over"} == KEYS for cell in cells)
+    assert all(cell.keys() - {"reason", "over", "interval_reason"} == KEYS for cell in cells)
     assert {cell["source"] for cell in cells} == {"measured"}  # nothing is published of this set
     whole = [cell for cell in cells if cell["subset"] == "all"]
     assert [cell["row"] for cell in whole] == [*read_rows(["diffusion"]), "paragon"]
     for cell in whole:
         assert cell["n"] == 10
         assert -100 <= cell["interval"][0] <= cell["interval"][1] <= 100
-        assert cell["over"].startswith("pairs")
+        about = {"null": "100 draws of the control", "paragon": "pairs"}
+        assert cell["over"] == about.get(cell["row"], "pairs and seeds")
         assert f"{cell['spearman']:.1f}"[1:] in printed
+        if cell["row"] == "null":
+            assert cell["interval"][0] < cell["spearman"] < cell["interval"][1]
+            assert "k:100|" in cell["signature"]
     estimands = [fact for cell in whole[:-1] for fact in cell["signature"].split("|")]
     assert [fact for fact in estimands if fact.startswith("estimand")] == [
         f"estimand:{name}"
@@ -90,7 +94,9 @@ def test_table1_writes_every_format_by_the_contract(pairs, tmp_path, capsys, mon
     assert {one["samples"] for one in reliability} == {2}
     differences = json.loads((out / "table1-differences.json").read_text())
     by = {one["than"]: one for one in differences}
-    assert [*by] == [*read_rows(["diffusion"])[1:], "paragon"]
+    # the control, as many draws, is in no paired difference and has no reliability
+    assert [*by] == [*read_rows(["diffusion"])[1:-1], "paragon"]
+    assert "null" not in {one["row"] for one in reliability}
     known = cells_of(out / "table1.json")
     ours, theirs = known["conjuring", "all"], known["paragon", "all"]
     assert by["paragon"]["difference"] == pytest.approx(ours["spearman"] - theirs["spearman"])

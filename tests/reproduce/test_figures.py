@@ -21,14 +21,15 @@ from conjure.reproduce.variants import GUIDANCES
 
 KEYS = {
     *("row", "dataset", "subset", "spearman", "pearson", "kendall", "n", "p_value", "interval"),
-    *("signature", "source", "over", "reason"),
+    *("signature", "source", "over", "reason", "interval_reason"),
 }
 TEXTS = ["a dog", "a cat", "cars", "a bus", "moon", "the sun", "pear", "figs", "boat", "kite"]
+TEXTS += ["a hat", "tea", "snow"]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with a pipeline, a set of nine pairs, and what the commands below write."""
+    """A folder with a pipeline, a set of twelve pairs, and what the commands below write."""
     from small_pipelines import save_pipeline
 
     folder = tmp_path_factory.mktemp("figures")
@@ -70,7 +71,7 @@ def distances(place: Path, **settings) -> list[float]:
     return [conjure.distance(*pair, process=process).value for pair in pairs]
 
 
-SCORES = [i % 4 for i in range(9)]
+SCORES = [i % 4 for i in range(12)]
 
 
 def test_figure2(place, capsys):
@@ -88,7 +89,9 @@ def test_figure2(place, capsys):
     assert 1 / 35 <= verbs["p_value"] <= 1
     assert verbs["least_p"] == pytest.approx(1 / 35)
     shown = f"{animals['distances'][0][4]:.0f}"
-    check_picture(place, "figure2", "puppy", "sealion", "regret", "dogs", "sorrow", shown)
+    error = np.std(animals["samples"], axis=0, ddof=1)[0, 4] / np.sqrt(2)
+    shown = (shown, f"±{error:.0f}", "a   animals: dogs and sea animals", "b   verbs")
+    check_picture(place, "figure2", "puppy", "sealion", "regret", "dogs", "sorrow", *shown)
     page = (place / "out" / "figure2.md").read_text()
     assert "![Distances between words" in page
     assert "| puppy |" in page
@@ -106,9 +109,9 @@ def test_figure3_left_is_one_pass_and_right_compares_processes(place, monkeypatc
     monkeypatch.setattr(StableDiffusion, "predict", counting)
     assert reproduce("figure3", place, "--samples", "3") == 0
     own = sum(n for sampler, n in rows if sampler == "lms")
-    # A pass of three samples over ten texts and nine pairs, the last step for ``output`` included;
-    # the panels on the right take the samples they need from it.
-    assert own == 3 * (1 + 10 * 3 + 2 * 9)
+    # A pass of three samples over thirteen texts and twelve pairs, the last step for ``output``
+    # included; the panels on the right take the samples they need from it.
+    assert own == 3 * (1 + 13 * 3 + 2 * 12)
     cells = {cell["row"]: cell for cell in cells_of(place, "figure3")}
     left = [
         f"{p}:{j}, k = {k}" for p in ("pointwise", "cumulative") for j in (1, 2) for k in (1, 2, 3)
@@ -118,7 +121,9 @@ def test_figure3_left_is_one_pass_and_right_compares_processes(place, monkeypatc
     assert "estimand:cumulative:2|" in cells["cumulative:2, k = 2"]["signature"]
     expected = 100 * spearmanr(SCORES, -np.array(distances(place))).statistic
     assert cells["cumulative:2, k = 1"]["spearman"] == pytest.approx(expected)
-    check_picture(place, "figure3-left", "pointwise", "cumulative", "k = 3", "Spearman")
+    both = ("k = 1, over pairs, for the seeds as drawn", "k = 3, over pairs and seeds")
+    check_picture(place, "figure3-left", "a   pointwise", "b   cumulative", *both, "Spearman")
+    assert "k = 2" not in (place / "out" / "figure3-left.svg").read_text()  # it would hide them
     check_picture(place, "figure3-right", "euler-ancestral", "Spearman")
     rows.clear()
     assert reproduce("figure3", place, "--samples", "2") == 0
@@ -146,13 +151,16 @@ def test_ablations(place, name, rows, texts):
     assert reproduce(name, place) == 0
     cells = cells_of(place, name)
     assert [cell["row"] for cell in cells] == rows
-    assert {cell["n"] for cell in cells} == {9}
+    assert {cell["n"] for cell in cells} == {12}
     for cell in cells:
         assert -100 <= cell["interval"][0] <= cell["interval"][1] <= 100
-    check_picture(place, name, "Spearman", "bars: 95 % bootstrap intervals", *texts)
+    drawn = "bands" if name == "guidance" else "bars"
+    about = "95 % intervals over pairs, for the seeds as drawn"
+    check_picture(place, name, "Spearman", f"{drawn}: {about}", *texts)
     page = (place / "out" / f"{name}.md").read_text()
     assert f"![{page.splitlines()[0][2:]}]({name}.png)" in page
     assert rows[1] in page
+    assert "95 % bootstrap intervals over pairs, for the seeds as drawn." in page
 
 
 @pytest.mark.parametrize(("name", "own"), [("guidance", "w = 7.5"), ("samplers", "lms")])
@@ -197,20 +205,29 @@ def test_length_is_read_off_the_pass_of_the_table(place, monkeypatch):
     monkeypatch.setattr(StableDiffusion, "predict", None)  # nothing is left to be asked
     assert reproduce("length", place, *sets) == 0
     cells = {cell["subset"]: cell for cell in cells_of(place, "length")}
-    assert {
-        subset: cell["n"] for subset, cell in cells.items() if cell["dataset"].endswith("g.tsv")
+    # n as made above; figures as correlating the pairs of a bin alone gives them
+    assert {subset: cell["n"] for subset, cell in cells.items()} == {
+        "1–5 words": 22,
+        "6–10 words": 22,
     }
-    assert [*cells] == ["1–5 words", "6–10 words"]
-    check_picture(place, "length", "1–5", "6–10", "words in a text")
+    process = conjure.load(place / "tiny", steps=2, device="cpu")
+    monkeypatch.undo()
+    pairs = [line.split("\t") for line in lines[1:]]
+    for cell, rows in zip(cells.values(), (pairs[:22], pairs[22:]), strict=True):
+        alone = [conjure.distance(a, b, process=process).value for _, a, b in rows]
+        expected = 100 * spearmanr([float(score) for score, *_ in rows], -np.array(alone)).statistic
+        assert cell["spearman"] == pytest.approx(expected, abs=0.01)
+        assert cell["interval"][0] <= cell["spearman"] <= cell["interval"][1]
+    check_picture(place, "length", "1–5", "6–10", "words in a text", "no pairs")
 
 
 def test_a_subsample_is_told_in_every_output(place, capsys):
-    assert reproduce("guidance", place, "--limit", "6") == 0
-    line = "6 of 9 pairs"
+    assert reproduce("guidance", place, "--limit", "10") == 0
+    line = "10 of 12 pairs"
     assert line in capsys.readouterr().out
     assert line in (place / "out" / "guidance.md").read_text()
     assert all(line in cell["over"] for cell in cells_of(place, "guidance"))
-    check_picture(place, "guidance", "words.tsv (6 of 9)")
+    check_picture(place, "guidance", "words.tsv (10 of 12)")
 
 
 def test_ablations_draw_a_few_pairs_of_a_large_set(data_dir):

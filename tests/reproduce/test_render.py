@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from conjure.reproduce import pages
 from conjure.reproduce.cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell
 from conjure.reproduce.differences import Difference
 from conjure.reproduce.latex import escape, latex
-from conjure.reproduce.render import csv_text, grid, markdown, notes, terminal
+from conjure.reproduce.render import brackets, csv_text, grid, markdown, notes, terminal
 from conjure.reproduce.report import json_text, write
 from conjure.reproduce.tables import Table
 
@@ -23,11 +24,34 @@ TABLE = Table(
     ("conjuring", "encoder=my_model#1:cls", "gpt2"),
     (("stsb", ALL), ("stsb", "x|y"), (AVERAGE, ALL)),
     (
-        Cell("conjuring", "stsb", spearman=-0.04, n=9, interval=(-10.26, 9.9), signature="a|b"),
+        Cell(
+            "conjuring",
+            "stsb",
+            spearman=-0.04,
+            n=90,
+            interval=(-10.26, 9.9),
+            signature="a|b",
+            over="pairs, for the seeds as drawn; 90 of 1379 pairs, drawn with seed 0",
+        ),
         Cell("conjuring", "stsb", "x|y", reason="all distances are the same"),
-        Cell("conjuring", AVERAGE, spearman=54.3, interval=(50, 60), signature="a|b"),
+        Cell(
+            "conjuring",
+            AVERAGE,
+            spearman=54.3,
+            interval=(50, 60),
+            signature="a|b",
+            over="pairs, for the seeds as drawn",
+        ),
         Cell("conjuring", AVERAGE, DEVIATION, spearman=4.44, signature="a|b"),
-        Cell("encoder=my_model#1:cls", "stsb", spearman=61.26, n=9, signature="c"),
+        Cell(
+            "encoder=my_model#1:cls",
+            "stsb",
+            spearman=61.26,
+            n=9,
+            signature="c",
+            over="pairs",
+            interval_reason="fewer than 10 pairs",
+        ),
         Cell("gpt2", "stsb", n=9, reason="no hub"),
         Cell("conjuring", "stsb", spearman=70.3, signature="The paper", source=PUBLISHED),
     ),
@@ -38,7 +62,7 @@ TABLE = Table(
 
 def test_the_grid_has_figures_intervals_deviations_and_dashes():
     assert grid(TABLE, MEASURED) == [
-        ["row", "stsb", "stsb x|y", "average"],
+        ["row", "STS-B", "STS-B x|y", "average"],
         ["Conjuring (Jeffreys)", "0.0 [-10.3, 9.9]", "–", "54.3 ± 4.4 [50.0, 60.0]"],
         ["my_model#1 (cls)", "61.3", "–", "–"],
         ["GPT-2", "–", "–", "–"],
@@ -57,8 +81,28 @@ def test_texts_mark_what_is_measured_and_what_published_and_say_the_subsample(dr
     assert text.index("*measured*") < text.index("61.3") < text.index("*published*")
     assert text.index("*published*") < text.index("70.3")
     assert "9 of 1,379 pairs" in text
-    assert "No figure for GPT-2 on stsb: no hub" in text
+    assert "No figure for GPT-2 on STS-B: no hub" in text
     assert "+3.0 [1.0, 5.0]" in text
+    assert "In brackets: 95 % bootstrap intervals over pairs, for the seeds as drawn." in text
+    assert "No interval for my_model#1 (cls) on STS-B: fewer than 10 pairs" in text
+
+
+def test_each_kind_of_interval_is_named_with_its_rows_in_notes_and_caption():
+    drawn = Cell("null", "stsb", spearman=0.1, interval=(-5, 5), over="100 draws of the control")
+    encoder = Cell("paragon", "stsb", spearman=70, interval=(65, 75), over="pairs")
+    table = replace(TABLE, cells=(*TABLE.cells, drawn, encoder))
+    sentences = [
+        "In brackets: 95 % bootstrap intervals over pairs, for the seeds as drawn",
+        "Of Null (prompt ignored): what 95 % of 100 draws of the control lie between,"
+        " and before them their mean",
+        "Of Paragon (own text encoder): 95 % bootstrap intervals over pairs",
+    ]
+    assert brackets(table.cells) == sentences
+    for sentence in sentences:
+        assert f"{sentence}." in notes(table)
+    [caption] = [line for line in latex(table).splitlines() if line.startswith(r"\caption")]
+    for sentence in sentences:
+        assert escape(sentence) in caption
 
 
 def test_markdown_tables_are_rectangular():

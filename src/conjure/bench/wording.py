@@ -93,7 +93,9 @@ def agreement_lines(found: Sequence[Found]) -> list[str]:
 
 
 def _percents(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None or interval is None:
+    if value is None:
         return "none"
+    if interval is None:
+        return f"{100 * value:.2f}"
     low, high = interval
     return f"{100 * value:.2f} ({100 * low:.2f} to {100 * high:.2f})"

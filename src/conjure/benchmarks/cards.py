@@ -24,12 +24,14 @@ class HubSource:
 class DatasetCard:
     """One set as it is published.
 
+    title:   what papers call it, and so tables and figures; files and cells hold its name
     pairs:   how many there are; ``subsets``: how many of them belong to each subset, if it has any
     scale:   (lowest, highest) human score; a higher one means more similar
     files:   the files of a folder that make up the set, in order
     hub:     where the hub has it, without its subsets; None where it has not
     """
 
+    title: str
     pairs: int
     scale: tuple[float, float]
     subsets: dict[str, int] | None
@@ -43,6 +45,7 @@ _SEMEVAL = "SemEval STS distribution; research use"
 
 DATASETS: dict[str, DatasetCard] = {
     "stsb": DatasetCard(
+        "STS-B",
         1379,
         (0, 5),
         {
@@ -59,6 +62,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/stsbenchmark-sts", "b0fddb56ed78048fa8b90373c8a3cfc37b684831"),
     ),
     "sts12": DatasetCard(
+        "STS12",
         3108,
         (0, 5),
         {"MSRpar": 750, "MSRvid": 750, "OnWN": 750, "SMTeuroparl": 459, "SMTnews": 399},
@@ -68,6 +72,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/sts12-sts", "a0d554a64d88156834ff5ae9920b964011b16384"),
     ),
     "sts13": DatasetCard(
+        "STS13",
         1500,
         (0, 5),
         {"FNWN": 189, "OnWN": 561, "headlines": 750},
@@ -77,6 +82,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/sts13-sts", "7e90230a92c190f1bf69ae9002b8cea547a64cca"),
     ),
     "sts14": DatasetCard(
+        "STS14",
         3750,
         (0, 5),
         {
@@ -93,6 +99,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/sts14-sts", "6031580fec1f6af667f0bd2da0a551cf4f0b2375"),
     ),
     "sts15": DatasetCard(
+        "STS15",
         3000,
         (0, 5),
         {
@@ -108,6 +115,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/sts15-sts", "ae752c7c21bf194d8b67fd573edf7ae58183cbe3"),
     ),
     "sts16": DatasetCard(
+        "STS16",
         1186,
         (0, 5),
         {
@@ -123,6 +131,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/sts16-sts", "4d8694f8f0e0100860b497b999b3dbed754a0513"),
     ),
     "sickr": DatasetCard(
+        "SICK-R",
         9927,
         (1, 5),
         None,
@@ -132,6 +141,7 @@ DATASETS: dict[str, DatasetCard] = {
         HubSource("mteb/sickr-sts", "20a6d6f312dd54037fe07a32d58e5e168867909d"),
     ),
     "sickr-test": DatasetCard(
+        "SICK-R test",
         4927,
         (1, 5),
         None,
@@ -141,6 +151,7 @@ DATASETS: dict[str, DatasetCard] = {
         None,  # the hub's set is all 9,927 pairs and does not say which belong to the test part
     ),
     "rg65": DatasetCard(
+        "RG65",
         65,
         (0, 4),
         None,
@@ -150,6 +161,7 @@ DATASETS: dict[str, DatasetCard] = {
         None,
     ),
     "simlex999": DatasetCard(
+        "SimLex-999",
         999,
         (0, 10),
         {"adjective": 111, "noun": 666, "verb": 222},
@@ -162,3 +174,12 @@ DATASETS: dict[str, DatasetCard] = {
 
 # Over these the paper averages (Table 1): SICK-R whole, as those it compares with score it.
 SEVEN = ("stsb", "sts12", "sts13", "sts14", "sts15", "sts16", "sickr")
+
+
+def set_title(name: str) -> str:
+    """What papers call a set; anything that is not known by name is called that.
+
+    >>> set_title("stsb"), set_title("mine.tsv")
+    ('STS-B', 'mine.tsv')
+    """
+    return DATASETS[name].title if name in DATASETS else name

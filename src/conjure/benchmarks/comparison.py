@@ -14,15 +14,17 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from .correlation import (
     LEAST_PAIRS,
+    LEAST_RESAMPLED,
+    NO_INTERVAL,
     PAIRS,
-    PAIRS_AND_SEEDS,
     Correlation,
     checked,
     correlate,
     fault,
     mean_distances,
+    resampled_over,
 )
-from .resampling import Array, Counts, Sorted, averaged, bootstrap, draws, spearman
+from .resampling import Array, Sorted, bootstrap, combined, means, replicates, spearman
 
 SPLITS = 100
 SPLIT_SEED = 0
@@ -32,11 +34,12 @@ SPLIT_SEED = 0
 class Difference:
     """Spearman's coefficient of one row less that of another, on the same n pairs.
 
-    interval: 95 % bootstrap interval; both rows see the same resampled pairs, and the same
-              resampled seeds where they have the same number of samples
+    interval: 95 % bootstrap interval; both rows see the same resampled pairs, and are taken to
+              share their seeds where they have the same number of samples
     p_value:  two-sided, from the same resamples: twice the share of them on the rarer side of
               zero, where the estimate is counted as one more
-    over:     "pairs", or "pairs and seeds" where either row has several samples
+    over:     what the interval is about, as in ``Correlation``, of the row with more samples
+    interval_reason: why there is a difference and no interval
     """
 
     n: int
@@ -45,6 +48,7 @@ class Difference:
     p_value: float | None = None
     over: str = PAIRS
     reason: str | None = None
+    interval_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,18 +86,19 @@ def paired_difference(scores: ArrayLike, one: ArrayLike, other: ArrayLike) -> Di
     """
     gold, first = checked(scores, one)
     _, second = checked(scores, other)
-    over = PAIRS if len(first) == len(second) == 1 else PAIRS_AND_SEEDS
+    n, over = len(gold), resampled_over(one, other)
     if reason := fault(gold, first) or fault(gold, second):
-        return Difference(len(gold), over=over, reason=reason)
-    value = _spearman(gold, -mean_distances(first)) - _spearman(gold, -mean_distances(second))
-    found = bootstrap(gold, [first, second])
-    apart = found[0] - found[1]
-    apart = apart[np.isfinite(apart)]
+        return Difference(n, over=over, reason=reason)
+    if n < LEAST_RESAMPLED:
+        value = _spearman(gold, -mean_distances(first)) - _spearman(gold, -mean_distances(second))
+        return Difference(n, value, over=over, interval_reason=NO_INTERVAL)
+    found = combined(bootstrap(gold, [first, second]), [1, -1])
+    apart = found.spread()
     low, high = np.quantile(apart, [0.025, 0.975])
     smaller = min((apart <= 0).sum(), (apart >= 0).sum())
     return Difference(
-        n=len(gold),
-        value=value,
+        n=n,
+        value=found.value,
         interval=(float(low), float(high)),
         p_value=min(1.0, 2 * float(smaller + 1) / (len(apart) + 1)),
         over=over,
@@ -103,9 +108,8 @@ def paired_difference(scores: ArrayLike, one: ArrayLike, other: ArrayLike) -> Di
 def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
     """How alike two processes rank the same pairs: the correlation of their distances.
 
-    one, other: (n,) or (k, n) as in ``correlate``, with the same k, whose seeds both share: a
-    resample draws the same pairs and the same seeds for both, and is corrected as ``bootstrap``
-    says. Raises InputError for other shapes.
+    one, other: (n,) or (k, n) as in ``correlate``, with the same k, whose seeds both share: pairs
+    are resampled, and seeds left out, in both alike. Raises InputError for other shapes.
     """
     first, second = (np.atleast_2d(np.asarray(d, dtype=np.float64)) for d in (one, other))
     n = first.shape[-1]
@@ -113,32 +117,18 @@ def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
         checked(np.zeros(n), samples)
     if first.shape != second.shape:
         raise InputError(f"distances must be (k, n) alike, not {first.shape} and {second.shape}")
-    means = [mean_distances(first), mean_distances(second)]
-    over = PAIRS if len(first) == 1 else PAIRS_AND_SEEDS
+    columns = [means(first), means(second)]
+    over = resampled_over(one, other)
     if n < LEAST_PAIRS:
         reason = f"a correlation needs at least {LEAST_PAIRS} pairs; there are {n}"
         return Correlation(n, over=over, reason=reason)
-    if min(map(np.ptp, means)) == 0:
+    if min(np.ptp(each[0]) for each in columns) == 0:
         return Correlation(n, over=over, reason="all distances of a process are the same")
-    plain = correlate(-means[0], means[1])
-    resampled = _bootstrap_together(first, second)
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
-    return replace(plain, interval=(float(low), float(high)), over=over)
-
-
-def _bootstrap_together(first: Array, second: Array) -> Array:
-    """Spearman's coefficient of two rows of (k, n) distances in every resample."""
-    k, n = first.shape
-    once: Counts = np.ones((1, n), dtype=np.int64)
-    found, of_all = [], []  # of_all: the same seeds, but every pair once
-    for drawn in draws(n, [k]):
-        x, y = (Sorted.of(averaged(samples, drawn.seeds[k])) for samples in (first, second))
-        found.append(spearman(drawn.pairs, x.ranks(drawn.pairs), y.ranks(drawn.pairs)))
-        whole = spearman(once, x.ranks(once), y.ranks(once))
-        of_all.append(np.repeat(whole, len(drawn.pairs)))
-    plain = _spearman(mean_distances(first), mean_distances(second))
-    cost = plain - np.nanmean(np.concatenate(of_all))
-    return np.asarray(np.clip(np.concatenate(found) + cost, -1, 1))
+    plain = replace(correlate(-columns[0][0], columns[1][0]), over=over)
+    if plain.interval is None or len(first) == 1:
+        return plain
+    couples = [(Sorted.of(x), Sorted.of(y)) for x, y in zip(*columns, strict=True)]
+    return replace(plain, interval=replicates(couples).interval())
 
 
 def average(values: Mapping[str, float | None]) -> Average:

@@ -17,8 +17,11 @@ from ..core.errors import InputError
 from .resampling import Array, Counts, Sorted, averaged, bootstrap, spearman
 
 LEAST_PAIRS = 3  # two points always lie on a line
+LEAST_RESAMPLED = 10  # of fewer pairs, resamples are too much alike to tell how far to trust them
+NO_INTERVAL = f"fewer than {LEAST_RESAMPLED} pairs"
 MOST_PERMUTED = 8  # 8! = 40,320 orders
-PAIRS, PAIRS_AND_SEEDS = "pairs", "pairs and seeds"
+PAIRS, PAIRS_SAME_SEEDS = "pairs", "pairs, for the seeds as drawn"
+PAIRS_AND_SEEDS = "pairs and seeds"
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,11 @@ class Correlation:
     p_value:  two-sided, of Spearman's coefficient, for the seeds as drawn: over all orders of up
               to eight pairs, by scipy's t approximation of more
     interval: 95 % bootstrap interval of Spearman's coefficient, see ``resampling``
-    over:     what it was resampled over: "pairs", or "pairs and seeds" where there are several
+    over:     what the interval is about: other pairs, "pairs"; other pairs and seeds, "pairs and
+              seeds"; or, of one sample, other pairs under the same noise, "pairs, for the seeds
+              as drawn"
     reason:   why there is no coefficient, or None where there is one
+    interval_reason: why there is a coefficient and no interval: fewer than ten pairs
     """
 
     n: int
@@ -41,6 +47,7 @@ class Correlation:
     interval: tuple[float, float] | None = None
     over: str = PAIRS
     reason: str | None = None
+    interval_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,30 +67,70 @@ class SubsetCorrelations:
 def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
     """Correlate human similarity scores with −distance.
 
-    scores: (n,); distances: (n,), or (k, n) with one row a sample, whose seed all pairs share:
-    coefficients are of the mean over samples. Seeded: the same input gives the same interval.
-    Raises InputError for shapes that do not fit and numbers that are not finite.
+    scores: (n,); distances: (k, n) with one row a sample, whose seed all pairs share: coefficients
+    are of the mean over samples; or (n,) where nothing is drawn at random. Seeded: the same input
+    gives the same interval. Raises InputError for shapes that do not fit and numbers that are not
+    finite.
     """
     gold, samples = checked(scores, distances)
-    over = PAIRS if len(samples) == 1 else PAIRS_AND_SEEDS
+    over = resampled_over(distances)
     reason = fault(gold, samples)
     if reason is not None:
         return Correlation(len(gold), over=over, reason=reason)
+    spearman, pearson, kendall, p_value = coefficients(gold, samples)
+    few = len(gold) < LEAST_RESAMPLED
+    return Correlation(
+        n=len(gold),
+        spearman=spearman,
+        pearson=pearson,
+        kendall=kendall,
+        p_value=p_value,
+        interval=None if few else bootstrap(gold, [samples])[0].interval(),
+        over=over,
+        interval_reason=NO_INTERVAL if few else None,
+    )
+
+
+def coefficients(scores: Array, samples: Array) -> tuple[float, float, float, float]:
+    """Spearman's, Pearson's and Kendall's coefficients, and the p-value of the first.
+
+    scores: (n,), samples: (k, n), of which ``fault`` finds nothing to say
+    """
     from scipy.stats import kendalltau, pearsonr
 
     similarity = -mean_distances(samples)
-    rank, p_value = _spearman_test(gold, similarity)
-    # A resample may hold one pair over and over: it has no correlation, and is left out.
-    low, high = np.nanquantile(bootstrap(gold, [samples])[0], [0.025, 0.975])
-    return Correlation(
-        n=len(gold),
-        spearman=rank,
-        pearson=float(pearsonr(gold, similarity).statistic),
-        kendall=float(kendalltau(gold, similarity).statistic),
-        p_value=p_value,
-        interval=(float(low), float(high)),
-        over=over,
-    )
+    rank, p_value = _spearman_test(scores, similarity)
+    pearson = float(pearsonr(scores, similarity).statistic)
+    return rank, pearson, float(kendalltau(scores, similarity).statistic), p_value
+
+
+def chance(scores: Array, draws: Array) -> Array | str:
+    """What distances that know nothing of the texts give by chance: each draw by itself.
+
+    scores: (n,); draws: (m, n). → (3, m): Spearman's, Pearson's and Kendall's coefficients of
+    −distance; or why there are none
+    """
+    reason = next((why for draw in draws if (why := fault(scores, draw[None]))), None)
+    if reason is not None:
+        return reason
+    from scipy.stats import kendalltau, pearsonr
+
+    once: Counts = np.ones((1, len(scores)), dtype=np.int64)
+    gold = Sorted.of(scores).ranks(once)
+    ranks = (spearman(once, gold, Sorted.of(-draw).ranks(once))[0] for draw in draws)
+    each = [
+        (rank, pearsonr(scores, -draw).statistic, kendalltau(scores, -draw).statistic)
+        for rank, draw in zip(ranks, draws, strict=True)
+    ]
+    return np.array(each, dtype=np.float64).T
+
+
+def resampled_over(*distances: ArrayLike) -> str:
+    """What an interval from such distances is about; of several rows, the more that is drawn."""
+    shapes = [np.shape(each) for each in distances]
+    if any(len(shape) > 1 and shape[0] > 1 for shape in shapes):
+        return PAIRS_AND_SEEDS
+    return PAIRS_SAME_SEEDS if any(len(shape) > 1 for shape in shapes) else PAIRS
 
 
 def by_subset(
@@ -93,12 +140,12 @@ def by_subset(
 
     subsets: the subset of each of the n pairs; the rest is as in ``correlate``.
     """
-    gold, samples = checked(scores, distances)
+    gold, _ = checked(scores, distances)
     if len(subsets) != len(gold):
         raise InputError(f"there are {len(gold)} scores and {len(subsets)} subsets")
-    member = np.array(subsets)
+    member, values = np.array(subsets), np.asarray(distances, dtype=np.float64)
     each = {
-        name: correlate(gold[member == name], samples[:, member == name])
+        name: correlate(gold[member == name], values[..., member == name])
         for name in dict.fromkeys(subsets)
     }
     found = [(part.spearman, part.n) for part in each.values() if part.spearman is not None]

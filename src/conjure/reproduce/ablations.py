@@ -6,20 +6,21 @@ else is asked for; length is read off the pass of Table 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from ..benchmarks.cards import SEVEN
+from ..benchmarks.cards import SEVEN, set_title
 from ..benchmarks.comparison import agreement as agreement_of
 from ..benchmarks.datasets import Dataset, subsample
 from .cells import Cell, Distances, cell_of, cells
 from .differences import Difference, differences
 from .drawing.points import Point, draw_along, draw_beside_names, draw_panels
+from .drawing.style import SPEARMAN
 from .lengths import BINS, by_length
 from .measuring import measure_process
 from .pages import Page, finished, grid_of, heading, notes_on, page_of, shown
-from .render import NONE
+from .render import NONE, brackets
 from .rows import CONJURING
 from .run import Run, all_pairs
 from .variants import GUIDANCES, guided, named, sampled
@@ -30,11 +31,8 @@ if TYPE_CHECKING:
 SETS = ("rg65", "simlex999", "stsb")
 FEW = 300  # pairs of a larger set, where neither sets nor a limit were asked for
 AGREEMENT = "Spearman × 100 between the distances of both"
-_INTERVALS = (
-    "Spearman × 100 of −distance with human scores; in brackets 95 % bootstrap intervals over {}."
-)
 
-Measured = dict[str, dict[str, Distances]]  # label of a process → set → distances
+Variants = dict[str, dict[str, Distances]]  # label of a process → set → distances
 
 
 def guidance(run: Run) -> str:
@@ -64,6 +62,7 @@ def guidance_page(run: Run) -> Page:
         series(made, datasets),
         run.choice.out / "guidance",
         title=settings_line(run, "guidance"),
+        intervals=bars(made, "bands"),
         axis="guidance w (1 is unguided)",
     )
     title = "Agreement with people by guidance"
@@ -88,6 +87,7 @@ def samplers_page(run: Run) -> Page:
         series(made, datasets),
         run.choice.out / "samplers",
         title=settings_line(run, "sampler"),
+        intervals=bars(made),
     )
     title = "Agreement with people by sampler"
     told = [*notes(datasets, made), *faults]
@@ -114,11 +114,12 @@ def length_page(run: Run) -> Page:
         panels,
         run.choice.out / "length",
         title=settings_line(run),
+        intervals=bars(made),
         axis="words in a text, mean of the pair; below: number of pairs",
     )
     title = "Agreement with people by the length of the texts"
     known = {(cell.dataset, cell.subset): cell for cell in made}
-    grid = [["words", *datasets]]
+    grid = [["words", *map(set_title, datasets)]]
     for size in BINS:
         line = [known.get((name, f"{size} words")) for name in datasets]
         grid.append([size, *(NONE if c is None else f"{shown(c)}, n = {c.n:,}" for c in line)])
@@ -152,19 +153,19 @@ def agreement_page(run: Run) -> Page:
         series(made, datasets),
         run.choice.out / "agreement",
         title=title,
+        intervals=bars(made),
         unit=AGREEMENT,
     )
     told = [
-        f"{AGREEMENT}; in brackets 95 % bootstrap intervals over {_over(made)}.",
+        *notes(datasets, made, f"{AGREEMENT}."),
         "Both start from the same noise: with other seeds even one process ranks pairs otherwise.",
-        *notes_on(datasets, made),
         *faults,
     ]
     named_so = "Agreement of processes with each other"
     return page_of("agreement", named_so, made, {"*measured*": grid_of(made)}, told)
 
 
-def _agreement(one: str, other: str, measured: Measured, data: Dataset) -> Cell:
+def _agreement(one: str, other: str, measured: Variants, data: Dataset) -> Cell:
     first, second = measured[one][data.name], measured[other][data.name]
     found = agreement_of(first.samples, second.samples)
     line = f"{first.signature} ~ {second.signature}"
@@ -193,12 +194,12 @@ def given(run: Run) -> dict[str, GenerativeProcess]:
 
 def measure_variants(
     run: Run, processes: Mapping[str, GenerativeProcess], datasets: Mapping[str, Dataset]
-) -> Measured:
+) -> Variants:
     """``conjuring`` of every process on every set; what it will all cost is told beforehand."""
     pairs = all_pairs(datasets)
     rows = sum(run.passes.cost(process, pairs).rows for process in processes.values())
     run.say(f"{len(processes)} processes, {rows:,} network rows in all that are not measured yet")
-    found: Measured = {}
+    found: Variants = {}
     for label, process in processes.items():
         if run.passes.cost(process, pairs).rows:
             run.say(label)
@@ -207,7 +208,7 @@ def measure_variants(
     return found
 
 
-def _apart(own: str, measured: Measured, datasets: Mapping[str, Dataset]) -> tuple[Difference, ...]:
+def _apart(own: str, measured: Variants, datasets: Mapping[str, Dataset]) -> tuple[Difference, ...]:
     """The process as the user has it against each other setting; nothing where it is not there."""
     rows = {_row(label): each for label, each in measured.items()}
     return differences(_row(own), rows, datasets)
@@ -217,7 +218,7 @@ def _row(label: str) -> str:
     return f"{CONJURING}, {label}"
 
 
-def correlated(measured: Measured, datasets: Mapping[str, Dataset]) -> list[Cell]:
+def correlated(measured: Variants, datasets: Mapping[str, Dataset]) -> list[Cell]:
     """The agreement of each process with people on each set, whole."""
     return [
         cells(_row(label), datasets[name], distances)[0]
@@ -238,13 +239,16 @@ def series(made: list[Cell], datasets: Mapping[str, Dataset]) -> dict[str, list[
     }
 
 
-def notes(datasets: Mapping[str, Dataset], made: list[Cell]) -> list[str]:
-    return [_INTERVALS.format(_over(made)), *notes_on(datasets, made)]
+def notes(
+    datasets: Mapping[str, Dataset], made: list[Cell], what: str = f"{SPEARMAN}."
+) -> list[str]:
+    return [what, *(f"{line}." for line in brackets(made)), *notes_on(datasets, made)]
 
 
-def _over(made: list[Cell]) -> str:
-    """What was resampled: the same in all cells of a run."""
-    return " or ".join(sorted({cell.over.partition(";")[0] for cell in made if cell.over}))
+def bars(made: Sequence[Cell], drawn: str = "bars") -> str:
+    """What the intervals in a figure are about, for its legend: the same in all cells of a run."""
+    over = sorted({cell.over.partition(";")[0] for cell in made if cell.interval and cell.over})
+    return f"{drawn}: 95 % intervals over {' or '.join(over)}" if over else "no intervals"
 
 
 def settings_line(run: Run, varied: str = "") -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ..benchmarks.comparison import paired_difference
 from ..benchmarks.datasets import Dataset
 from ..presentation import percent
-from .cells import ALL, Column, Distances, with_subsets
+from .cells import ALL, Column, Distances, Measured, with_subsets, within
 
-Measured = Mapping[str, Mapping[str, Distances | str]]  # row → set → distances, or why none
+Found = Mapping[str, Mapping[str, Measured]]  # row → set → distances, or why there are none
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,16 @@ class Difference:
     p_value: float | None
     over: str
     reason: str | None
+    interval_reason: str | None = None
 
 
 def differences(
-    row: str, found: Measured, datasets: Mapping[str, Dataset], *, subsets: bool = False
+    row: str, found: Found, datasets: Mapping[str, Dataset], *, subsets: bool = False
 ) -> tuple[Difference, ...]:
     """``row`` against each other row, on whole sets and perhaps on their subsets.
 
-    Nothing where the row itself was not measured.
+    Nothing where the row itself was not measured. The control is in none: it is as many draws, of
+    which no pair is the same as another row's, and its spread says what chance does.
     """
     made = []
     for name, data in datasets.items():
@@ -52,10 +54,9 @@ def differences(
 def _difference(
     row: str, than: str, data: Dataset, subset: str, ours: Distances, theirs: Distances
 ) -> Difference:
-    parts = data.subsets or ()
-    places = [i for i in range(len(data.scores)) if subset == ALL or parts[i] == subset]
+    places = within(data, subset)
     apart = paired_difference(
-        [data.scores[i] for i in places], ours.samples[:, places], theirs.samples[:, places]
+        [data.scores[i] for i in places], ours.samples[..., places], theirs.samples[..., places]
     )
     return Difference(
         row,
@@ -68,4 +69,5 @@ def _difference(
         apart.p_value,
         apart.over,
         apart.reason,
+        apart.interval_reason,
     )

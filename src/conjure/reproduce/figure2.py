@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ..benchmarks.resampling import Array
+from ..core.spec import Spec, sign
 from ..core.uncertainty import estimate
-from ..similarity import signature
 from .ablations import settings_line
 from .drawing.matrices import UNITS, decimals_of, draw_matrices
 from .pages import Page, figure_samples, finished
@@ -32,11 +32,12 @@ def figure2_page(run: Run) -> Page:
     draw_matrices(
         GROUPS,
         means,
-        [_caption(test) for test in tests],
+        [matrix.std(axis=0, ddof=1) / np.sqrt(k) for matrix in matrices] if k > 1 else None,
+        [_caption(group, test) for group, test in zip(GROUPS, tests, strict=True)],
         run.choice.out / "figure2",
-        title=f"{settings_line(run, 'samples')}, k = {k}",
+        title=_title(settings_line(run, "samples"), k),
     )
-    line = signature(run.process, samples=k, seed=run.passes.seed, estimand="jeffreys")
+    signature = sign(run.process, Spec(k, run.passes.seed))
     parts = list(zip(GROUPS, matrices, tests, strict=True))
     return Page(
         "figure2",
@@ -50,18 +51,25 @@ def figure2_page(run: Run) -> Page:
             "p: share of all divisions of the words into classes of these sizes under which they "
             "stand at least as far apart; exact, one-sided. No p-value can be less than the least.",
             "± is a standard error over k samples; a word is at 0 from itself.",
-            f"Measured: {line}",
+            f"Measured: {signature}",
         ),
         {
             "unit": _joined(UNITS),
-            "signature": line,
+            "signature": signature.object(),
             "groups": [_group_object(*part) for part in parts],
         },
     )
 
 
-def _caption(test: Separation) -> str:
+def _title(settings: str, k: int) -> str:
+    if k == 1:
+        return f"{settings}, k = 1"
+    return f"{settings}, k = {k}\nin the cells: mean ± standard error over {k} samples"
+
+
+def _caption(group: WordGroup, test: Separation) -> str:
     return (
+        f"{group.name}: {' and '.join(group.classes)}\n"
         f"mean distance within classes {test.within:.3g}, across {test.between:.3g}\n"
         f"permutation test: p = {test.p_value:.2g} (least possible {test.least_p:.2g})"
     )

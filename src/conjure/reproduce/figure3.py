@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmarks.datasets import Dataset, subsample
-from ..similarity import signature
-from .ablations import FEW, correlated, given, measure_variants, notes, series, settings_line
+from ..core.spec import Signature, Spec, sign
+from .ablations import (
+    FEW,
+    bars,
+    correlated,
+    given,
+    measure_variants,
+    notes,
+    series,
+    settings_line,
+)
 from .cells import ALL, Cell, cell_of
 from .drawing.points import Point, draw_beside_names, draw_priors
 from .pages import Page, figure_samples, finished, grid_of, heading
@@ -39,7 +48,8 @@ def figure3_page(run: Run) -> Page:
         file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{Path(name).stem}"
         pictures.append((file, f"Agreement with people by timestep on {heading(data)}"))
         title = f"{heading(data)}: {settings_line(run, 'samples')}"
-        draw_priors(_curves(points), run.choice.out / file, title=title)
+        curves, intervals = _curves(points), "bands: 95 % intervals"
+        draw_priors(curves, run.choice.out / file, title=title, intervals=intervals)
     right, compared, faults = _right(run, datasets)
     pictures.append(("figure3-right", "Agreement with people by process"))
     most = f"k = {k}"
@@ -55,7 +65,7 @@ def figure3_page(run: Run) -> Page:
         (
             *notes(datasets, [replace(cell, signature=None) for cell in shown]),
             "Left: every curve is read off one pass of k samples; fewer are the first of them.",
-            f"Measured: left, at each STEP and k: {_signature(run, 'pointwise:STEP', k)}",
+            f"Measured: left, at each STEP and k: {_at_each_step(run, k)}",
             *notes(compared, right),
             *faults,
         ),
@@ -79,7 +89,11 @@ def _right(
             compared = {name: subsample(data, FEW) for name, data in datasets.items()}
     made = correlated(measure_variants(run, processes, compared), compared)
     draw_beside_names(
-        [*processes], series(made, compared), run.choice.out / "figure3-right", title=title
+        [*processes],
+        series(made, compared),
+        run.choice.out / "figure3-right",
+        title=title,
+        intervals=bars(made),
     )
     return made, compared, faults
 
@@ -90,12 +104,22 @@ def _prior_cell(run: Run, data: Dataset, point: PriorPoint) -> Cell:
     return cell_of(f"{estimand}, k = {point.samples}", data, ALL, point.found, line)
 
 
-def _curves(points: Sequence[PriorPoint]) -> dict[str, dict[int, list[Point]]]:
-    found: dict[str, dict[int, list[Point]]] = {prior: {} for prior in PRIORS}
+def _curves(points: Sequence[PriorPoint]) -> dict[str, dict[str, list[Point]]]:
+    """The fewest and the most samples: those between would hide them. The JSON has all."""
+    found: dict[str, dict[str, list[Point]]] = {prior: {} for prior in PRIORS}
+    most = max(point.samples for point in points)
     for point in points:
-        found[point.prior].setdefault(point.samples, []).append(Point.of(point.found))
+        if point.samples in (1, most):
+            label = f"k = {point.samples}, over {point.found.over}"
+            found[point.prior].setdefault(label, []).append(Point.of(point.found))
     return found
 
 
-def _signature(run: Run, estimand: str, samples: int) -> str:
-    return signature(run.process, samples=samples, seed=run.passes.seed, estimand=estimand)
+def _at_each_step(run: Run, samples: int) -> Signature:
+    """What all points of one k share; STEP stands for the step of each."""
+    first = _signature(run, "pointwise:1", samples)
+    return replace(first, key={**first.key, "estimand": "pointwise:STEP"})
+
+
+def _signature(run: Run, estimand: str, samples: int) -> Signature:
+    return sign(run.process, Spec(samples, run.passes.seed, estimand))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.text import printable
 from .cells import MEASURED, PUBLISHED
-from .render import grid, notes
+from .render import brackets, grid, notes
 from .tables import Table
 
 _SPECIAL = {
@@ -42,7 +42,8 @@ def escape(text: str) -> str:
 def latex(table: Table) -> str:
     """A floating table: measured rows, then published ones; its notes in small type below."""
     width = len(table.columns) + 1
-    caption = table.title.split(": ", 1)[-1]  # LaTeX numbers it
+    named = table.title.split(": ", 1)[-1]  # LaTeX numbers it
+    caption = ". ".join([named, *brackets(table.cells)])
     body: list[str] = []
     for source in (MEASURED, PUBLISHED):
         head, *rows = grid(table, source)

@@ -11,7 +11,7 @@ from ..benchmarks.datasets import Dataset
 from ..core.errors import ConjureError
 from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, sign
-from .cells import Distances
+from .cells import Distances, Draws, Measured
 from .null import null_distances
 from .passes import Passes
 from .rows import CONDITIONAL, DIFFUSION, NULL, PARAGON, reduced
@@ -19,7 +19,7 @@ from .run import Run, all_pairs
 
 _SHARED = ("device", "allow_pickle")  # flags of the process that a rival takes, too
 
-Found = dict[str, dict[str, Distances | str]]  # row → set → distances, or why there are none
+Found = dict[str, dict[str, Measured]]  # row → set → distances, or why there are none
 
 
 def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> Found:
@@ -92,26 +92,25 @@ def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> Signa
     return replace(signature, key={**signature.key, "estimand": row})
 
 
-def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Distances | str]:
+def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     passes = run.passes
-    seeds = range(passes.seed, passes.seed + passes.samples)
     line = row_signature(NULL, run.process, passes)
     return {
-        name: Distances(
-            null_distances(run.process, name, len(data.scores), seeds, passes.folder), line
+        name: Draws(
+            null_distances(run.process, name, len(data.scores), passes.seed, passes.folder), line
         )
         for name, data in datasets.items()
     }
 
 
-def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Distances | str]:
+def _rival(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     from .. import rivals
 
     own = row.partition(":")[0] == PARAGON
     flags = run.choice.process
     settings = {} if own else {name: flags[name] for name in _SHARED if name in flags}
     rival = rivals.load(row, process=run.process if own else None, **settings)
-    each: dict[str, Distances | str] = {}
+    each: dict[str, Measured] = {}
     for name, data in datasets.items():
         try:
             values = run.rivals.measure(rival, data.table.pairs())

@@ -6,6 +6,9 @@ So the null process is asked for pictures, as one asks a sampler, and gives any 
 side of each pair draws one of a pool of unconditional pictures (the process's own sampler, the
 empty prompt), and the distance is ‖x_0 − x̃_0‖² between the two.
 
+One such draw agrees with people by chance, one way or the other. So a hundred are made from the
+pool, for no further network row; the row's figure is their mean, beside what most lie between.
+
 Pictures are drawn for a place in the set and a side of it, never for a text: were they the text's,
 a text beside itself would always be at distance 0, and identical texts do score 5 of 5: the
 control would know something. Texts and pairs that come again would tie their places together,
@@ -14,9 +17,7 @@ too. Drawn like this, distances are independent of the texts and, given the pool
 
 from __future__ import annotations
 
-import hashlib
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,33 +26,30 @@ import torch
 from ..benchmarks.resampling import Array
 from ..core.process import GenerativeProcess
 from ..core.sampling import walk
+from ..core.spec import sign_process
 from ..files import replacing
-from .passes import pass_signature
 
+DRAWS = 100  # of all pairs of a set; each has a figure of its own
 POOL = 256  # pictures: picture m starts from the noise of seed m, whatever seed a run has
 
 
 def null_distances(
-    process: GenerativeProcess, name: str, count: int, seeds: Sequence[int], folder: Path
+    process: GenerativeProcess, name: str, count: int, seed: int, folder: Path
 ) -> Array:
-    """Distances of the pairs of a set, so called and so many, by the null process: (seeds, count).
+    """Distances of the pairs of a set, so called and so many, by the null process: (DRAWS, count).
 
     The pool is walked once for a process (2·POOL·T network rows at most) and kept in ``folder``.
     Raises InputError where the process knows no empty prompt.
     """
     apart = pool_distances(process, folder)
-    found = []
-    for seed in seeds:
-        draw = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        first, second = draw.integers(POOL, size=(2, count))
-        found.append(apart[first, second])
-    return np.array(found)
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    pictures = generator.integers(POOL, size=(DRAWS, 2, count))
+    return np.asarray(apart[pictures[:, 0], pictures[:, 1]])
 
 
 def pool_distances(process: GenerativeProcess, folder: Path) -> Array:
     """‖x_0 − x̃_0‖² between any two pictures of the pool: (POOL, POOL), from disk if it is there."""
-    line = pass_signature(process)
-    path = folder / f"null-{hashlib.sha256(line.encode()).hexdigest()[:12]}.npy"
+    path = folder / f"null-{sign_process(process).digest}.npy"
     if path.exists():
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
     pictures = _pictures(process).double().flatten(1)
@@ -68,8 +66,8 @@ def _pictures(process: GenerativeProcess) -> torch.Tensor:
     found = []
     for start in range(0, POOL, process.batch_size):
         seeds = range(start, min(start + process.batch_size, POOL))
-        for moment in walk(process, [""], seeds, finish=True):
-            last = moment.after
+        for step in walk(process, [""], seeds, finish=True):
+            last = step.x_next
         assert last is not None  # a walk that is finished ends with x_0
         found.append(last[0].cpu())
     return torch.cat(found)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..benchmarks.cards import set_title
 from ..benchmarks.datasets import Dataset
 from ..core.text import markdown as escaped
 from ..core.text import printable
@@ -129,7 +130,7 @@ def grid_of(cells: Iterable[Cell]) -> Grid:
     rows = list(dict.fromkeys(row for row, _ in known))
     sets = list(dict.fromkeys(name for _, name in known))
     body = [[row, *(shown(known.get((row, name))) for name in sets)] for row in rows]
-    return [["row", *sets], *body]
+    return [["row", *map(set_title, sets)], *body]
 
 
 def shown(cell: Cell | None) -> str:
@@ -145,13 +146,13 @@ def notes_on(datasets: Mapping[str, Dataset], cells: Iterable[Cell]) -> list[str
 
 
 def heading(data: Dataset) -> str:
-    """What a figure calls a set: its name, or its file's, and how many pairs there are if not all.
+    """What a figure calls a set: its title, or its file, and how many pairs there are if not all.
 
     >>> from conjure.benchmarks.datasets import Dataset
     >>> heading(Dataset("sets/mine.tsv", None, (1.0, 2.0), None, 3_000))
     'mine.tsv (2 of 3,000)'
     """
-    name = shown_text(Path(data.name).name, 60)
+    name = shown_text(set_title(Path(data.name).name), 60)
     if len(data.scores) == data.total:
         return name
     return f"{name} ({len(data.scores):,} of {data.total:,})"

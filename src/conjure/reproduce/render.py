@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
+from ..benchmarks.cards import set_title
 from ..core.text import markdown as escaped
 from ..core.text import printable
-from .cells import ALL, AVERAGE, DEVIATION, MEASURED, PUBLISHED, Cell, Column
+from .cells import ALL, AVERAGE, DEVIATION, DRAWN, MEASURED, PUBLISHED, Cell, Column
 from .differences import Difference
 from .rows import title
 from .tables import Table
@@ -65,7 +66,7 @@ def grid(table: Table, source: str) -> Grid:
 
 def _heading(column: Column) -> str:
     dataset, subset = column
-    return dataset if subset == ALL else f"{dataset} {subset}"
+    return set_title(dataset) if subset == ALL else f"{set_title(dataset)} {subset}"
 
 
 def _figure(cell: Cell | None, deviation: Cell | None) -> str:
@@ -111,30 +112,55 @@ def _halves(table: Table) -> Grid:
     lines = [["row", "set", "k", "half against half", "all k (Spearman–Brown)"]]
     for one in table.reliabilities:
         figures = [NONE if value is None else f"{value:.3f}" for value in (one.half, one.full)]
-        lines.append([title(one.row), one.dataset, str(one.samples), *figures])
+        lines.append([title(one.row), set_title(one.dataset), str(one.samples), *figures])
     return lines
 
 
 def notes(table: Table) -> list[str]:
     """The table's notes, why shown cells are empty, how rows were measured, who published what."""
-    told = [c for c in table.cells if c.reason is None or (c.dataset, c.subset) in table.columns]
-    return _once([*table.notes, *cell_notes(told)])
+    told = [
+        c
+        for c in table.cells
+        if (c.reason is None and c.interval_reason is None)
+        or (c.dataset, c.subset) in table.columns
+    ]
+    return _once([*table.notes, *(f"{line}." for line in brackets(table.cells)), *cell_notes(told)])
+
+
+def brackets(cells: Iterable[Cell]) -> list[str]:
+    """What the intervals in brackets are about: of most rows first, of others with their names."""
+    kinds: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.interval is not None and cell.over is not None:
+            kinds.setdefault(cell.over.partition(";")[0], []).append(title(cell.row))
+    found: list[str] = []
+    for over, rows in sorted(kinds.items(), key=lambda kind: -len(set(kind[1]))):
+        what = (
+            f"what 95 % of {over} lie between, and before them their mean"
+            if DRAWN in over
+            else f"95 % bootstrap intervals over {over}"
+        )
+        whose = f"Of {', '.join(_once(rows))}" if found else "In brackets"
+        found.append(f"{whose}: {what}")
+    return found
 
 
 def cell_notes(cells: Iterable[Cell]) -> list[str]:
-    """Why there is no figure, then the signatures: each once, with the rows that it is true of."""
-    empty: dict[str, list[Cell]] = {}
+    """What is missing and why, then the signatures: each once, with the rows it is true of."""
+    empty: dict[tuple[str, str], list[Cell]] = {}
     origins: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         if cell.reason is not None:
-            empty.setdefault(cell.reason, []).append(cell)
+            empty.setdefault(("No figure", cell.reason), []).append(cell)
+        if cell.interval_reason is not None:
+            empty.setdefault(("No interval", cell.interval_reason), []).append(cell)
         if cell.signature is not None:
-            origins.setdefault((cell.source, cell.signature), []).append(title(cell.row))
-    found = []
-    for reason, them in empty.items():
+            origins.setdefault((cell.source, str(cell.signature)), []).append(title(cell.row))
+    found: list[str] = []
+    for (what, reason), them in empty.items():
         rows = ", ".join(_once(title(cell.row) for cell in them))
         where = ", ".join(_once(_heading((cell.dataset, cell.subset)) for cell in them))
-        found.append(f"No figure for {rows} on {where}: {reason}")
+        found.append(f"{what} for {rows} on {where}: {reason}")
     for (source, origin), whose in sorted(origins.items(), key=lambda one: one[0][0]):
         found.append(f"{source.capitalize()}: {', '.join(_once(whose))}: {origin}")
     return found

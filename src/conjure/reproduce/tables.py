@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from ..benchmarks.cards import SEVEN
 from ..benchmarks.comparison import split_half
 from ..benchmarks.datasets import Dataset
@@ -16,6 +18,7 @@ from .cells import (
     AVERAGE,
     Cell,
     Column,
+    Distances,
     average_cells,
     cells,
     subsample_notes,
@@ -160,7 +163,7 @@ def _reliabilities(datasets: Mapping[str, Dataset], found: Found) -> tuple[Relia
     for row, sets in found.items():
         for name in datasets:
             distances = sets[name]
-            if isinstance(distances, str) or len(distances.samples) < 2:
+            if not isinstance(distances, Distances) or len(np.atleast_2d(distances.samples)) < 2:
                 continue
             one = split_half(distances.samples)
             made.append(Reliability(row, name, one.samples, one.half, one.full, one.reason))
@@ -168,5 +171,4 @@ def _reliabilities(datasets: Mapping[str, Dataset], found: Found) -> tuple[Relia
 
 
 def _notes(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
-    how = "Spearman × 100 of −distance with human scores; in brackets 95 % bootstrap intervals."
-    return (how, *subsample_notes(datasets))
+    return ("Spearman × 100 of −distance with human scores.", *subsample_notes(datasets))

@@ -56,5 +56,8 @@ def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
 
 def sign(**facts: Fact) -> Signature:
     """The signature of a baseline; ``batch`` and ``device`` among the facts only round it."""
-    rounding = {name: facts.pop(name) for name in ("batch", "device") if name in facts}
+    rounding: dict[str, Fact] = {}
+    for name in ("batch", "device"):
+        if name in facts:
+            rounding[name] = facts.pop(name)
     return Signature(facts, {**rounding, "conjure": __version__})

@@ -27,7 +27,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # colour is never the only differ
 SCALE = "viridis"
 
 SPEARMAN = "Spearman × 100 of −distance with human scores"
-INTERVALS = "bars: 95 % bootstrap intervals"
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # which matplotlib brings along
