@@ -130,7 +130,7 @@ def brackets(cells: Iterable[Cell]) -> list[str]:
     for cell in cells:
         if cell.interval is not None and cell.over is not None:
             kinds.setdefault(cell.over.partition(";")[0], []).append(title(cell.row))
-    found = []
+    found: list[str] = []
     for over, rows in sorted(kinds.items(), key=lambda kind: -len(set(kind[1]))):
         what = (
             f"what 95 % of {over} lie between, and before them their mean"
