@@ -69,7 +69,7 @@ def test_one_sample_of_five_is_a_pass_of_one(curves, gaussians, tmp_path):
 
 def test_several_samples_are_resampled_over_seeds_too(curves):
     found, _ = curves
-    assert found["cumulative", 2, 1].over == "pairs"
+    assert found["cumulative", 2, 1].over == "pairs, for the seeds as drawn"
     assert found["cumulative", 2, 5].over == "pairs and seeds"
 
 

@@ -3,7 +3,7 @@
 All pairs of a run share the seeds' noise: pairs and seeds are crossed, and the variance of a
 coefficient has a part from the pairs, a part from the seeds, and one from noise that each pair has
 for itself under each seed. Resampled pairs show the first and the third. Leaving out one seed at a
-time (the jackknife) shows the second and the third. So the third is taken off once: counted twice,
+time (the jackknife) shows the second and the third. So the third is taken off again: counted twice,
 as by a bootstrap over both, it makes intervals too wide wherever noise is all that there is, such
 as in the difference of two rows. Readers and cases of diagnostic trials are treated so (Obuchowski
 and Rockette 1995).
