@@ -31,13 +31,13 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     "use",
     [
         "import conjure; dir(conjure); conjure.__version__",
-        "import conjure.rivals; conjure.rivals.read_row('gpt2'); conjure.rivals.RivalSettings()",
-        "import conjure.cli; assert conjure.cli.main(['--help']) == 0",
-        "import conjure.cli; assert conjure.cli.main(['score', '--help']) == 0",
-        "import conjure.cli; assert conjure.cli.main(['datasets', '--json']) == 0",
-        "import conjure.cli; assert conjure.cli.main(['reproduce', 'figure3', '--help']) == 0",
-        "import conjure.cli; assert conjure.cli.main(['distance', '', 'b']) == 2",
-        "import conjure.cli; assert conjure.cli.main(['distance', 'a', 'b', '--steps', '0']) == 2",
+        "import conjure.baselines; conjure.baselines.read_row('gpt2'); conjure.baselines.BaselineSettings()",
+        "import conjure.cli.main; assert conjure.cli.main.main(['--help']) == 0",
+        "import conjure.cli.main; assert conjure.cli.main.main(['score', '--help']) == 0",
+        "import conjure.cli.main; assert conjure.cli.main.main(['datasets', '--json']) == 0",
+        "import conjure.cli.main; assert conjure.cli.main.main(['reproduce', 'figure3', '--help']) == 0",
+        "import conjure.cli.main; assert conjure.cli.main.main(['distance', '', 'b']) == 2",
+        "import conjure.cli.main; assert conjure.cli.main.main(['distance', 'a', 'b', '--steps', '0']) == 2",
     ],
 )
 def test_light_until_used(use: str) -> None:
@@ -73,8 +73,8 @@ def test_core_imports_only_numpy_torch_and_the_standard_library(path: Path) -> N
             assert (node.module or "").split(".")[0] in allowed
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE / "rivals").glob("*.py")), ids=lambda p: p.stem)
-def test_rivals_build_on_core_and_processes_alone(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted((SOURCE / "baselines").glob("*.py")), ids=lambda p: p.stem)
+def test_baselines_build_on_core_and_processes_alone(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
             assert (node.module or "").split(".")[0] in {"core", "processes", ""}

@@ -10,7 +10,7 @@ import conjure
 from conjure.core.divergence import pair_terms
 from conjure.core.spec import Spec
 
-KEPT = json.loads((Path(__file__).parent / "data" / "emoji_terms.json").read_text())
+KEPT = json.loads((Path(__file__).parent / "emoji_terms.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_a_table_tells_once_of_all_texts_that_are_known_in_part(tmp_path, capsys
 
 
 def test_the_tables_of_the_paper_refuse_such_a_text_before_anything_is_measured(tmp_path):
-    from conjure.reproduce.passes import Passes
+    from conjure.runs.passes import Passes
 
     process = conjure.load(steps=2, device="cpu")
     with pytest.raises(InputError, match="can read nothing of '🐶'"):

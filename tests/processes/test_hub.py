@@ -14,8 +14,8 @@ from folder_tools import edit_json, refusal
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
+from conjure.cli.options import choose
 from conjure.core.errors import InputError
-from conjure.options import choose
 from conjure.processes import folders, hub, load
 
 # the HTTP client that this version of huggingface_hub uses
@@ -166,7 +166,7 @@ def test_a_name_that_no_folder_and_no_model_can_have(source, says):
 
 def test_a_hub_that_does_not_answer_is_one_line_at_once(tmp_path):
     """Its client tries six times and tells of each, over half a minute."""
-    code = "import sys, conjure.cli; sys.exit(conjure.cli.main(sys.argv[1:]))"
+    code = "import sys, conjure.cli.main; sys.exit(conjure.cli.main.main(sys.argv[1:]))"
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code, "distance", "a", "b", "--process", REPO],

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import conjure
-from conjure.bench.naive import naive_terms
+from benchmarks.naive import naive_terms
 from conjure.processes import load
 
 KINDS = {

@@ -10,6 +10,7 @@ import torch
 import conjure
 from conjure.core.errors import InputError, PromptTruncatedWarning
 from conjure.core.process import GenerativeProcess
+from conjure.core.spec import Spec, sign
 from conjure.processes import load
 from conjure.processes.hub import Opened
 from conjure.processes.settings import Choice, ProcessSettings
@@ -18,7 +19,6 @@ from conjure.processes.stable_diffusion import (
     default_batch_size,
     find_device,
 )
-from conjure.similarity import signature
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_other_settings_of_a_loaded_model_are_what_loading_it_with_them_gives(pi
     )
     assert other.pipeline is process.pipeline  # no second copy of the weights
     assert (process.sampler, process.guidance, process.schedule) == ("lms", 7.5, before)
-    facts = [signature(p, samples=1, seed=0, estimand="jeffreys") for p in (other, loaded)]
+    facts = [str(sign(p, Spec())) for p in (other, loaded)]
     assert facts[0] == facts[1]
     values = [conjure.distance("a dog", "a violin", process=p).value for p in (other, loaded)]
     assert values[0] == pytest.approx(values[1], rel=1e-12)

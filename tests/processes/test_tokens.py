@@ -55,8 +55,8 @@ def test_what_is_known_is_read_without_a_word(fresh):
 
 
 def test_no_text_of_the_annotated_sets_is_refused_or_lossy_for_nothing(fresh, data_dir):
-    from conjure.benchmarks.cards import DATASETS
-    from conjure.benchmarks.datasets import read_dataset
+    from conjure.datasets.cards import DATASETS
+    from conjure.datasets.read import read_dataset
 
     for name in DATASETS:
         pairs = read_dataset(name, data_dir).table.pairs()

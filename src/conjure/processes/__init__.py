@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .settings import DTYPES, SAMPLERS, ProcessSettings
@@ -62,24 +59,8 @@ def load(
         variant=variant,
         allow_pickle=allow_pickle,
     )
-    with _uncollected():
-        from .hub import open_pipeline
-        from .stable_diffusion import StableDiffusion, find_device
+    from .hub import open_pipeline
+    from .stable_diffusion import StableDiffusion, find_device
 
-        found = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
-        return StableDiffusion(open_pipeline(source, chosen), found, chosen)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let Python's garbage collector rest: it takes a quarter of the time of importing torch.
-
-    It walks over all that the imports make, again and again, and finds next to nothing to free.
-    """
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
+    found = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
+    return StableDiffusion(open_pipeline(source, chosen), found, chosen)

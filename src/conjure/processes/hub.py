@@ -11,8 +11,21 @@ from huggingface_hub import constants, errors, get_session, hf_hub_download
 from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
-from .folders import check_class, check_weights, content_hash, missing, pickle_refusal, read_card
-from .parts import UNUSED, StableDiffusionPipeline, check_parts, first_line, read_pipeline
+from .folders import (
+    check_class,
+    check_weights,
+    content_hash,
+    missing,
+    pickle_refusal,
+    read_card,
+)
+from .parts import (
+    UNUSED,
+    StableDiffusionPipeline,
+    check_parts,
+    first_line,
+    read_pipeline,
+)
 from .quiet import quiet_hub
 from .settings import Choice, ProcessSettings, shown
 

@@ -17,7 +17,6 @@ from ..core.errors import InputError
 from ..core.process import GuidanceMode
 from ..core.reading import tell
 from ..core.types import Conditioning
-from .allocator import keep_freed_memory
 from .hub import Opened
 from .parts import first_line
 from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
@@ -47,8 +46,6 @@ class StableDiffusion:
         self.pipeline = opened.pipeline.to(device)
         if device.type == "cuda":  # the layout that its convolutions run fastest in
             self.pipeline.unet.to(memory_format=torch.channels_last)
-        elif device.type == "cpu":
-            keep_freed_memory()
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(unet, dynamic=False) if settings.compile else None
 

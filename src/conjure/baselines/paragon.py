@@ -1,0 +1,61 @@
+"""The paragon of Table 2: the text encoder that a process is conditioned by, asked directly.
+
+All that a prompt can tell the denoiser goes through these states, so what they know bounds what
+the process can mean; how far it stays behind is what the comparison shows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from torch import Tensor
+
+from ..core.errors import InputError, PromptTruncatedWarning
+from ..core.process import GenerativeProcess
+from ..processes.stable_diffusion import padded_tokens
+from .baseline import sign
+from .cosine import CosineBaseline, Limit, check_pooling, end_marks, is_clip, pool
+
+
+def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBaseline:
+    """1 − cosine of the states that ``process.embed`` hands to the denoiser.
+
+    pooling: "mean", "cls" or "eos" (see ``cosine.pool``); None is what the encoder was trained
+             by: eos for CLIP (the vector of the paper's CLIP row, less its projection, which
+             the denoiser does not see either), mean for every other
+
+    Raises InputError where the process has no pipeline with a tokenizer and a text encoder.
+    """
+    pipeline: Any = getattr(process, "pipeline", None)
+    tokenizer = getattr(pipeline, "tokenizer", None)
+    encoder = getattr(pipeline, "text_encoder", None)
+    if tokenizer is None or encoder is None:
+        raise InputError(f"{process.name} has no text encoder of its own, so no paragon")
+    kind = encoder.config.model_type
+    chosen = pooling or ("eos" if is_clip(kind) else "mean")
+    name = f"paragon:{pooling}" if pooling else "paragon"
+    check_pooling(name, kind, chosen)
+    ends = end_marks(tokenizer)
+
+    def encode(texts: list[str]) -> Tensor:
+        with warnings.catch_warnings():
+            # of all texts at once instead, by ``Limit``
+            warnings.simplefilter("ignore", PromptTruncatedWarning)
+            states = process.embed(texts).tensors["encoder_hidden_states"]
+        tokens = padded_tokens(tokenizer, texts).to(states.device)
+        return pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
+
+    line = sign(
+        baseline="paragon",
+        process=process.name,
+        revision=process.revision or None,
+        encoder=kind,
+        pool=chosen,
+        distance="1-cos",
+        dtype=process.dtype,
+        batch=process.batch_size,
+        device=str(process.device),
+    )
+    limit = Limit(process.name, tokenizer, tokenizer.model_max_length)
+    return CosineBaseline(name, line, encode, process.batch_size, limit)

@@ -1,1 +1,0 @@
-"""Human-annotated similarity sets, and how well distances agree with them."""

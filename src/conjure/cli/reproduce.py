@@ -1,0 +1,161 @@
+"""``conjure reproduce``: the paper's tables and figures, each one command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..core.errors import ConjureError
+from ..core.text import brief
+from ..datasets.files import check_folder, refused
+from ..paper.experiments import EXPERIMENTS, Experiment
+from ..paper.run import Choice, Run
+from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
+from .wording import tell
+
+Command = Callable[..., Any]
+
+_PRIVATE = ("--out", "--data-dir")  # folders of one's own machine are not told to everybody
+
+
+def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
+    """Names, separated by commas or in several flags; None where there are none."""
+    names = [name.strip() for text in given for name in text.split(",")]
+    if not all(names):  # a variable of the shell that is not set would start the whole run
+        raise click.BadParameter(f"a name is missing in {brief(','.join(given))}")
+    return tuple(names) or None
+
+
+_FLAGS: dict[str, Callable[[Command], Command]] = {
+    "rows": click.option(
+        "--rows",
+        multiple=True,
+        callback=_names,
+        help="Rows, separated by commas: conjuring, null, paragon, bert-mean, …, groups "
+        "(diffusion, baselines), encoder=ID_OR_FOLDER[:mean|cls|eos], "
+        "lm=ID_OR_FOLDER[:prompted][:topK][:strip].",
+    ),
+    "datasets": click.option(
+        "--datasets",
+        multiple=True,
+        callback=_names,
+        help="Sets, separated by commas: names that `conjure datasets` lists, or files.",
+    ),
+    "limit": click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        help="Draw that many pairs of each set, by a fixed seed; every output says so.",
+    ),
+}
+_COMMON = (
+    click.option(
+        "--samples", type=click.IntRange(min=1), help="k.  [default: 1; of figures 2 and 3: 5]"
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Sample i starts from seed + i.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("results"),
+        show_default=True,
+        help="Folder of the results, and of what an interrupted run goes on from.",
+    ),
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        help="Folder of the sets' TSVs; else the hub.",
+    ),
+    MEMORY_OPTION,
+)
+_SEVERAL = click.option(
+    "--process",
+    multiple=True,
+    help="Hub id or folder of a pipeline; by default the bundled one. Several are compared in "
+    "figure 3 and agreement; the rest is measured on the first.",
+)
+
+
+@click.group(cls=Commands)
+def reproduce() -> None:
+    """The paper's tables and figures, measured on any process; see docs/reproduce.md."""
+
+
+def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
+    """A command that runs these one after the other, with the flags that any of them takes."""
+
+    def command(**flags: Any) -> None:
+        with _run(flags) as run:
+            _carry_out(run, experiments)
+
+    taken = {flag for experiment in experiments.values() for flag in experiment.flags}
+    process, *settings = PROCESS_OPTIONS
+    own = [add for flag, add in _FLAGS.items() if flag in taken]
+    several = [_SEVERAL if "processes" in taken else process, *settings]
+    for option in reversed([*own, *_COMMON, *several]):
+        command = option(command)
+    reproduce.command(name, help=help)(command)
+
+
+def _run(flags: dict[str, Any]) -> Run:
+    own = {option for option in Choice.__dataclass_fields__ if option not in ("process", "extra")}
+    chosen = {name: flags.pop(name) for name in own & flags.keys()}
+    extra = {"samples": chosen["samples"]}  # None where the command is to choose
+    chosen["samples"] = chosen["samples"] or 1
+    check_folder(chosen["out"])
+    process = {name: value for name, value in flags.items() if value not in (None, ())}
+    if isinstance(process.get("process"), tuple):
+        process["process"], *extra["others"] = process["process"]
+    return Run(
+        Choice(process=process, extra=extra, **chosen),
+        say=tell,
+        command=_typed(click.get_current_context()),
+        bar=True,
+    )
+
+
+def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
+    """Run them in turn. What fails is told at once and again at the end, and loses no other."""
+    failed = []
+    for name, experiment in experiments.items():
+        try:
+            click.echo(experiment.run(run))
+        except (ConjureError, OSError) as error:
+            if len(experiments) == 1:
+                raise
+            run.say(f"{name} failed: {refused(error) if isinstance(error, OSError) else error}")
+            failed.append(name)
+    if failed:
+        raise ConjureError(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")
+
+
+def _typed(context: click.Context) -> str:
+    """The command as it was typed, less the folders of the machine."""
+    parts = [context.command_path]
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source != click.core.ParameterSource.COMMANDLINE:
+            continue
+        flag, value = option.opts[0], context.params[option.name or ""]
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        parts.append(flag)
+        if not isinstance(option, click.Option) or not option.is_flag:
+            parts.append("DIR" if flag in _PRIVATE else shlex.quote(text))
+    return " ".join(parts)
+
+
+for _name, _experiment in EXPERIMENTS.items():
+    _add(_name, _experiment.help, {_name: _experiment})
+_add(
+    "all",
+    "Every table and figure, one after the other; one that fails loses no other.",
+    EXPERIMENTS,
+)

@@ -1,0 +1,1 @@
+"""Human-annotated sets, tables of pairs, and file formats."""

@@ -1,0 +1,118 @@
+"""Files of the user's: read with one line where that fails, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..core.errors import InputError
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds; InputError, which says why, where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give a file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise InputError(f"cannot read {path}: {reason(error)}") from error
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse now a file that could not be written after hours of computing."""
+    try:
+        if not path.parent.is_dir():
+            raise InputError(f"no such folder: {path.parent}")
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; --out names a file")
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"{path} is a link to a file that does not exist: name that file")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a regular file; --out names one")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists already; give --overwrite to replace it")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # such as a name that is too long
+        raise InputError(f"cannot write {path}: {reason(error)}") from error
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths are one file, by whatever links."""
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one of them does not exist
+        return False
+
+
+def check_folder(path: Path) -> None:
+    """Refuse now a folder of results that could not be made, or not be written to."""
+    try:
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        if not there.is_dir():
+            raise InputError(f"{there} is a file, so there can be no folder {path}")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(f"cannot write to {there}: Permission denied")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write to {path}: {reason(error)}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a new empty file beside ``path`` to be written, which takes its place at the end.
+
+    Where anything fails the new file is removed, and what was there stays. A link is followed.
+    The name is drawn at random and the file is made anew, so that no file of the user's is
+    touched. Raises InputError where the system refuses.
+    """
+    draft = None
+    try:
+        target = Path(os.path.realpath(path))
+        draft = _new_file(target.parent)
+        yield draft
+        if target.exists():
+            draft.chmod(target.stat().st_mode & 0o7777)
+        os.replace(draft, target)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        if draft is not None:
+            with suppress(OSError):  # after success it is not there; else nothing more can be done
+                draft.unlink(missing_ok=True)
+
+
+def _new_file(folder: Path) -> Path:
+    """An empty file that did not exist, with the rights that any new file gets."""
+    while True:
+        path = folder / f".conjure-{secrets.token_hex(6)}.tmp"
+        with suppress(FileExistsError):
+            path.touch(exist_ok=False)
+            return path
+
+
+def refused(error: OSError) -> str:
+    """What the system refused, with the file, in words for people.
+
+    >>> refused(OSError(28, "No space left on device", "out.csv"))
+    'No space left on device: out.csv'
+    """
+    return f"{reason(error)}: {error.filename}" if error.filename else reason(error)
+
+
+def reason(error: Exception) -> str:
+    """What the system says, less its number: "No space left on device".
+
+    >>> reason(OSError(28, "No space left on device"))
+    'No space left on device'
+    """
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said)

@@ -1,0 +1,207 @@
+"""Pair tables in and out: TSV, CSV, JSON lines and Parquet, told apart by the file's extension.
+
+TSV is read and written without quoting (as the human-annotated sets are), CSV with it. Everything
+is UTF-8. One row that cannot be used is set aside with its line number; the others are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import InputError
+from ..core.text import brief, number_of, shown, text_fault
+from .files import replacing
+from .formats import COMPRESSED, READERS, WRITERS, BadRow, Row
+
+NAMED_COLUMNS = (("sentence1", "sentence2"), ("text1", "text2"))
+BAD_ROWS_TOLD = 5
+_ID_NAMES = ("id", "uuid", "guid", "index", "key")
+_ID_LENGTH = 64
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """A table with two columns of texts, named by ``texts``; the other columns are carried.
+
+    guessed: whether nothing but their place, the first two, says that they are the texts
+    """
+
+    columns: tuple[str, ...]
+    texts: tuple[str, str]
+    rows: tuple[Row, ...]
+    bad: tuple[BadRow, ...]
+    guessed: bool = False
+
+    def pairs(self) -> list[tuple[str, str]]:
+        first, second = self.texts
+        return [(row.cells[first], row.cells[second]) for row in self.rows]
+
+
+def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> PairTable:
+    """Read pairs of texts from a TSV, CSV, JSONL or Parquet file, or a gzipped TSV, CSV or JSONL.
+
+    columns: the names of the two text columns; by default sentence1 and sentence2, or text1 and
+    text2, where the table has them, else its first two columns, unless one of these holds numbers
+    or ids (``_doubt``). TSV and CSV need a header line.
+    Raises InputError where nothing can be read: no such file, not UTF-8, a column that is missing.
+    """
+    path = Path(path)
+    names: list[str] = []
+    found: list[Row | BadRow] = []
+    kind = path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
+    for item in READERS[extension(kind)](path):
+        if isinstance(item, list):
+            names += [name for name in item if name not in names]
+        else:
+            found.append(item)
+    if not names and found and isinstance(first := found[0], BadRow):
+        raise InputError(f"{path} has no row that can be used; line {first.line}: {first.reason}")
+    texts, guessed = _text_columns(path, names, columns)
+    if guessed:
+        _check_guess(path, names, texts, [item for item in found if isinstance(item, Row)])
+    checked = [_check_texts(item, texts) if isinstance(item, Row) else item for item in found]
+    return PairTable(
+        columns=tuple(names),
+        texts=texts,
+        rows=tuple(item for item in checked if isinstance(item, Row)),
+        bad=tuple(item for item in checked if isinstance(item, BadRow)),
+        guessed=guessed,
+    )
+
+
+def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
+    """Lines that say which rows were left out and why: the first few, then how many more."""
+    where = f"{source}, " if source else ""
+    lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_TOLD]]
+    more = len(bad) - BAD_ROWS_TOLD
+    if more > 0:
+        lines.append(f"{where}{number_of(more, 'more row')} left out, {len(bad):,} in all")
+    return lines
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as TSV, CSV, JSONL or Parquet, all or nothing: ``path`` never holds half a table.
+
+    Raises InputError where the format cannot carry a cell (a tab or line break in TSV, say).
+    """
+    with replacing(path) as draft:
+        _write(path, draft, columns, rows)
+
+
+def check_writable(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise now what ``write_rows`` would raise after hours of computing, by writing a draft."""
+    with suppress(_Enough), replacing(path) as draft:
+        _write(path, draft, columns, rows)
+        raise _Enough  # so that the draft is removed
+
+
+class _Enough(Exception):
+    """A draft was written, and nothing is to be replaced."""
+
+
+def _write(
+    path: Path, draft: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    try:
+        WRITERS[extension(path)](draft, columns, rows)
+    except UnicodeEncodeError as error:
+        raise InputError(f"cannot write {path}: a cell is not valid Unicode") from error
+    except RecursionError as error:
+        raise InputError(f"cannot write {path}: a cell is nested too deeply") from error
+
+
+def extension(path: Path) -> str:
+    """The table format that a path's extension names; InputError where it names none."""
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise InputError(f"{path}: unknown table format {suffix!r}; use {', '.join(READERS)}")
+    return suffix
+
+
+def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
+    for name in texts:
+        if fault := text_fault(row.cells.get(name)):
+            return BadRow(row.line, f"{name} {fault}")
+    return row
+
+
+def _text_columns(
+    path: Path, names: Sequence[str], columns: Sequence[str] | None
+) -> tuple[tuple[str, str], bool]:
+    """The two columns of texts, and whether they were guessed."""
+    if columns is not None:
+        if isinstance(columns, str) or len(columns) != 2:
+            raise InputError(f"columns must be two names, not {brief(columns)}")
+        first, second = columns
+        for name in (first, second):
+            if name not in names:
+                raise InputError(f"{path} has no column {brief(name)}; it has {listed(names)}")
+        if first == second:
+            raise InputError(f"{path}: column {brief(first)} would be compared with itself")
+        return (first, second), False
+    for first, second in NAMED_COLUMNS:
+        if first in names and second in names:
+            return (first, second), False
+    if len(names) < 2:
+        raise InputError(f"{path} needs two columns of texts; it has {listed(names) or 'none'}")
+    return (names[0], names[1]), True
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names of columns, separated by commas; of many the first ones."""
+    more = [f"{len(names) - most:,} more"] if len(names) > most else []
+    return ", ".join([*(shown(name, 40) for name in names[:most]), *more])
+
+
+def _check_guess(
+    path: Path, names: Sequence[str], texts: tuple[str, str], rows: Sequence[Row]
+) -> None:
+    """Refuse the guess where one of the first two columns does not look like texts."""
+    for name in texts:
+        if doubt := _doubt(name, [row.cells.get(name) for row in rows]):
+            raise InputError(
+                f"{path} does not say which columns are the texts, and the first two, "
+                f"{brief(texts[0])} and {brief(texts[1])}, are not: {brief(name)} {doubt}. "
+                f"Name two of {listed(names)} by --columns A B"
+            )
+
+
+def _doubt(name: str, cells: Sequence[Any]) -> str | None:
+    """Why a column that was only guessed to hold texts does not look like it; None if it does.
+
+    It holds numbers where more than half of its cells are numbers or dates. It holds ids where it
+    is named so ("id", "pair_id", "index"), or where no value comes twice and each is one short
+    word, more than half of them with a digit or an underscore (p1, img_04, 3f2a-77). Texts are
+    mostly unique, too, but words with digits in them are rare.
+    """
+    if re.fullmatch(rf"({'|'.join(_ID_NAMES)})|.*[_ -]id", name.strip().casefold(), re.DOTALL):
+        return "is named like an id"
+    filled = [cell for cell in cells if cell is not None and str(cell).strip()]
+    if 2 * sum(map(_is_number, filled)) > len(filled):
+        return "holds numbers"
+    words = [cell for cell in filled if isinstance(cell, str)]
+    if not words or len({*words}) < len(words) or len(words) < len(filled):
+        return None
+    if any(len(word) > _ID_LENGTH or re.search(r"\s", word.strip()) for word in words):
+        return None
+    marked = sum(1 for word in words if re.search(r"[0-9_]", word))
+    return "looks like ids" if 2 * marked > len(words) else None
+
+
+def _is_number(cell: Any) -> bool:
+    """Whether a cell is a number, or one in writing: 3, 1e-5, 12 %, 1.234,5, 2026-01-31."""
+    if isinstance(cell, str) and any(map(str.isdigit, cell)) and not any(map(str.isalpha, cell)):
+        return True
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    except OverflowError:  # an int of hundreds of digits
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""What each table and figure of the paper is: rows, sets, published figures."""

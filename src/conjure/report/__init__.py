@@ -1,0 +1,1 @@
+"""Results → terminal, Markdown, LaTeX, CSV, JSON and plots."""

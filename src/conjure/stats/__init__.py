@@ -1,0 +1,1 @@
+"""Correlations, their intervals, and differences between them."""

@@ -1,0 +1,53 @@
+"""Freed memory is kept: what is allocated again does not come from the system again."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+import conjure
+from conjure.processes import stable_diffusion
+
+FREED = """
+import ctypes, sys, torch
+from conjure.cli.process_wide import keep_freed_memory
+
+class Report(ctypes.Structure):  # mallinfo2 of malloc.h
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )]
+
+report = ctypes.CDLL(None).mallinfo2
+report.restype = Report
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+before = report().fordblks
+held = [torch.ones(6_000_000) for _ in range(6)]
+del held
+print(report().fordblks - before)
+"""
+
+
+def _bytes_kept(how: str) -> int:
+    """How much more malloc holds, free, after 144 MB were taken and freed."""
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", FREED, how], capture_output=True, text=True, env=environment
+    )
+    assert ran.returncode == 0, ran.stderr
+    return int(ran.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc: there is nothing to tell")
+def test_memory_that_was_freed_is_kept_for_what_comes_next() -> None:
+    assert _bytes_kept("keep") > 100_000_000 > 10_000_000 > _bytes_kept("leave")
+
+
+def test_a_process_on_the_cpu_asks_for_it(tiny_pipeline, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(stable_diffusion, "keep_freed_memory", lambda: asked.append(True))
+    conjure.load(tiny_pipeline, device="cpu")
+    assert asked == [True]
