@@ -31,13 +31,13 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     "use",
     [
         "import conjure; dir(conjure); conjure.__version__",
-        "import conjure.baselines; conjure.baselines.read_row('gpt2'); conjure.baselines.BaselineSettings()",
-        "import conjure.cli.main; assert conjure.cli.main.main(['--help']) == 0",
-        "import conjure.cli.main; assert conjure.cli.main.main(['score', '--help']) == 0",
-        "import conjure.cli.main; assert conjure.cli.main.main(['datasets', '--json']) == 0",
-        "import conjure.cli.main; assert conjure.cli.main.main(['reproduce', 'figure3', '--help']) == 0",
-        "import conjure.cli.main; assert conjure.cli.main.main(['distance', '', 'b']) == 2",
-        "import conjure.cli.main; assert conjure.cli.main.main(['distance', 'a', 'b', '--steps', '0']) == 2",
+        "from conjure.baselines import BaselineSettings, read_row; read_row('gpt2'); BaselineSettings()",
+        "from conjure.cli.main import main; assert main(['--help']) == 0",
+        "from conjure.cli.main import main; assert main(['score', '--help']) == 0",
+        "from conjure.cli.main import main; assert main(['datasets', '--json']) == 0",
+        "from conjure.cli.main import main; assert main(['reproduce', 'figure3', '--help']) == 0",
+        "from conjure.cli.main import main; assert main(['distance', '', 'b']) == 2",
+        "from conjure.cli.main import main; assert main(['distance', 'a', 'b', '--steps', '0']) == 2",
     ],
 )
 def test_light_until_used(use: str) -> None:

@@ -25,7 +25,7 @@ def load(row: str, *, process: GenerativeProcess | None = None, **settings: Any)
     row:      a name of ``ROWS``, such as "bert-mean"; "paragon[:mean|cls|eos]";
               "encoder=ID_OR_FOLDER[:mean|cls|eos]"; "lm=ID_OR_FOLDER[:prompted][:topK][:strip]"
     process:  whose text encoder the paragon is; other rows need none
-    settings: the fields of ``BaselineSettings``; the paragon runs as its process does and takes none
+    settings: the fields of ``BaselineSettings``; the paragon runs as its process does: none
 
     Raises InputError, in one line that says what to do, where that cannot be had.
     """

@@ -4,8 +4,8 @@
 takes such blocks from the system one by one and gives them back at once, and the system clears
 every page again: an eighth of the time of the bundled network (``docs/performance.md``).
 
-**Garbage collection.** It walks over all that the imports of torch, diffusers and transformers make,
-again and again, and finds next to nothing to free: a quarter of their time.
+**Garbage collection.** It walks again and again over everything that the imports of torch, diffusers
+and transformers make, and finds next to nothing to free: a quarter of their time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the commands of ``conjure reproduce`` share: process, sets, terms and baselines, each once."""
+"""What the commands of ``conjure reproduce`` share: process, sets, terms and baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distances of the baselines, kept on disk as they come: a second run loads no model for nothing."""
+"""Distances of the baselines, kept on disk as they come, so that a second run loads no model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BaselineDistances:
             self._journals.popitem()[1].close()
 
     def measure(self, baseline: Baseline, pairs: Sequence[Pair]) -> list[float]:
-        """The baseline's distance of each pair, in the order given; only missing ones are measured."""
+        """The distance of each pair, in the order given; only missing ones are measured."""
         from tqdm import tqdm
 
         journal, known = self._open(baseline)
