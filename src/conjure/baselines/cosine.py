@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
-from ..core.reading import tell
+from ..core.reading import warn_caller
 from ..core.spec import Signature
 from .baseline import Pair, Progress, distinct_texts
 
@@ -21,23 +21,23 @@ class Limit:
 
     name: str
     tokenizer: Any
-    most: int | None
+    max_tokens: int | None
 
     def report(self, texts: Sequence[str]) -> None:
         """Warn, once for all of them, of texts that have more tokens than the model reads."""
-        if self.most is None or len(texts) == 0:
+        if self.max_tokens is None or len(texts) == 0:
             return
         counts = [len(ids) for ids in self.tokenizer([*texts], verbose=False)["input_ids"]]
-        cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.most]
+        cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.max_tokens]
         if not cut:
             return
         text, n = cut[0]
         said = f"this text has {n}, so its end does not count"
         if len(cut) > 1:
             said = f"{len(cut):,} texts have more, so their ends do not count; the first has {n}"
-        tell(
+        warn_caller(
             PromptTruncatedWarning(
-                f"{self.name} reads {self.most} tokens (start and end marks included) and"
+                f"{self.name} reads {self.max_tokens} tokens (start and end marks included) and"
                 f" {said}: {text!r:.160}"
             )
         )

@@ -71,11 +71,12 @@ def _transformer(
     network, projected = _network(model.name, model.network, config.model_type, settings)
     network = network.to(device)
     projected = projected and chosen == "eos"
-    limit = Limit(model.name, tokenizer, _most_tokens(model.name, tokenizer, config))
+    limit = Limit(model.name, tokenizer, _max_tokens(model.name, tokenizer, config))
     ends = end_marks(tokenizer)
 
     def encode(texts: list[str]) -> Tensor:
-        cut = {"truncation": True, "max_length": limit.most} if limit.most is not None else {}
+        longest = limit.max_tokens
+        cut = {} if longest is None else {"truncation": True, "max_length": longest}
         tokens = tokenizer(texts, padding=True, return_tensors="pt", **cut).to(device)
         for text, ids in zip(texts, tokens.input_ids.tolist(), strict=True):
             check_tokens(model.name, text, ids, network)
@@ -113,10 +114,10 @@ def _sentence_transformer(
         )
 
     network = read(model.name, load)
-    most = _whole(model.name, "max_seq_length", network.max_seq_length)
+    max_tokens = _whole(model.name, "max_seq_length", network.max_seq_length)
     if model.chain[0].kind == "network":
         check_vocabulary(model.name, network.tokenizer)
-        _check_room(model.name, network.tokenizer, most)
+        _check_room(model.name, network.tokenizer, max_tokens)
 
     def encode(texts: list[str]) -> Tensor:
         vectors: Tensor = network.encode(
@@ -124,7 +125,7 @@ def _sentence_transformer(
         )
         return vectors
 
-    limit = Limit(model.name, network.tokenizer, most)
+    limit = Limit(model.name, network.tokenizer, max_tokens)
     return _baseline(name, model, "its-own", device, settings, (encode, limit))
 
 
@@ -193,7 +194,7 @@ def _spare(folder: Path) -> tuple[str, ...]:
     return () if asked else ("pooler", "text_projection")
 
 
-def _most_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
+def _max_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
     """The most tokens of a text that tokenizer and network take; None where there is no end."""
     places = getattr(config, "max_position_embeddings", None)
     # RoBERTa's kin count positions from behind their padding token's number.
@@ -202,16 +203,16 @@ def _most_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
         _whole(name, "model_max_length", tokenizer.model_max_length),
         _whole(name, "max_position_embeddings", places, taken),
     ]
-    most = min((each for each in known if each is not None), default=None)
-    _check_room(name, tokenizer, most)
-    return most
+    max_tokens = min((each for each in known if each is not None), default=None)
+    _check_room(name, tokenizer, max_tokens)
+    return max_tokens
 
 
-def _check_room(name: str, tokenizer: Any, most: int | None) -> None:
+def _check_room(name: str, tokenizer: Any, max_tokens: int | None) -> None:
     """Refuse a limit that leaves a text no token beside its marks."""
     marks = tokenizer.num_special_tokens_to_add()
-    if most is not None and most <= marks:
-        raise InputError(f"{name} reads {most} tokens of a text, {marks} of them its marks")
+    if max_tokens is not None and max_tokens <= marks:
+        raise InputError(f"{name} reads {max_tokens} tokens of a text, {marks} of them its marks")
 
 
 def _whole(name: str, field: str, value: Any, taken: int = 0) -> int | None:

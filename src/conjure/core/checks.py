@@ -1,4 +1,4 @@
-"""What callers may pass: each check returns what is used, or raises an InputError in one line."""
+"""Checks of arguments: each returns the value to use, or raises InputError with one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs as a list, or InputError, naming the first that is not two texts."""
+    """The pairs as a list. Raises InputError that names the first item that is not two texts."""
     if isinstance(pairs, str | bytes):
         raise InputError("pairs must be a list of (text, text), not a single text")
     if not isinstance(pairs, Iterable):
@@ -36,7 +36,7 @@ def _checked_pair(number: int, pair: Pair) -> Pair:
 
 
 def whole(name: str, number: int, minimum: int) -> int:
-    """The number, or InputError where it is not whole or below ``minimum``."""
+    """The number as an int. Raises InputError if it is not whole or is below ``minimum``."""
     try:
         value = minimum - 1 if isinstance(number, bool) else int(operator.index(number))
     except TypeError:
@@ -47,7 +47,7 @@ def whole(name: str, number: int, minimum: int) -> int:
 
 
 def positive(name: str, number: float) -> float:
-    """The number, or InputError where it is none, not above 0 or not finite."""
+    """The number as a float. Raises InputError if it is not a finite number above 0."""
     try:
         value = math.nan if isinstance(number, bool | str) else float(number)
     except (TypeError, ValueError, OverflowError):
@@ -58,7 +58,7 @@ def positive(name: str, number: float) -> float:
 
 
 def checked_process(process: GenerativeProcess) -> GenerativeProcess:
-    """The process, or InputError where it lacks an attribute."""
+    """The process itself. Raises InputError if an attribute of the contract is missing."""
     from .process import GenerativeProcess
 
     wanted = [*GenerativeProcess.__annotations__, "embed", "unconditional", "predict", "solver"]

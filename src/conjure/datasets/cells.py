@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import InputError
 
-MOST_NESTED = 100  # levels of a JSON cell: what Python reads at one depth it may fail to write
+MAX_DEPTH = 100  # levels of a JSON cell: what Python reads at one depth it may fail to write
 
 
 def json_object(line: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def json_object(line: str) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from error
     except RecursionError:
-        raise ValueError(f"nested more than {MOST_NESTED} levels deep") from None
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     if not isinstance(found, dict):
         raise ValueError(f"not a JSON object but {type(found).__name__}")
     return found
@@ -44,10 +44,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deep(line: str, cells: Any) -> bool:
-    if line.count("[") + line.count("{") <= MOST_NESTED:
+    if line.count("[") + line.count("{") <= MAX_DEPTH:
         return False  # as nearly always, and known without a walk
     level = [cells]
-    for _ in range(MOST_NESTED):
+    for _ in range(MAX_DEPTH):
         level = [part for one in level for part in _parts(one)]
     return bool(level)
 

@@ -20,7 +20,7 @@ from .files import replacing
 from .formats import COMPRESSED, READERS, WRITERS, BadRow, Row
 
 NAMED_COLUMNS = (("sentence1", "sentence2"), ("text1", "text2"))
-BAD_ROWS_TOLD = 5
+BAD_ROWS_SHOWN = 5
 _ID_NAMES = ("id", "uuid", "guid", "index", "key")
 _ID_LENGTH = 64
 
@@ -78,8 +78,8 @@ def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
 def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
     """Lines that say which rows were left out and why: the first few, then how many more."""
     where = f"{source}, " if source else ""
-    lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_TOLD]]
-    more = len(bad) - BAD_ROWS_TOLD
+    lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_SHOWN]]
+    more = len(bad) - BAD_ROWS_SHOWN
     if more > 0:
         lines.append(f"{where}{number_of(more, 'more row')} left out, {len(bad):,} in all")
     return lines
@@ -96,12 +96,12 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
 
 def check_writable(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Raise now what ``write_rows`` would raise after hours of computing, by writing a draft."""
-    with suppress(_Enough), replacing(path) as draft:
+    with suppress(_DraftWritten), replacing(path) as draft:
         _write(path, draft, columns, rows)
-        raise _Enough  # so that the draft is removed
+        raise _DraftWritten  # so that the draft is removed
 
 
-class _Enough(Exception):
+class _DraftWritten(Exception):
     """A draft was written, and nothing is to be replaced."""
 
 
@@ -153,10 +153,10 @@ def _text_columns(
     return (names[0], names[1]), True
 
 
-def listed(names: Sequence[str], most: int = 20) -> str:
+def listed(names: Sequence[str], max_names: int = 20) -> str:
     """Names of columns, separated by commas; of many the first ones."""
-    more = [f"{len(names) - most:,} more"] if len(names) > most else []
-    return ", ".join([*(shown(name, 40) for name in names[:most]), *more])
+    more = [f"{len(names) - max_names:,} more"] if len(names) > max_names else []
+    return ", ".join([*(shown(name, 40) for name in names[:max_names]), *more])
 
 
 def _check_guess(

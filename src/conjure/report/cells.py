@@ -13,7 +13,7 @@ from ..datasets.cards import SEVEN, set_title
 from ..datasets.read import SUBSAMPLE_SEED, Dataset
 from ..stats.comparison import average
 from ..stats.correlation import (
-    LEAST_RESAMPLED,
+    MIN_RESAMPLED,
     NO_INTERVAL,
     Correlation,
     by_subset,
@@ -228,7 +228,7 @@ def _interval_of_average(sets: Sequence[tuple[Dataset, Measured]]) -> tuple[floa
     ]
     if drawn:
         return _between(100 * np.mean(drawn, axis=0)[0])
-    if any(len(data.scores) < LEAST_RESAMPLED for data, _ in sets):
+    if any(len(data.scores) < MIN_RESAMPLED for data, _ in sets):
         return None
     resampled = [
         bootstrap(np.array(data.scores), [np.atleast_2d(found.samples)])[0]

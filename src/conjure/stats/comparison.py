@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
 from .correlation import (
-    LEAST_PAIRS,
-    LEAST_RESAMPLED,
+    MIN_PAIRS,
+    MIN_RESAMPLED,
     NO_INTERVAL,
     PAIRS,
     Correlation,
@@ -89,7 +89,7 @@ def paired_difference(scores: ArrayLike, one: ArrayLike, other: ArrayLike) -> Di
     n, over = len(gold), resampled_over(one, other)
     if reason := fault(gold, first) or fault(gold, second):
         return Difference(n, over=over, reason=reason)
-    if n < LEAST_RESAMPLED:
+    if n < MIN_RESAMPLED:
         value = _spearman(gold, -mean_distances(first)) - _spearman(gold, -mean_distances(second))
         return Difference(n, value, over=over, interval_reason=NO_INTERVAL)
     found = combined(bootstrap(gold, [first, second]), [1, -1])
@@ -119,8 +119,8 @@ def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
         raise InputError(f"distances must be (k, n) alike, not {first.shape} and {second.shape}")
     columns = [means(first), means(second)]
     over = resampled_over(one, other)
-    if n < LEAST_PAIRS:
-        reason = f"a correlation needs at least {LEAST_PAIRS} pairs; there are {n}"
+    if n < MIN_PAIRS:
+        reason = f"a correlation needs at least {MIN_PAIRS} pairs; there are {n}"
         return Correlation(n, over=over, reason=reason)
     if min(np.ptp(each[0]) for each in columns) == 0:
         return Correlation(n, over=over, reason="all distances of a process are the same")

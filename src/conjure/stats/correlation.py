@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from .resampling import Array, Counts, Sorted, averaged, bootstrap, spearman
 
-LEAST_PAIRS = 3  # two points always lie on a line
-LEAST_RESAMPLED = 10  # of fewer pairs, resamples are too much alike to tell how far to trust them
-NO_INTERVAL = f"fewer than {LEAST_RESAMPLED} pairs"
-MOST_PERMUTED = 8  # 8! = 40,320 orders
+MIN_PAIRS = 3  # two points always lie on a line
+MIN_RESAMPLED = 10  # of fewer pairs, resamples are too much alike to tell how far to trust them
+NO_INTERVAL = f"fewer than {MIN_RESAMPLED} pairs"
+MAX_PERMUTED = 8  # 8! = 40,320 orders
 PAIRS, PAIRS_SAME_SEEDS = "pairs", "pairs, for the seeds as drawn"
 PAIRS_AND_SEEDS = "pairs and seeds"
 
@@ -79,7 +79,7 @@ def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
     if reason is not None:
         return Correlation(len(gold), over=over, reason=reason)
     spearman, pearson, kendall, p_value = coefficients(gold, samples)
-    few = len(gold) < LEAST_RESAMPLED
+    few = len(gold) < MIN_RESAMPLED
     return Correlation(
         n=len(gold),
         spearman=spearman,
@@ -198,8 +198,8 @@ def fault(scores: Array, samples: Array) -> str | None:
 
 
 def _fault_of_scores(scores: Array) -> str | None:
-    if len(scores) < LEAST_PAIRS:
-        return f"a correlation needs at least {LEAST_PAIRS} pairs; there are {len(scores)}"
+    if len(scores) < MIN_PAIRS:
+        return f"a correlation needs at least {MIN_PAIRS} pairs; there are {len(scores)}"
     if np.ptp(scores) == 0:
         return f"all human scores are {scores[0]:g}: there is nothing to correlate with"
     return None
@@ -210,7 +210,7 @@ def _spearman_test(x: Array, y: Array) -> tuple[float, float]:
     from scipy.stats import spearmanr
 
     found = spearmanr(x, y)
-    if len(x) > MOST_PERMUTED:
+    if len(x) > MAX_PERMUTED:
         return float(found.statistic), float(found.pvalue)
     once: Counts = np.ones((1, len(x)), dtype=np.int64)
     ranks, orders = Sorted.of(y).ranks(once)[0], np.array(list(permutations(range(len(x)))))

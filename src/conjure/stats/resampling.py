@@ -24,11 +24,11 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 RESAMPLES = 2000
-FEW = 200  # resamples that tell the variance of what one seed changes
+SEED_RESAMPLES = 200  # resamples that tell the variance of what one seed changes
 CHUNK = 50  # resamples held in memory at once
 BOOTSTRAP_SEED = 0
 LEVEL = 0.95
-_MOST = 1 - 1e-12  # a coefficient whose arctanh is finite
+_MAX_COEFFICIENT = 1 - 1e-12  # a coefficient whose arctanh is finite
 
 
 def draws(pairs: int, resamples: int = RESAMPLES) -> Iterator[Counts]:
@@ -92,10 +92,10 @@ def spearman(counts: Counts, x: Array, y: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Without:
+class LeaveOneOut:
     """A statistic without each of k seeds, k ≥ 2.
 
-    whole: (k,) of all pairs; resampled: (k, FEW) in the first resamples of the pairs
+    whole: (k,) of all pairs; resampled: (k, SEED_RESAMPLES) in the first resamples of the pairs
     """
 
     whole: Array
@@ -126,7 +126,7 @@ class Replicates:
 
     value: float
     pairs: Array
-    without: Mapping[int, Without]
+    without: Mapping[int, LeaveOneOut]
 
     def stretch(self) -> float:
         """How much further from the value resamples must lie for what the seeds add; 1 if nothing.
@@ -160,7 +160,7 @@ class Replicates:
 
 
 def _fisher(coefficients: Array | float) -> Array:
-    return np.asarray(np.arctanh(np.clip(coefficients, -_MOST, _MOST)))
+    return np.asarray(np.arctanh(np.clip(coefficients, -_MAX_COEFFICIENT, _MAX_COEFFICIENT)))
 
 
 def combined(parts: Sequence[Replicates], weights: Sequence[float]) -> Replicates:
@@ -172,10 +172,10 @@ def combined(parts: Sequence[Replicates], weights: Sequence[float]) -> Replicate
     def added(arrays: Iterable[Array | float]) -> Array:
         return np.asarray(sum(w * np.asarray(a) for w, a in zip(weights, arrays, strict=True)))
 
-    def without(k: int) -> Without:
-        nothing = Without(np.zeros(k), np.zeros((k, 1)))  # a part that has other seeds
+    def without(k: int) -> LeaveOneOut:
+        nothing = LeaveOneOut(np.zeros(k), np.zeros((k, 1)))  # a part that has other seeds
         each = [part.without.get(k, nothing) for part in parts]
-        return Without(added(one.whole for one in each), added(one.resampled for one in each))
+        return LeaveOneOut(added(one.whole for one in each), added(one.resampled for one in each))
 
     sizes = sorted({k for part in parts for k in part.without})
     return Replicates(
@@ -185,10 +185,10 @@ def combined(parts: Sequence[Replicates], weights: Sequence[float]) -> Replicate
     )
 
 
-Couple = tuple[Sorted, Sorted]  # two columns of the same pairs, to be correlated
+Columns = tuple[Sorted, Sorted]  # two columns of the same pairs, to be correlated
 
 
-def resampled(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Array:
+def resampled(couples: Sequence[Columns], resamples: int = RESAMPLES) -> Array:
     """Spearman's coefficient of each couple in the same resamples: (couples, resamples)."""
     found = np.empty((len(couples), resamples))
     done = 0
@@ -201,15 +201,15 @@ def resampled(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Array:
     return found
 
 
-def replicates(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Replicates:
+def replicates(couples: Sequence[Columns], resamples: int = RESAMPLES) -> Replicates:
     """couples: with all seeds, and, where there are k ≥ 2, without each of them."""
     n, k = len(couples[0][0].order), len(couples) - 1
     once: Counts = np.ones((1, n), dtype=np.int64)
     value, *without = (float(spearman(once, x.ranks(once), y.ranks(once))[0]) for x, y in couples)
     groups = {}
     if k:  # a constant column knows nothing: 0
-        few = resampled(couples[1:], min(FEW, resamples))
-        groups[k] = Without(np.nan_to_num(np.array(without)), np.nan_to_num(few))
+        few = resampled(couples[1:], min(SEED_RESAMPLES, resamples))
+        groups[k] = LeaveOneOut(np.nan_to_num(np.array(without)), np.nan_to_num(few))
     return Replicates(value, resampled(couples[:1], resamples)[0], groups)
 
 
