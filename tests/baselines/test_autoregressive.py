@@ -162,7 +162,7 @@ def test_what_the_authors_code_does_is_the_default(language_models):
     whole = baselines.load(f"lm={language_models['gpt2']}:strip:top0", continuations=5, tokens=6)
     assert whole.distances(PAIRS) == load(language_models["gpt2"], top_k=0).distances(PAIRS)
     assert "|topk:all|strip:yes|" in whole.signature
-    with pytest.raises(InputError, match="settles top_k; leave top_k out"):
+    with pytest.raises(InputError, match="already sets top_k; leave top_k out"):
         baselines.load(f"lm={language_models['gpt2']}:top0", top_k=50)
 
 
@@ -265,8 +265,8 @@ def test_a_text_that_leaves_no_room_is_refused(language_models):
 
 
 def test_what_is_no_language_model_is_refused(encoders, language_models, tmp_path):
-    assert "is of the kind bert, which is no causal" in refusal(f"lm={encoders['bert']}")
-    assert "which is no causal" in refusal(f"lm={encoders['t5']}")
+    assert "is of the kind bert, which is not a causal" in refusal(f"lm={encoders['bert']}")
+    assert "which is not a causal" in refusal(f"lm={encoders['t5']}")
     headless = shutil.copytree(language_models["gpt2"], tmp_path / "headless")
     config = json.loads((headless / "config.json").read_text())
     (headless / "config.json").write_text(json.dumps({**config, "n_layer": 3}))

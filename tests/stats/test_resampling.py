@@ -15,7 +15,7 @@ from scipy.stats import rankdata, spearmanr
 from conjure.stats import resampling
 from conjure.stats.resampling import (
     Sorted,
-    Without,
+    LeaveOneOut,
     averaged,
     bootstrap,
     combined,
@@ -90,10 +90,10 @@ def test_each_seed_is_left_out_once_of_all_pairs_and_of_resamples() -> None:
 def test_the_variance_of_seeds_is_the_jackknifes_less_the_pairs_own() -> None:
     """By hand, k = 2: ½ Σ (v − v̄)² less half of what resampled pairs say of the same."""
     apart = np.array([0.1, -0.1, 0.3, -0.3])  # of the two, less their mean, in four resamples
-    without = Without(np.array([0.2, 0.8]), np.stack([0.5 + apart, 0.5 - apart]))
+    without = LeaveOneOut(np.array([0.2, 0.8]), np.stack([0.5 + apart, 0.5 - apart]))
     own = 2 * apart.var(ddof=1)
     assert without.between() == pytest.approx(0.5 * (2 * 0.3**2 - 0.5 * own))
-    assert Without(np.array([0.5, 0.5]), without.resampled).between() == 0
+    assert LeaveOneOut(np.array([0.5, 0.5]), without.resampled).between() == 0
 
 
 def test_a_difference_is_taken_resample_by_resample_and_seed_by_seed() -> None:

@@ -138,7 +138,7 @@ class TrajectorySampler:
 
 @dataclass(frozen=True)
 class _Group:
-    """Prompts that walk together, ``samples`` rows each; ``cond`` ends with the row of ε_∅, if any."""
+    """Prompts that walk together, ``samples`` rows each; ``cond`` may end with the row of ε_∅."""
 
     process: GenerativeProcess
     prompts: Sequence[str]

@@ -1,4 +1,4 @@
-"""How each table format is read and written, row by row; ``tables`` says what rows mean."""
+"""Read and write each table format row by row; ``tables`` says what the rows mean."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .files import read_bytes, reason
 
 @dataclass(frozen=True)
 class Row:
-    """One usable row: where it begins (1-based line; in Parquet the row) and all its cells."""
+    """One usable row: the line where it begins (from 1; in Parquet the row) and all its cells."""
 
     line: int
     cells: dict[str, Any]
@@ -29,13 +29,13 @@ class Row:
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row that was set aside, and why."""
+    """One row that cannot be used, and why."""
 
     line: int
     reason: str
 
 
-COMPRESSED = ".gz"  # read after the extension of any text format; never written
+COMPRESSED = ".gz"  # may follow the extension of a text format; read only
 
 # Reading: each reader yields lists of column names and the rows, good and bad, in file order.
 
@@ -66,7 +66,7 @@ def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            if names is None:  # or the next line would be taken for the names of the columns
+            if names is None:  # without a header, the next line would become the column names
                 raise InputError(f"{path}: the line of column names: {error}") from error
             yield BadRow(begin, f"{error}{_up_to(begin, reader.line_num)}")
             continue
@@ -121,7 +121,7 @@ def _read_jsonl(path: Path) -> Items:
 def _read_parquet(path: Path) -> Items:
     arrow, parquet = _pyarrow()
     data = read_bytes(path)
-    try:  # from memory: given a path, pyarrow reads columns off the names of folders, too
+    try:  # from memory: given a path, pyarrow also makes columns from the names of folders
         table = parquet.read_table(arrow.BufferReader(data))
         rows = table.to_pylist()
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -133,7 +133,7 @@ def _read_parquet(path: Path) -> Items:
         yield Row(number, cells)
 
 
-# Writing: each writer fills a file that does not exist yet.
+# Writing: each writer fills a new file.
 
 
 def _write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -155,7 +155,7 @@ def _tsv_cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
 
 
 class _UnixLines:
-    """Ends rows with \\n. The csv module must think of \\r\\n, or it leaves a lone \\r unquoted."""
+    """Ends rows with \\n. The csv module has to use \\r\\n, or it leaves a lone \\r unquoted."""
 
     def __init__(self, file: TextIO) -> None:
         self.file = file
@@ -206,7 +206,7 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
 
 
 def _first_line(error: Exception) -> str:
-    """What a library says, less the lines that explain it and a colon that led to them."""
+    """The first line of a library's message, without a colon at its end."""
     return (reason(error).splitlines() or [""])[0].rstrip(" :")
 
 

@@ -1,7 +1,7 @@
-"""Pair tables in and out: TSV, CSV, JSON lines and Parquet, told apart by the file's extension.
+"""Read and write tables of pairs: TSV, CSV, JSON lines and Parquet, by the file's extension.
 
-TSV is read and written without quoting (as the human-annotated sets are), CSV with it. Everything
-is UTF-8. One row that cannot be used is set aside with its line number; the others are kept.
+TSV has no quoting (as in the human-annotated sets), CSV has. Everything is UTF-8. A row that
+cannot be used is left out with its line number; the other rows are kept.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _ID_LENGTH = 64
 
 @dataclass(frozen=True)
 class PairTable:
-    """A table with two columns of texts, named by ``texts``; the other columns are carried.
+    """A table with two columns of texts; the other columns are kept.
 
-    guessed: whether nothing but their place, the first two, says that they are the texts
+    texts:   the names of the two columns
+    guessed: whether they are just the first two, without a known name
     """
 
     columns: tuple[str, ...]
@@ -46,10 +47,12 @@ class PairTable:
 def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> PairTable:
     """Read pairs of texts from a TSV, CSV, JSONL or Parquet file, or a gzipped TSV, CSV or JSONL.
 
-    columns: the names of the two text columns; by default sentence1 and sentence2, or text1 and
-    text2, where the table has them, else its first two columns, unless one of these holds numbers
-    or ids (``_doubt``). TSV and CSV need a header line.
-    Raises InputError where nothing can be read: no such file, not UTF-8, a column that is missing.
+    columns: the names of the two text columns. By default sentence1 and sentence2, or text1 and
+             text2; if the table has neither, its first two columns, unless one of them holds
+             numbers or ids (``_doubt``)
+
+    TSV and CSV need a header line. Raises InputError if the file cannot be read, is not UTF-8 or
+    lacks a column.
     """
     path = Path(path)
     names: list[str] = []
@@ -76,7 +79,7 @@ def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
 
 
 def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
-    """Lines that say which rows were left out and why: the first few, then how many more."""
+    """Lines for people about rows that were left out: the first few, then the number of others."""
     where = f"{source}, " if source else ""
     lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_SHOWN]]
     more = len(bad) - BAD_ROWS_SHOWN
@@ -86,23 +89,23 @@ def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as TSV, CSV, JSONL or Parquet, all or nothing: ``path`` never holds half a table.
+    """Write rows as TSV, CSV, JSONL or Parquet; ``path`` never holds half a table.
 
-    Raises InputError where the format cannot carry a cell (a tab or line break in TSV, say).
+    Raises InputError if the format cannot hold a cell, such as a line break in TSV.
     """
     with replacing(path) as draft:
         _write(path, draft, columns, rows)
 
 
 def check_writable(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Raise now what ``write_rows`` would raise after hours of computing, by writing a draft."""
+    """Raise the errors of ``write_rows`` now, before hours of computing, by writing a draft."""
     with suppress(_DraftWritten), replacing(path) as draft:
         _write(path, draft, columns, rows)
-        raise _DraftWritten  # so that the draft is removed
+        raise _DraftWritten  # an exception makes ``replacing`` remove the draft
 
 
 class _DraftWritten(Exception):
-    """A draft was written, and nothing is to be replaced."""
+    """The draft could be written; do not replace the file."""
 
 
 def _write(
@@ -117,7 +120,7 @@ def _write(
 
 
 def extension(path: Path) -> str:
-    """The table format that a path's extension names; InputError where it names none."""
+    """The extension of a path. Raises InputError if it is not a known table format."""
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise InputError(f"{path}: unknown table format {suffix!r}; use {', '.join(READERS)}")
@@ -134,7 +137,7 @@ def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
 def _text_columns(
     path: Path, names: Sequence[str], columns: Sequence[str] | None
 ) -> tuple[tuple[str, str], bool]:
-    """The two columns of texts, and whether they were guessed."""
+    """The names of the two columns of texts, and whether they are a guess."""
     if columns is not None:
         if isinstance(columns, str) or len(columns) != 2:
             raise InputError(f"columns must be two names, not {brief(columns)}")
@@ -154,7 +157,7 @@ def _text_columns(
 
 
 def listed(names: Sequence[str], max_names: int = 20) -> str:
-    """Names of columns, separated by commas; of many the first ones."""
+    """Names of columns, separated by commas; at most ``max_names`` of them."""
     more = [f"{len(names) - max_names:,} more"] if len(names) > max_names else []
     return ", ".join([*(shown(name, 40) for name in names[:max_names]), *more])
 
@@ -162,7 +165,7 @@ def listed(names: Sequence[str], max_names: int = 20) -> str:
 def _check_guess(
     path: Path, names: Sequence[str], texts: tuple[str, str], rows: Sequence[Row]
 ) -> None:
-    """Refuse the guess where one of the first two columns does not look like texts."""
+    """Raise InputError if one of the two guessed columns does not look like texts."""
     for name in texts:
         if doubt := _doubt(name, [row.cells.get(name) for row in rows]):
             raise InputError(
@@ -173,12 +176,12 @@ def _check_guess(
 
 
 def _doubt(name: str, cells: Sequence[Any]) -> str | None:
-    """Why a column that was only guessed to hold texts does not look like it; None if it does.
+    """Why a guessed column does not look like texts; None if it does.
 
-    It holds numbers where more than half of its cells are numbers or dates. It holds ids where it
-    is named so ("id", "pair_id", "index"), or where no value comes twice and each is one short
-    word, more than half of them with a digit or an underscore (p1, img_04, 3f2a-77). Texts are
-    mostly unique, too, but words with digits in them are rare.
+    It holds numbers if more than half of its cells are numbers or dates. It holds ids if its name
+    says so ("id", "pair_id", "index"). It also holds ids if all values are different single short
+    words, and more than half of them have a digit or an underscore (p1, img_04, 3f2a-77): texts
+    are usually different too, but words with digits are rare.
     """
     if re.fullmatch(rf"({'|'.join(_ID_NAMES)})|.*[_ -]id", name.strip().casefold(), re.DOTALL):
         return "is named like an id"
@@ -195,7 +198,7 @@ def _doubt(name: str, cells: Sequence[Any]) -> str | None:
 
 
 def _is_number(cell: Any) -> bool:
-    """Whether a cell is a number, or one in writing: 3, 1e-5, 12 %, 1.234,5, 2026-01-31."""
+    """Whether a cell is a number or is written like one: 3, 1e-5, 12 %, 1.234,5, 2026-01-31."""
     if isinstance(cell, str) and any(map(str.isdigit, cell)) and not any(map(str.isalpha, cell)):
         return True
     try:
