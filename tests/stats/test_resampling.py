@@ -14,8 +14,8 @@ from scipy.stats import rankdata, spearmanr
 
 from conjure.stats import resampling
 from conjure.stats.resampling import (
-    Sorted,
     LeaveOneOut,
+    Sorted,
     averaged,
     bootstrap,
     combined,
