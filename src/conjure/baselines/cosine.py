@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
-from ..core.reading import warn_caller
+from ..core.reading import tell
 from ..core.spec import Signature
 from .baseline import Pair, Progress, distinct_texts
 
@@ -35,7 +35,7 @@ class Limit:
         said = f"this text has {n}, so its end does not count"
         if len(cut) > 1:
             said = f"{len(cut):,} texts have more, so their ends do not count; the first has {n}"
-        warn_caller(
+        tell(
             PromptTruncatedWarning(
                 f"{self.name} reads {self.max_tokens} tokens (start and end marks included) and"
                 f" {said}: {text!r:.160}"

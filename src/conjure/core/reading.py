@@ -44,10 +44,10 @@ def check_texts(process: GenerativeProcess, pairs: Sequence[Pair]) -> None:
     for reason in process.unreadable(texts).values():
         raise InputError(reason)
     for warning in process.remarks(texts):
-        warn_caller(warning)
+        tell(warning)
 
 
-def warn_caller(warning: Warning) -> None:
+def tell(warning: Warning) -> None:
     """Give a warning with the location of the caller's line outside this package."""
     level, outermost = 1, 1
     frame = sys._getframe()

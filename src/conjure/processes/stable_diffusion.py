@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.process import GuidanceMode
-from ..core.reading import warn_caller
+from ..core.reading import tell
 from ..core.types import Conditioning
 from .hub import Opened
 from .parts import first_line
@@ -106,7 +106,7 @@ class StableDiffusion:
         for reason in self.unreadable(prompts).values():
             raise InputError(reason)
         for warning in self.remarks(prompts):
-            warn_caller(warning)
+            tell(warning)
         parts = [
             self._encode(list(prompts[i : i + self.batch_size]))
             for i in range(0, len(prompts), self.batch_size)
