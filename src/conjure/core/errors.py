@@ -22,4 +22,4 @@ class PromptTruncatedWarning(UserWarning):
 
 
 class UnknownTokensWarning(UserWarning):
-    """A prompt holds characters that the tokenizer does not know or drops; they are ignored."""
+    """A prompt holds characters that the tokenizer does not know or drops; they do not count."""

@@ -121,7 +121,7 @@ def _read_jsonl(path: Path) -> Items:
 def _read_parquet(path: Path) -> Items:
     arrow, parquet = _pyarrow()
     data = read_bytes(path)
-    try:  # from memory: given a path, pyarrow also makes columns from the names of folders
+    try:  # from memory: given a path, pyarrow reads columns off the names of folders, too
         table = parquet.read_table(arrow.BufferReader(data))
         rows = table.to_pylist()
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:

@@ -115,7 +115,7 @@ def _dataset(name: str, table: PairTable, *, with_subsets: bool) -> Dataset:
 
 
 def _read_scored(path: Path) -> PairTable:
-    """The pairs of one file; rows whose score is not a number become bad rows."""
+    """The pairs of one file whose score is a number; the others join its bad rows."""
     table = read_pairs(path, TEXTS)
     if SCORE not in table.columns:
         raise _no_column(path, SCORE, table)

@@ -47,12 +47,10 @@ class PairTable:
 def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> PairTable:
     """Read pairs of texts from a TSV, CSV, JSONL or Parquet file, or a gzipped TSV, CSV or JSONL.
 
-    columns: the names of the two text columns. By default sentence1 and sentence2, or text1 and
-             text2; if the table has neither, its first two columns, unless one of them holds
-             numbers or ids (``_doubt``)
-
-    TSV and CSV need a header line. Raises InputError if the file cannot be read, is not UTF-8 or
-    lacks a column.
+    columns: the names of the two text columns; by default sentence1 and sentence2, or text1 and
+    text2, where the table has them, else its first two columns, unless one of these holds numbers
+    or ids (``_doubt``). TSV and CSV need a header line.
+    Raises InputError where nothing can be read: no such file, not UTF-8, a column that is missing.
     """
     path = Path(path)
     names: list[str] = []
@@ -99,13 +97,13 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
 
 def check_writable(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Raise the errors of ``write_rows`` now, before hours of computing, by writing a draft."""
-    with suppress(_DraftWritten), replacing(path) as draft:
+    with suppress(_Enough), replacing(path) as draft:
         _write(path, draft, columns, rows)
-        raise _DraftWritten  # an exception makes ``replacing`` remove the draft
+        raise _Enough  # so that the draft is removed
 
 
-class _DraftWritten(Exception):
-    """The draft could be written; do not replace the file."""
+class _Enough(Exception):
+    """A draft was written, and nothing is to be replaced."""
 
 
 def _write(
@@ -120,7 +118,7 @@ def _write(
 
 
 def extension(path: Path) -> str:
-    """The extension of a path. Raises InputError if it is not a known table format."""
+    """The table format that a path's extension names; InputError where it names none."""
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise InputError(f"{path}: unknown table format {suffix!r}; use {', '.join(READERS)}")
