@@ -21,7 +21,7 @@ from .files import read_bytes, reason
 
 @dataclass(frozen=True)
 class Row:
-    """One usable row: the line where it begins (from 1; in Parquet the row) and all its cells."""
+    """One usable row: where it begins (1-based line; in Parquet the row) and all its cells."""
 
     line: int
     cells: dict[str, Any]

@@ -146,7 +146,7 @@ def _no_column(path: Path, column: str, table: PairTable) -> InputError:
 
 
 def _joined(paths: list[Path], tables: list[PairTable]) -> PairTable:
-    """Several files as one set; line numbers go on from file to file, so each is unique."""
+    """Several files as one set; rows are counted on through them, so that each has its own line."""
     rows: list[Row] = []
     bad: list[BadRow] = []
     offset = 0
