@@ -364,8 +364,8 @@ def test_a_folders_name_forges_no_signature(bert, tmp_path):
         assert line.count("\n") == 0
         seen.add(line.split("|")[1])
     assert seen == {
-        "model:a%7Crev:1%0Abaseline:x",
-        "model:a%257Crev:1",
+        "model:a%7Crev%3A1%0Abaseline%3Ax",
+        "model:a%257Crev%3A1",
         "model:%1B[2J%E2%80%AEb",
         "model:c\\d",
     }
