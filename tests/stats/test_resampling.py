@@ -165,7 +165,7 @@ def covered(world: World, runs: int, monkeypatch, *, difference: bool = False) -
     return 100 * hits / runs
 
 
-# What intervals cover was measured with 1,000 runs (docs/architecture.md has the figures: run
+# What intervals cover was measured with 1,000 runs (docs/statistics.md has the figures: run
 # this with CONJURE_COVERAGE_RUNS=1000 -s). Here fewer runs, with bounds on both sides of the band
 # that is promised: an interval that is always too wide fails as well.
 RUNS = int(os.environ.get("CONJURE_COVERAGE_RUNS", "240"))
