@@ -27,6 +27,7 @@ from ..core.text import brief, first_line
 from ..core.types import Conditioning
 from .devices import default_batch_size
 from .family import Opened
+from .quiet import quiet
 from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
 from .settings import Choice, ProcessSettings
 
@@ -62,7 +63,8 @@ class PipelineProcess(ABC):
         self.pipeline = opened.pipeline
         self.latent_shape = self.find_latent_shape()
         self.batch_size = settings.batch_size or default_batch_size(device, self.latent_shape)
-        self.pipeline = self.pipeline.to(device)
+        with quiet():  # it remarks on half precision on a CPU; ``devices`` warned already
+            self.pipeline = self.pipeline.to(device)
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(self.network, dynamic=False) if settings.compile else None
         self.prepare()
@@ -242,7 +244,7 @@ class PipelineProcess(ABC):
         channels, *size = self.latent_shape
         sides = [min(side, self.trial_size or side) for side in size]
         try:
-            cond = self.encode_unconditional().tensors
+            cond = self._unconditional.tensors
             x = torch.zeros(1, channels, *sides, device=self.device, dtype=self.network.dtype)
             self.run_network(self.network, x, self._timesteps[:1], cond)
         except InputError:
