@@ -13,8 +13,9 @@ import diffusers
 import torch
 
 from conjure.core.types import Conditioning
-from conjure.processes.base import PipelineProcess, native_shape
+from conjure.processes.base import PipelineProcess
 from conjure.processes.family import Family, Part
+from conjure.processes.latents import native_shape
 from conjure.processes.settings import ProcessSettings
 
 NO_CLASS = 1000  # what DiTPipeline subtracts

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import diffusers
+import label_family
 import pytest
 import torch
 from folder_tools import edit_json, edit_weights, refusal, weights_of
@@ -33,16 +35,18 @@ def registered(monkeypatch):
 
 
 @pytest.fixture
-def entries(monkeypatch):
-    """Stands for the entry points of installed packages."""
-    found = []
+def install(monkeypatch, tmp_path):
+    """Installs a package that brings a family, as pip would: its metadata on the path."""
     monkeypatch.setattr(registry, "_REGISTERED", {})
-    monkeypatch.setattr(registry, "entry_points", lambda group: found)
-    return found
 
+    def install(value, package="mine"):
+        info = tmp_path / package / f"{package}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\nDiTPipeline = {value}\n")
+        monkeypatch.syspath_prepend(tmp_path / package)
 
-def entry(value, name="DiTPipeline"):
-    return EntryPoint(name, value, registry.GROUP)
+    return install
 
 
 def test_a_second_family_measures_distances(registered, saved):
@@ -102,9 +106,9 @@ def test_a_broken_folder_of_it_is_refused_in_one_line(registered, saved, tmp_pat
     )
 
 
-def test_a_class_of_no_family_is_refused_and_the_known_ones_are_listed(saved, entries):
+def test_a_class_of_no_family_is_refused_and_the_known_ones_are_listed(saved, install):
     assert refusal(saved).endswith("is a DiTPipeline; conjure reads StableDiffusionPipeline")
-    entries.append(entry("label_family:FAMILY"))
+    install("label_family:FAMILY")
     edited = "UnknownPipeline"
     index = json.loads((saved / "model_index.json").read_text())
     try:
@@ -117,8 +121,8 @@ def test_a_class_of_no_family_is_refused_and_the_known_ones_are_listed(saved, en
         (saved / "model_index.json").write_text(json.dumps(index))
 
 
-def test_an_installed_package_brings_a_family(saved, entries):
-    entries.append(entry("label_family:FAMILY"))
+def test_an_installed_package_brings_a_family(saved, install):
+    install("label_family:FAMILY")
     assert isinstance(load(saved), LabelProcess)
 
 
@@ -131,16 +135,17 @@ def test_an_installed_package_brings_a_family(saved, entries):
         ("conjure.processes.stable_diffusion:FAMILY", "it should be a Family of that class"),
     ],
 )
-def test_a_package_whose_family_is_broken_is_one_line(saved, entries, value, says):
-    entries.append(entry(value))
+def test_a_package_whose_family_is_broken_is_one_line(saved, install, value, says):
+    install(value)
     line = refusal(saved)
     assert says in line
     assert value in line
 
 
-def test_two_families_of_one_class_are_refused_where_they_are_needed(saved, entries, pipelines):
-    entries += [entry("label_family:FAMILY"), entry("another:FAMILY")]
-    assert "two families read it (label_family:FAMILY and another:FAMILY): keep one" in refusal(
+def test_two_families_of_one_class_are_refused_where_they_are_needed(saved, install, pipelines):
+    install("label_family:FAMILY")
+    install("another:FAMILY", "other")
+    assert "two families read it (another:FAMILY and label_family:FAMILY): keep one" in refusal(
         saved
     )
     assert load(pipelines["epsilon"], steps=2).sampler == "lms"
@@ -182,3 +187,18 @@ def test_the_pipeline_class_is_diffusers_own(registered):
     assert registered.pipeline is diffusers.DiTPipeline
     assert registered.name == "DiTPipeline"
     assert registered.networks == ("transformer", "vae")
+
+
+def test_the_family_of_the_documentation_runs(saved, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "families.md"
+    [code] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    names = dict(vars(label_family))  # its imports
+    names.pop("FAMILY"), names.pop("LabelProcess")
+    exec(code, names)
+    values = []
+    for family in (names["FAMILY"], FAMILY):
+        monkeypatch.setattr(registry, "_REGISTERED", {})
+        process = load(saved, steps=2) if conjure.register_family(family) else None
+        assert type(process) is family.process
+        values.append(conjure.distance("a dog", "a violin", process=process).value)
+    assert values[0] == values[1]
