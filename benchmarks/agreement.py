@@ -16,7 +16,7 @@ from conjure import similarity
 from conjure.core.errors import InputError
 from conjure.core.spec import Signature, Spec
 from conjure.datasets.read import Dataset
-from conjure.processes.stable_diffusion import StableDiffusion
+from conjure.processes.base import PipelineProcess
 from conjure.runs.scores import Result, samples_of
 from conjure.stats.comparison import Difference, paired_difference
 from conjure.stats.correlation import Correlation, correlate
@@ -38,7 +38,7 @@ class Way:
 
     name: str
     whole: str
-    process: Callable[[], StableDiffusion]
+    process: Callable[[], PipelineProcess]
     spec: Spec = field(default_factory=Spec)
 
 
@@ -66,7 +66,7 @@ class Found:
 
 
 def shortcuts(
-    load_process: Callable[..., StableDiffusion], tolerance: float, most_samples: int
+    load_process: Callable[..., PipelineProcess], tolerance: float, most_samples: int
 ) -> list[Way]:
     """Fewer rows: some of the steps for the cross rows, fewer steps in all, adaptive k.
 
@@ -85,7 +85,7 @@ def shortcuts(
     ]
 
 
-def precisions(load_process: Callable[..., StableDiffusion], dtypes: Sequence[str]) -> list[Way]:
+def precisions(load_process: Callable[..., PipelineProcess], dtypes: Sequence[str]) -> list[Way]:
     """Cheaper rows: half precision inside the network; the first dtype is the whole."""
     return [
         Way(dtype, dtypes[0], lambda dtype=dtype: load_process(dtype=dtype))  # type: ignore[misc]

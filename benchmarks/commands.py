@@ -189,7 +189,7 @@ def precision(dtypes: str | None, **flags: Any) -> None:
     """What half precision inside the network changes on DATASET; latents stay float32."""
 
     def ways() -> list[Way]:
-        from conjure.processes.stable_diffusion import find_device
+        from conjure.processes.devices import find_device
 
         from .agreement import precisions
 
@@ -240,7 +240,7 @@ def _agree(
 
 
 def _print(facts: dict[str, Any], lines: list[str], device: str | None, as_json: bool) -> None:
-    from conjure.processes.stable_diffusion import find_device
+    from conjure.processes.devices import find_device
     from conjure.report.machine import machine
 
     where = machine(find_device(device, None))

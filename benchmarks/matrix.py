@@ -17,9 +17,10 @@ import torch
 from conjure import similarity
 from conjure.core.errors import ConjureError, InputError
 from conjure.processes import ProcessSettings
+from conjure.processes.base import PipelineProcess
+from conjure.processes.devices import settle
 from conjure.processes.hub import open_pipeline
 from conjure.processes.samplers import scheduler_class
-from conjure.processes.stable_diffusion import StableDiffusion, find_device
 
 from .architectures import flop_a_row, random_network
 from .clock import Timing, interleaved, matmul_peak
@@ -152,16 +153,15 @@ def _texts(count: int) -> list[str]:
     return texts[:count]
 
 
-def make_process(setup: Setup, **settings: Any) -> StableDiffusion:
-    chosen = ProcessSettings(device=setup.device, **settings)
-    device = find_device(chosen.device, chosen.dtype)
+def make_process(setup: Setup, **settings: Any) -> PipelineProcess:
+    device, chosen = settle(ProcessSettings(device=setup.device, **settings))
     opened = open_pipeline(setup.process, chosen)
     if setup.architecture is not None:
         if setup.process != "emoji":
             raise InputError("an architecture takes the place of the bundled process's network")
         kept = opened.pipeline.unet
         opened.pipeline.unet = random_network(setup.architecture, kept.device, kept.dtype)
-    return StableDiffusion(opened, device, chosen)
+    return opened.family.process(opened, device, chosen)
 
 
 def _title(setup: Setup) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from conjure.processes import ProcessSettings, load
-from conjure.processes.stable_diffusion import find_device
+from conjure.processes.devices import find_device
 
 from .architectures import CONDITION_TOKENS, flop_a_row, random_network, random_rows
 from .clock import matmul_peak, synchronise

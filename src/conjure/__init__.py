@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
     from .processes import load
+    from .processes.registry import register_family
     from .similarity import Distance, distance, distances
 
     __version__: str
@@ -26,6 +27,7 @@ _HOMES = {
     "distances": "similarity",
     "load": "processes",
     "register_estimand": "core.registry",
+    "register_family": "processes.registry",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "distances",
     "load",
     "register_estimand",
+    "register_family",
 ]
 
 

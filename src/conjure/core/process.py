@@ -33,11 +33,14 @@ class Solver(Protocol):
 class GenerativeProcess(Protocol):
     """A text-conditioned diffusion model together with its sampler, steps, guidance and prior.
 
-    Any object with these attributes is one; it inherits from nothing.
+    Any object with these attributes will do; nothing needs to be inherited. An object may also
+    have ``settings``, a mapping of further facts that determine its numbers (a negative prompt, an
+    adapter): they become part of the signature's key. It may say how much it reads of a text, as
+    ``core.reading.ReadsTexts``.
     """
 
     name: str  # for people: "emoji", "CompVis/stable-diffusion-v1-4"
-    revision: str  # of the weights: a commit or "sha256-…", a hash of their bytes; "" if unknown
+    revision: str  # which weights exactly: a commit or a content hash; "" where there is neither
     sampler: str  # "lms", "ddim", …
     guidance: float  # the guidance scale w, see guidance_mode
     guidance_mode: GuidanceMode
