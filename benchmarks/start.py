@@ -1,4 +1,4 @@
-"""A cold start: the first distance of a fresh Python, beside importing what it stands on."""
+"""A cold start: the first distance of a fresh Python, beside the imports that it needs."""
 
 from __future__ import annotations
 
