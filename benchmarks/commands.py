@@ -1,4 +1,4 @@
-"""The commands of ``python -m benchmarks``: each prints lines for people, or JSON, and the machine."""
+"""The commands of ``python -m benchmarks``: each prints its figures and the machine."""
 
 from __future__ import annotations
 

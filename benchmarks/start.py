@@ -12,7 +12,8 @@ IMPORTS = (sys.executable, "-c", "import torch, diffusers, transformers")
 DISTANCE = (
     sys.executable,
     "-c",
-    "import sys; from conjure.cli.main import main; sys.exit(main(['distance', 'a dog', 'a puppy']))",
+    "import sys; from conjure.cli.main import main; "
+    "sys.exit(main(['distance', 'a dog', 'a puppy']))",
 )
 
 

@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import spearmanr
 
 import conjure
-from benchmarks.agreement import CROSS_STEPS
 from benchmarks.__main__ import main
+from benchmarks.agreement import CROSS_STEPS
 
 PAIRS = [("a dog", "a cat"), ("a dog", "a violin"), ("a cat", "a violin"), ("a hat", "a cat"),
          ("a hat", "a hat")]  # fmt: skip
