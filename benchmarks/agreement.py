@@ -16,8 +16,8 @@ from conjure import similarity
 from conjure.core.errors import InputError
 from conjure.core.spec import Signature, Spec
 from conjure.datasets.read import Dataset
+from conjure.processes.base import PipelineProcess
 from conjure.processes.settings import ProcessSettings
-from conjure.processes.stable_diffusion import StableDiffusion
 from conjure.runs.scores import Result, samples_of
 from conjure.stats.comparison import Difference, paired_difference
 from conjure.stats.correlation import Correlation, correlate
@@ -40,7 +40,7 @@ class Way:
 
     name: str
     whole: str
-    process: Callable[[], StableDiffusion]
+    process: Callable[[], PipelineProcess]
     spec: Spec = field(default_factory=Spec)
 
 
@@ -68,7 +68,7 @@ class Found:
 
 
 def shortcuts(
-    load_process: Callable[..., StableDiffusion], tolerance: float, max_samples: int
+    load_process: Callable[..., PipelineProcess], tolerance: float, max_samples: int
 ) -> list[Way]:
     """Fewer rows: cross rows at some of the steps only, fewer steps in all, adaptive k.
 
@@ -87,7 +87,7 @@ def shortcuts(
     ]
 
 
-def precisions(load_process: Callable[..., StableDiffusion], dtypes: Sequence[str]) -> list[Way]:
+def precisions(load_process: Callable[..., PipelineProcess], dtypes: Sequence[str]) -> list[Way]:
     """Cheaper rows: half precision inside the network; the first dtype is the full computation.
 
     Raises InputError for an unknown dtype, before anything is loaded.

@@ -75,7 +75,7 @@ def benchmarks() -> None:
 @click.option("--naive-pairs", type=click.IntRange(min=1), default=2, show_default=True)
 @rounds(5)
 @click.option("--device", help=DEVICE)
-@click.option("--fast", default="bfloat16", show_default=True, help="The faster dtype.")
+@click.option("--fast", default="auto", show_default=True, help="Dtype of the fast ways.")
 @click.option("--compile", is_flag=True, help="Compile the network for the fast ways.")
 @as_json
 def matrix(as_json: bool, **flags: Any) -> None:
@@ -90,7 +90,7 @@ def matrix(as_json: bool, **flags: Any) -> None:
 @click.option("--architecture", help="Random weights of one: sd14, wide or tiny.  [default: sd14]")
 @click.option("--process", help="Hub id or folder: its own network instead, such as emoji's.")
 @click.option("--device", help=DEVICE)
-@click.option("--dtype", default="bfloat16", show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
 @click.option("--batch-sizes", default="4,8,16,32", show_default=True, help="Separated by commas.")
 @click.option("--compile", "compiled", help="default, reduce-overhead or max-autotune.")
 @click.option(
@@ -128,8 +128,8 @@ def network(
 
     unet, tokens = open_network(process, architecture, device, dtype)
     report = measure(unet, sizes, tokens=tokens, compiled=compiled, sustain=sustain, say=tell)
-    facts = {"network": process or architecture, "dtype": dtype, "compile": compiled}
-    facts |= asdict(report)
+    facts = {"network": process or architecture, "compile": compiled}
+    facts |= {"dtype": str(unet.dtype).removeprefix("torch.")} | asdict(report)
     _print(facts, network_lines(report), device, as_json)
 
 
@@ -202,7 +202,7 @@ def precision(dtypes: str | None, **flags: Any) -> None:
     """How half precision inside the network changes distances on DATASET."""
 
     def ways() -> list[Way]:
-        from conjure.processes.stable_diffusion import find_device
+        from conjure.processes.devices import find_device
 
         from .agreement import precisions
 
@@ -253,7 +253,7 @@ def _agree(
 
 
 def _print(facts: dict[str, Any], lines: list[str], device: str | None, as_json: bool) -> None:
-    from conjure.processes.stable_diffusion import find_device
+    from conjure.processes.devices import find_device
     from conjure.report.machine import machine
 
     where = machine(find_device(device, None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -18,9 +18,10 @@ import torch
 from conjure import similarity
 from conjure.core.errors import ConjureError, InputError
 from conjure.processes import ProcessSettings
+from conjure.processes.base import PipelineProcess
+from conjure.processes.devices import settle
 from conjure.processes.hub import open_pipeline
 from conjure.processes.samplers import scheduler_class
-from conjure.processes.stable_diffusion import StableDiffusion, find_device
 
 from .architectures import flop_a_row, random_network
 from .clock import Timing, interleaved, matmul_peak
@@ -50,7 +51,7 @@ class Setup:
     rounds: int = 5
     naive_pairs: int = 2
     device: str | None = None
-    fast: str = "bfloat16"
+    fast: str = "auto"
     compile: bool = False
 
 
@@ -108,6 +109,7 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     few = pairs[: setup.naive_pairs]
     plain = make_process(setup, dtype="float32")
     fast = make_process(setup, dtype=setup.fast, compile=setup.compile)
+    setup = replace(setup, fast=fast.dtype)  # what "auto" has become
 
     say("checking that naive and ours agree")
     with counted(plain.pipeline.unet) as naive_rows:
@@ -129,9 +131,9 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     timings = interleaved(
         {
             "naive, float32": lambda: [_naive(plain, pair) for pair in few],
-            f"naive, {_title(setup)}": lambda: [_naive(fast, pair, network) for pair in few],
+            f"naive fast, {_title(setup)}": lambda: [_naive(fast, pair, network) for pair in few],
             "ours, float32": lambda: _values(plain, pairs),
-            f"ours, {_title(setup)}": lambda: _values(fast, pairs),
+            f"ours fast, {_title(setup)}": lambda: _values(fast, pairs),
         },
         setup.rounds,
         say,
@@ -155,16 +157,15 @@ def _texts(count: int) -> list[str]:
     return texts[:count]
 
 
-def make_process(setup: Setup, **settings: Any) -> StableDiffusion:
-    chosen = ProcessSettings(device=setup.device, **settings)
-    device = find_device(chosen.device, chosen.dtype)
+def make_process(setup: Setup, **settings: Any) -> PipelineProcess:
+    device, chosen = settle(ProcessSettings(device=setup.device, **settings))
     opened = open_pipeline(setup.process, chosen)
     if setup.architecture is not None:
         if setup.process != "emoji":
             raise InputError("an architecture takes the place of the bundled process's network")
         kept = opened.pipeline.unet
         opened.pipeline.unet = random_network(setup.architecture, kept.device, kept.dtype)
-    return StableDiffusion(opened, device, chosen)
+    return opened.family.process(opened, device, chosen)
 
 
 def _title(setup: Setup) -> str:

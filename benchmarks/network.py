@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from conjure.processes import ProcessSettings, load
-from conjure.processes.stable_diffusion import find_device
+from conjure.processes.devices import settle
 
 from .architectures import CONDITION_TOKENS, flop_a_row, random_network, random_rows
 from .clock import matmul_peak, synchronise
@@ -53,9 +53,9 @@ def open_network(
     Raises InputError where there is no such process, architecture, device or dtype.
     """
     if process is None:
-        chosen = ProcessSettings(device=device, dtype=dtype)
-        place = find_device(chosen.device, chosen.dtype)
-        return random_network(architecture, place, getattr(torch, dtype)), CONDITION_TOKENS
+        place, chosen = settle(ProcessSettings(device=device, dtype=dtype))
+        settled = getattr(torch, chosen.dtype or dtype)
+        return random_network(architecture, place, settled), CONDITION_TOKENS
     pipeline = load(process, device=device, dtype=dtype).pipeline
     return pipeline.unet, pipeline.tokenizer.model_max_length
 

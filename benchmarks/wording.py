@@ -37,7 +37,7 @@ def _comparisons() -> list[tuple[str, int, int]]:
 
 def matrix_lines(report: MatrixReport) -> list[str]:
     lines = [
-        f"{way.name:<28} {way.rows / way.pairs:6.1f} rows a pair  {way.rows_per_second:7.1f} rows/s"
+        f"{way.name:<30} {way.rows / way.pairs:6.1f} rows a pair  {way.rows_per_second:7.1f} rows/s"
         f"  {100 * way.rows_per_second / way.limit:3.0f} % of matmul"
         f"  {1e3 * way.seconds_a_pair:8.1f} ms a pair{spread(way.timing, 1e3 / way.pairs)}"
         for way in report.ways

@@ -12,13 +12,10 @@ from conjure.core.errors import InputError, PromptTruncatedWarning
 from conjure.core.process import GenerativeProcess
 from conjure.core.spec import Spec, sign
 from conjure.processes import load
-from conjure.processes.hub import Opened
+from conjure.processes.devices import default_batch_size, find_device
+from conjure.processes.family import Opened
 from conjure.processes.settings import Choice, ProcessSettings
-from conjure.processes.stable_diffusion import (
-    StableDiffusion,
-    default_batch_size,
-    find_device,
-)
+from conjure.processes.stable_diffusion import FAMILY, StableDiffusion
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +133,11 @@ def test_latents_are_decoded_to_pictures(process):
     torch.testing.assert_close(pictures, (raw / 2 + 0.5).clamp(0, 1), rtol=1e-4, atol=1e-5)
 
 
+def build(pipeline):
+    opened = Opened(pipeline, "x", "", Choice(), FAMILY)
+    return StableDiffusion(opened, torch.device("cpu"), ProcessSettings())
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -147,14 +149,14 @@ def test_a_network_that_text_alone_does_not_condition_is_refused(pipelines, chan
     pipeline = load(pipelines["epsilon"]).pipeline
     pipeline.unet.register_to_config(**change)
     with pytest.raises(InputError, match=says):
-        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"), ProcessSettings())
+        build(pipeline)
 
 
 def test_an_unknown_kind_of_prediction_is_refused(pipelines):
     pipeline = load(pipelines["epsilon"]).pipeline
     pipeline.scheduler.register_to_config(prediction_type="flow_prediction")
     with pytest.raises(InputError, match="flow_prediction"):
-        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"), ProcessSettings())
+        build(pipeline)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])

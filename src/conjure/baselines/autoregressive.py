@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -22,8 +23,8 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError, NonFiniteError
+from ..processes.devices import find_device, settle_dtype
 from ..processes.quiet import quiet
-from ..processes.stable_diffusion import find_device
 from .baseline import Pair, Progress, distinct_texts, sign
 from .models import (
     Model,
@@ -73,6 +74,7 @@ def open_language_model(
     Raises InputError where there is no such model, or none of that kind.
     """
     device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
+    settings = replace(settings, dtype=settle_dtype(settings.dtype, device))
     model = locate(source, settings)
     config = read_config(model.name, model.network)
     kind = config.model_type

@@ -14,7 +14,7 @@ from ..stats.correlation import check_scores
 
 if TYPE_CHECKING:
     from ..core.types import Pair
-    from ..processes.stable_diffusion import StableDiffusion
+    from ..processes.base import PipelineProcess
     from ..runs.baseline_distances import BaselineDistances
     from ..runs.passes import Passes
 
@@ -65,7 +65,7 @@ class Run:
             opened.close()
 
     @cached_property
-    def process(self) -> StableDiffusion:
+    def process(self) -> PipelineProcess:
         from .. import load
 
         settings = dict(self.choice.process)

@@ -21,17 +21,17 @@ from ..stats.resampling import Array
 if TYPE_CHECKING:
     from ..core.process import GenerativeProcess
     from ..core.types import Terms
-    from ..processes.stable_diffusion import StableDiffusion
+    from ..processes.base import PipelineProcess
 
 GUIDANCES = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0)
 
 
-def guided(process: StableDiffusion) -> dict[str, StableDiffusion]:
+def guided(process: PipelineProcess) -> dict[str, PipelineProcess]:
     """The process at each of GUIDANCES: {"w = 1": …}."""
     return {f"w = {w:g}": process.with_settings(guidance=w) for w in GUIDANCES}
 
 
-def sampled(process: StableDiffusion) -> tuple[dict[str, StableDiffusion], list[str]]:
+def sampled(process: PipelineProcess) -> tuple[dict[str, PipelineProcess], list[str]]:
     """The process under each sampler that its model can take, and why not under the others."""
     able, faults = {}, []
     for name in SAMPLERS:

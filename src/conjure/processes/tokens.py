@@ -148,6 +148,17 @@ def _dropped(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
     return runs
 
 
+def padded_tokens(tokenizer: Any, prompts: list[str]) -> Any:
+    """``input_ids`` and ``attention_mask`` (n, tokens), each padded or cut to what is read."""
+    return tokenizer(
+        prompts,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+
+
 def settle_limit(name: str, tokenizer: Any, encoder: Any) -> None:
     """Give the tokenizer the number of tokens that the text encoder reads, where it lacks it.
 
