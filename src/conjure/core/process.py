@@ -67,7 +67,7 @@ class GenerativeProcess(Protocol):
 
         The process chooses it: the empty prompt, zeros, or a negative prompt. None if the network
         does not predict ε_∅: without guidance, at w = 1, and if guidance is distilled. Then the
-        conditional prediction is used unchanged.
+        conditional prediction is used unchanged, and no factor w applies.
         """
         ...
 
