@@ -8,7 +8,7 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from conjure.baselines.rows import ROWS
 from conjure.datasets.cards import SEVEN
-from conjure.datasets.formats import Row
+from conjure.datasets.formats import PairRow
 from conjure.datasets.read import Dataset
 from conjure.datasets.tables import PairTable
 from conjure.paper import published
@@ -30,7 +30,7 @@ from conjure.report.differences import differences
 def dataset(name: str, n: int = 40, total: int | None = None, seed: int = 0) -> Dataset:
     draw = np.random.default_rng(seed)
     rows = tuple(
-        Row(i, {"sentence1": f"a {name} {i}", "sentence2": f"b {name} {i}"}) for i in range(n)
+        PairRow(i, {"sentence1": f"a {name} {i}", "sentence2": f"b {name} {i}"}) for i in range(n)
     )
     table = PairTable(("sentence1", "sentence2"), ("sentence1", "sentence2"), rows, ())
     subsets = tuple("xy"[i % 2] for i in range(n))

@@ -22,9 +22,10 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError, NonFiniteError
+from ..core.types import Pair
 from ..processes.quiet import quiet
 from ..processes.stable_diffusion import find_device
-from .baseline import Pair, Progress, distinct_texts, sign
+from .baseline import Progress, distinct_texts, sign
 from .models import (
     Model,
     check_tokens,

@@ -55,8 +55,8 @@ class Difference:
 class Average:
     """The plain mean over sets, and the ± beside it.
 
-    deviation: the standard deviation across sets, with n − 1 in its divisor; None for one set.
-    The paper prints a ± and does not say which divisor it uses.
+    deviation: the population standard deviation across sets (division by n), as the paper's ±;
+               None for one set
     """
 
     mean: float | None
@@ -142,7 +142,7 @@ def average(values: Mapping[str, float | None]) -> Average:
     if missing:
         return Average(None, None, len(values), f"no figure for {', '.join(missing)}")
     figures = np.array(list(values.values()), dtype=np.float64)
-    deviation = float(figures.std(ddof=1)) if len(figures) > 1 else None
+    deviation = float(figures.std()) if len(figures) > 1 else None
     return Average(float(figures.mean()), deviation, len(figures))
 
 
