@@ -23,9 +23,10 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError, NonFiniteError
+from ..core.types import Pair
 from ..processes.devices import find_device, settle_dtype
 from ..processes.quiet import quiet
-from .baseline import Pair, Progress, distinct_texts, sign
+from .baseline import Progress, distinct_texts, sign
 from .models import (
     Model,
     check_tokens,

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 from .. import __version__
 from ..core.errors import InputError
 from ..core.spec import Fact, Signature
+from ..core.types import Pair
 
-Pair = tuple[str, str]
 Progress = Callable[[int, int], object]  # (network rows done, network rows in all)
 
 

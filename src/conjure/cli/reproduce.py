@@ -13,7 +13,7 @@ from ..core.errors import ConjureError
 from ..core.text import brief
 from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
-from ..paper.run import Choice, Run
+from ..paper.run import Run, RunOptions
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
 from .wording import tell
 
@@ -35,7 +35,7 @@ _FLAGS: dict[str, Callable[[Command], Command]] = {
         "--rows",
         multiple=True,
         callback=_names,
-        help="Rows, separated by commas: conjuring, null, paragon, bert-mean, …, groups "
+        help="Rows, separated by commas: conjuring, control, paragon, bert-mean, …, groups "
         "(diffusion, baselines), encoder=ID_OR_FOLDER[:mean|cls|eos], "
         "lm=ID_OR_FOLDER[:prompted][:topK][:strip].",
     ),
@@ -106,7 +106,9 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
 
 
 def _run(flags: dict[str, Any]) -> Run:
-    own = {option for option in Choice.__dataclass_fields__ if option not in ("process", "extra")}
+    own = {
+        option for option in RunOptions.__dataclass_fields__ if option not in ("process", "extra")
+    }
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
     extra = {"samples": chosen["samples"]}  # None where the command is to choose
     chosen["samples"] = chosen["samples"] or 1
@@ -115,7 +117,7 @@ def _run(flags: dict[str, Any]) -> Run:
     if isinstance(process.get("process"), tuple):
         process["process"], *extra["others"] = process["process"]
     return Run(
-        Choice(process=process, extra=extra, **chosen),
+        RunOptions(process=process, extra=extra, **chosen),
         say=tell,
         command=_typed(click.get_current_context()),
         bar=True,

@@ -20,7 +20,7 @@ from .files import read_bytes, reason
 
 
 @dataclass(frozen=True)
-class Row:
+class PairRow:
     """One usable row: where it begins (1-based line; in Parquet the row) and all its cells."""
 
     line: int
@@ -39,7 +39,7 @@ COMPRESSED = ".gz"  # may follow the extension of a text format; read only
 
 # Reading: each reader yields lists of column names and the rows, good and bad, in file order.
 
-Items = Iterator[list[str] | Row | BadRow]
+Items = Iterator[list[str] | PairRow | BadRow]
 
 
 def _read_text(path: Path) -> str:
@@ -82,7 +82,7 @@ def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items
             count = f"{number_of(len(fields), 'field')} instead of {len(names)}"
             yield BadRow(begin, f"{count}{_up_to(begin, reader.line_num)}")
         else:
-            yield Row(begin, dict(zip(names, fields, strict=True)))
+            yield PairRow(begin, dict(zip(names, fields, strict=True)))
     if names is None:
         raise InputError(f"{path} is empty; its first line should name the columns")
 
@@ -115,7 +115,7 @@ def _read_jsonl(path: Path) -> Items:
             yield BadRow(number, str(error))
             continue
         yield list(cells)
-        yield Row(number, cells)
+        yield PairRow(number, cells)
 
 
 def _read_parquet(path: Path) -> Items:
@@ -130,7 +130,7 @@ def _read_parquet(path: Path) -> Items:
     _check_header(path, names)
     yield names
     for number, cells in enumerate(rows, start=1):
-        yield Row(number, cells)
+        yield PairRow(number, cells)
 
 
 # Writing: each writer fills a new file.

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..core.errors import InputError
 from ..core.text import brief, shown
 from .cards import DATASETS, DatasetCard
-from .formats import BadRow, Row
+from .formats import BadRow, PairRow
 from .hub import fetch
 from .tables import PairTable, listed, read_pairs
 
@@ -119,7 +119,7 @@ def _read_scored(path: Path) -> PairTable:
     table = read_pairs(path, TEXTS)
     if SCORE not in table.columns:
         raise _no_column(path, SCORE, table)
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad = list(table.bad)
     for row in table.rows:
         if _number(row) is None:
@@ -130,7 +130,7 @@ def _read_scored(path: Path) -> PairTable:
     return replace(table, rows=tuple(rows), bad=tuple(sorted(bad, key=lambda item: item.line)))
 
 
-def _number(row: Row) -> float | None:
+def _number(row: PairRow) -> float | None:
     cell = row.cells.get(SCORE)
     if isinstance(cell, bool):
         return None
@@ -147,7 +147,7 @@ def _no_column(path: Path, column: str, table: PairTable) -> InputError:
 
 def _joined(paths: list[Path], tables: list[PairTable]) -> PairTable:
     """Several files as one set; rows are counted on through them, so that each has its own line."""
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad: list[BadRow] = []
     offset = 0
     for path, table in zip(paths, tables, strict=True):

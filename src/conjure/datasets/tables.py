@@ -17,7 +17,7 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.text import brief, number_of, shown, text_fault
 from .files import replacing
-from .formats import COMPRESSED, READERS, WRITERS, BadRow, Row
+from .formats import COMPRESSED, READERS, WRITERS, BadRow, PairRow
 
 NAMED_COLUMNS = (("sentence1", "sentence2"), ("text1", "text2"))
 BAD_ROWS_SHOWN = 5
@@ -35,7 +35,7 @@ class PairTable:
 
     columns: tuple[str, ...]
     texts: tuple[str, str]
-    rows: tuple[Row, ...]
+    rows: tuple[PairRow, ...]
     bad: tuple[BadRow, ...]
     guessed: bool = False
 
@@ -54,7 +54,7 @@ def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     """
     path = Path(path)
     names: list[str] = []
-    found: list[Row | BadRow] = []
+    found: list[PairRow | BadRow] = []
     kind = path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
     for item in READERS[extension(kind)](path):
         if isinstance(item, list):
@@ -65,12 +65,12 @@ def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
         raise InputError(f"{path} has no row that can be used; line {first.line}: {first.reason}")
     texts, guessed = _text_columns(path, names, columns)
     if guessed:
-        _check_guess(path, names, texts, [item for item in found if isinstance(item, Row)])
-    checked = [_check_texts(item, texts) if isinstance(item, Row) else item for item in found]
+        _check_guess(path, names, texts, [item for item in found if isinstance(item, PairRow)])
+    checked = [_check_texts(item, texts) if isinstance(item, PairRow) else item for item in found]
     return PairTable(
         columns=tuple(names),
         texts=texts,
-        rows=tuple(item for item in checked if isinstance(item, Row)),
+        rows=tuple(item for item in checked if isinstance(item, PairRow)),
         bad=tuple(item for item in checked if isinstance(item, BadRow)),
         guessed=guessed,
     )
@@ -125,7 +125,7 @@ def extension(path: Path) -> str:
     return suffix
 
 
-def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
+def _check_texts(row: PairRow, texts: tuple[str, str]) -> PairRow | BadRow:
     for name in texts:
         if fault := text_fault(row.cells.get(name)):
             return BadRow(row.line, f"{name} {fault}")
@@ -161,7 +161,7 @@ def listed(names: Sequence[str], max_names: int = 20) -> str:
 
 
 def _check_guess(
-    path: Path, names: Sequence[str], texts: tuple[str, str], rows: Sequence[Row]
+    path: Path, names: Sequence[str], texts: tuple[str, str], rows: Sequence[PairRow]
 ) -> None:
     """Raise InputError if one of the two guessed columns does not look like texts."""
     for name in texts:
