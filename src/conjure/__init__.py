@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .core.errors import ConjureError, InputError, NonFiniteError
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
+    from .pictures import pictures
     from .processes import load
     from .similarity import Distance, distance, distances
 
@@ -25,6 +26,7 @@ _HOMES = {
     "distance": "similarity",
     "distances": "similarity",
     "load": "processes",
+    "pictures": "pictures",
     "register_estimand": "core.registry",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "distance",
     "distances",
     "load",
+    "pictures",
     "register_estimand",
 ]
 

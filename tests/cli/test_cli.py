@@ -14,11 +14,12 @@ from scipy.stats import spearmanr
 
 import conjure
 from conjure.cli.main import main
-from conjure.cli.wording import Evaluation, evaluation_lines
-from conjure.core.spec import Spec, sign
+from conjure.cli.evaluate import Evaluation, evaluation_lines
+from conjure.core.spec import Spec
 from conjure.datasets.cards import DATASETS
 from conjure.datasets.read import read_dataset
 from conjure.datasets.tables import read_pairs
+from conjure.runs.scorers import ProcessScorer
 from conjure.runs.scores import RESULT_COLUMNS, Partial
 from conjure.stats.correlation import Correlation
 
@@ -130,7 +131,7 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
         (["--tolerance", "0", "--samples", "2"], "tolerance must be a positive number"),
         (["--tolerance", "0.1"], "needs an interval to begin with: samples of 2 or more"),
         (["--tolerance", "1", "--samples", "4", "--max-samples", "3"], "--max-samples must be"),
-        (["--max-samples", "8"], "--max-samples says where --tolerance ends"),
+        (["--max-samples", "8"], "--max-samples ends what --tolerance begins"),
         (["--nonsense"], "No such option"),
     ],
 )
@@ -170,9 +171,10 @@ def test_estimates_say_so(counting, capsys) -> None:
 
     assert main(["distance", "a", "b", *flags, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["approximation"] == {"cross_steps": 3, "tolerance": 0.3, "most_samples": 8}
-    approximation = conjure.Approximation(cross_steps=3, tolerance=0.3, most_samples=8)
-    same = conjure.distance("a", "b", process=counting, samples=2, approximation=approximation)
+    assert printed["approximation"] == {"cross_steps": 3, "tolerance": 0.3, "max_samples": 8}
+    same = conjure.distance(
+        "a", "b", process=counting, samples=2, cross_steps=3, tolerance=0.3, max_samples=8
+    )
     assert (printed["value"], printed["samples"]) == (pytest.approx(same.value), same.samples)
     assert printed["terms"]["weights"] == same.terms.weights.tolist()
 
@@ -519,7 +521,7 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
 def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated, gaussians) -> None:
     found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
     evaluation = Evaluation(
-        read_dataset(str(rated)), found, None, Spec(), sign(gaussians(), Spec()), gaussians()
+        read_dataset(str(rated)), found, None, ProcessScorer(gaussians(), Spec())
     )
     assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 
@@ -578,4 +580,4 @@ def test_datasets_are_listed(capsys) -> None:
 def test_the_package_itself_runs_as_the_command() -> None:
     ran = subprocess.run([sys.executable, "-m", "conjure", "distance", "a"], capture_output=True)
     assert ran.returncode == 2
-    assert ran.stderr.decode().splitlines() == ["conjure: Missing argument 'TEXT2'."]
+    assert ran.stderr.decode().splitlines() == ["conjure: Missing argument 'TEXT2', or --to FILE."]

@@ -185,11 +185,9 @@ def few(run: Run) -> dict[str, Dataset]:
 
 def given(run: Run) -> dict[str, GenerativeProcess]:
     """The processes that the user named, by their labels; the bundled one where none is."""
-    from .. import load
-
     others = run.choice.extra.get("others", ())
     settings = {name: value for name, value in run.choice.process.items() if name != "process"}
-    return named([run.process, *(load(source, **settings) for source in others)])
+    return named([run.process, *(run.load(source, **settings) for source in others)])
 
 
 def measure_variants(

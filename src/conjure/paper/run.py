@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..datasets.read import Dataset, read_dataset, subsample
 from ..datasets.tables import left_out
-from ..stats.correlation import check_scores
 
 if TYPE_CHECKING:
     from ..core.types import Pair
@@ -45,14 +44,22 @@ class Choice:
 class Run:
     """One invocation; several commands of it share what is loaded and measured.
 
-    say: told what is done and what it will cost, a line at a time
+    say:     is given a line at a time: what is done and what it will cost
     command: what was typed, to be written beside the results
+    load:    reads a process, as ``conjure.load`` does, which it is by default
     """
 
     def __init__(
-        self, choice: Choice, *, say: Callable[[str], object], command: str, bar: bool = False
+        self,
+        choice: Choice,
+        *,
+        say: Callable[[str], object],
+        command: str,
+        bar: bool = False,
+        load: Callable[..., StableDiffusion] | None = None,
     ) -> None:
         self.choice, self.command = choice, command
+        self._load = load
         self.say, self._bar = say, bar
         self._datasets: dict[str, Dataset] = {}
         self._opened: list[Any] = []
@@ -66,11 +73,15 @@ class Run:
 
     @cached_property
     def process(self) -> StableDiffusion:
-        from .. import load
-
         settings = dict(self.choice.process)
         source = [settings.pop("process")] if "process" in settings else []
-        return load(*source, **settings)
+        return self.load(*source, **settings)
+
+    def load(self, *source: str, **settings: Any) -> StableDiffusion:
+        """A process, by the loader that the run was given."""
+        from .. import load
+
+        return (self._load or load)(*source, **settings)
 
     @cached_property
     def passes(self) -> Passes:
@@ -104,6 +115,8 @@ class Run:
 
     def _dataset(self, name: str) -> Dataset:
         if name not in self._datasets:
+            from ..stats.correlation import check_scores  # numpy: not for --help
+
             data = read_dataset(name, self.choice.data_dir)
             for line in left_out(data.table.bad, name):
                 self.say(line)
