@@ -14,6 +14,7 @@ from small_models import encoder, language_model
 
 from conjure.cli.main import main
 from conjure.core.errors import InputError
+from conjure.core.spec import Signature
 from conjure.processes.hub import BUNDLED
 from conjure.runs import baseline_distances
 from conjure.runs.baseline_distances import BaselineDistances
@@ -105,7 +106,7 @@ class Slow:
     """A baseline that takes a hundredth of a second a pair, and fails at the fiftieth."""
 
     name = "slow"
-    signature = "baseline:slow"
+    signature = Signature({"baseline": "slow"})
 
     def __init__(self):
         self.asked = []

@@ -134,7 +134,7 @@ def test_rows_that_changed_meanwhile_are_computed_again(table, gaussians, tmp_pa
     process = gaussians()
     with Partial(out, sign(process, measure)) as partial:
         assert pending(changed, partial) == [(3, "c", "e")]
-        results = score(changed, process, measure, partial=partial)
+        results = score(changed, ProcessScorer(process, measure), partial=partial)
     assert results[1].value == pytest.approx(distance("c", "e", process=process).value)
 
 

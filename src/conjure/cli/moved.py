@@ -6,8 +6,8 @@ import click
 
 from ..core.errors import InputError
 
-# Rows and groups of ``conjure reproduce --rows`` that were renamed.
-FORMER_ROWS = {"null": "control", "rivals": "baselines"}
+# Groups of ``conjure reproduce --rows`` that were renamed.
+FORMER_GROUPS = {"rivals": "baselines"}
 
 
 class _Anything(click.Command):

@@ -17,7 +17,7 @@ from ..paper.rows import GROUPS
 from ..paper.run import Choice, Run
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
-from .moved import FORMER_ROWS
+from .moved import FORMER_GROUPS
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
 from .wording import tell
 
@@ -27,10 +27,9 @@ _PRIVATE = ("--out", "--data-dir")  # published results do not name folders of o
 
 
 def _rows(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
-    """Names of rows; former names of them mean the same rows as before."""
+    """Names of rows; a former name of a group means the same group as before."""
     names = _names(context, option, given)
-    known = {*GROUPS, *GROUPS["diffusion"]}
-    return names and tuple(name if name in known else FORMER_ROWS.get(name, name) for name in names)
+    return names and tuple(FORMER_GROUPS.get(name, name) for name in names)
 
 
 def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
