@@ -16,8 +16,8 @@ from scipy.stats import spearmanr
 import conjure
 import conjure.runs.cost
 from conjure import runs
-from conjure.cli.main import main
 from conjure.cli.evaluate import Evaluation, evaluation_lines
+from conjure.cli.main import main
 from conjure.core.spec import Spec
 from conjure.datasets.cards import DATASETS
 from conjure.datasets.read import read_dataset

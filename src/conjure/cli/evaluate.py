@@ -92,7 +92,8 @@ def evaluate(
     table, kept = leave_unreadable(data.table, scorer)
     data = replace(rows_at(data, kept), table=table)
     check_scores(data.scores)
-    samples = samples_of(run(data.table, scorer, out, overwrite=overwrite))
+    results = run(data.table, scorer, out, overwrite=overwrite)
+    samples = samples_of(results) if scorer.seeded else [result.value for result in results]
     found = correlate(data.scores, samples)
     if found.reason is not None:
         raise InputError(found.reason)

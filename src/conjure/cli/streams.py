@@ -16,7 +16,7 @@ _KIND = "tsv"
 
 
 def is_stream(path: Path | None) -> bool:
-    """Whether a path stands for stdin or stdout; a file of that name is ``./-``.
+    """Whether a path stands for stdin or stdout; a file of that name goes by its full path.
 
     >>> is_stream(Path("-")), is_stream(Path("x.csv")), is_stream(None)
     (True, False, False)

@@ -66,6 +66,11 @@ class Scorer(Protocol):
         """How it measures, as things stand now."""
         ...
 
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed would give other numbers."""
+        ...
+
     def unreadable(self, texts: Sequence[str]) -> Mapping[str, str]:
         """The texts of which nothing is read → why."""
         ...
@@ -92,6 +97,10 @@ class ProcessScorer:
         from ..core.spec import sign
 
         return sign(self.process, self.spec)
+
+    @property
+    def seeded(self) -> bool:
+        return True
 
     def unreadable(self, texts: Sequence[str]) -> Mapping[str, str]:
         from ..core.reading import unreadable
@@ -129,6 +138,10 @@ class BaselineScorer:
     @property
     def signature(self) -> Signature:
         return self.baseline.signature
+
+    @property
+    def seeded(self) -> bool:
+        return "seed" in self.baseline.signature.key  # a text's vector is always the same
 
     def unreadable(self, texts: Sequence[str]) -> Mapping[str, str]:
         return {}  # a baseline tells only while it measures
