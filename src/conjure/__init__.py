@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .core.errors import ConjureError, InputError, NonFiniteError
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
-    from .pictures import pictures
+    from .decoding import pictures
     from .processes import load
     from .similarity import Distance, distance, distances
 
@@ -26,7 +26,7 @@ _HOMES = {
     "distance": "similarity",
     "distances": "similarity",
     "load": "processes",
-    "pictures": "pictures",
+    "pictures": "decoding",
     "register_estimand": "core.registry",
 }
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -220,6 +221,25 @@ def test_score_carries_the_other_columns(counting, pairs, tmp_path, capsys, suff
         assert float(row.cells["interval_high"]) == pytest.approx(alone.interval[1], rel=1e-9)
         assert row.cells["signature"] == str(alone.signature)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, pairs.name])
+
+
+def test_a_long_run_is_told_with_its_time(counting, pairs, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(runs.cost, "LONG", 5)
+    assert main(["score", str(pairs), "--out", str(tmp_path / "out.csv")]) == 0
+    told = capsys.readouterr().err.splitlines()[0]
+    assert re.fullmatch(
+        r"conjure: 6 pairs: \d+ network rows to compute, about 0 s on cpu by a short probe", told
+    )
+
+
+def test_the_bar_is_for_terminals(counting, pairs, tmp_path, capsys, monkeypatch) -> None:
+    """With the time that is left, and on stderr alone."""
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True, raising=False)
+    assert main(["score", str(pairs), "--out", str(tmp_path / "out.csv")]) == 0
+    printed = capsys.readouterr()
+    assert "6/6 [" in printed.err
+    assert "<" in printed.err
+    assert printed.out == ""
 
 
 def test_a_bound_on_memory_costs_what_it_says(counting, tmp_path, capsys) -> None:

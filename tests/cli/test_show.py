@@ -13,7 +13,7 @@ import conjure
 from conjure.cli.main import main
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.sampling import walk
-from conjure.pictures import picture_rows
+from conjure.decoding import picture_rows
 from conjure.report.plots.pictures import draw_pictures, wrapped
 from conjure.report.plots.style import house_style
 
@@ -47,7 +47,7 @@ def test_latents_are_those_of_a_plain_loop(gaussians) -> None:
 
     class Transparent(gaussians):
         def decode(self, latents):
-            return latents[..., :1, None].expand(-1, 3, 1, 1) / 100
+            return latents[:, :1, None, None].expand(-1, 3, 1, 1) / 100
 
     process = Transparent(guidance=3.0, steps=4)
     found = conjure.pictures(["a", "b"], process=process, samples=2, seed=5)

@@ -163,6 +163,31 @@ def test_a_file_of_another_making_is_left_alone(gaussians, tmp_path: Path) -> No
     assert partial_path(out).read_text() == "my notes\n"
 
 
+DAMAGED = ["NaN", "Infinity", "-5", '"abc"', "true", "null"]
+
+
+@pytest.mark.parametrize("value", DAMAGED)
+@pytest.mark.parametrize("where", ["value", "per_sample"])
+def test_a_number_that_no_distance_can_have_is_refused(
+    table, gaussians, tmp_path: Path, value: str, where: str
+) -> None:
+    out, measure = tmp_path / "out.tsv", Spec()
+    finish_some(table, gaussians(), measure, out, rows=3)
+    path = partial_path(out)
+    head, first, *rest = path.read_text(encoding="utf-8").splitlines()
+    record = json.loads(first)
+    record[where] = "HERE" if where == "value" else ["HERE"]
+    first = json.dumps(record).replace('"HERE"', value)
+    path.write_text("\n".join([head, first, *rest]) + "\n")
+    with (
+        pytest.raises(InputError, match="is damaged: move it away"),
+        Partial(out, sign(gaussians(), measure)),
+    ):
+        pass
+    with pytest.raises(InputError, match="is damaged"):
+        check_out(out, table)
+
+
 def test_outputs_that_are_refused(table, tmp_path: Path) -> None:
     existing = tmp_path / "there.tsv"
     existing.write_text("")

@@ -54,7 +54,7 @@ def show(texts: tuple[str, ...], out: Path, overwrite: bool, **flags: Any) -> No
 def _draw(texts: tuple[str, ...], process: Any, spec: Spec, out: Path) -> None:
     """Say what it costs, then walk, decode and draw."""
     from ..core.planner import Plan
-    from ..pictures import checked_decoder, picture_rows, picture_signature, pictures
+    from ..decoding import checked_decoder, picture_rows, picture_signature, pictures
     from ..report.plots.pictures import draw_pictures
     from ..runs.cost import cost_line
 
