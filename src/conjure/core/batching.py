@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from .errors import InputError, NonFiniteError, SmallerBatchWarning
 from .process import GenerativeProcess
+from .reading import tell
 from .types import Conditioning
 
 
@@ -47,11 +47,11 @@ def predict_batched(
         answers.append(answer)
         done += len(answer)
     if process.batch_size < before:
-        warnings.warn(
-            f"batch_size {before} does not fit the memory of {process.device}: "
-            f"going on with {process.batch_size}",
-            SmallerBatchWarning,
-            stacklevel=2,
+        tell(
+            SmallerBatchWarning(
+                f"batch_size {before} does not fit the memory of {process.device}: "
+                f"going on with {process.batch_size}"
+            )
         )
     result = torch.cat(answers)
     require_finite(result, step, lambda row: f"the network, {describe(row)},")

@@ -193,11 +193,9 @@ def few(run: Run) -> dict[str, Dataset]:
 
 def given(run: Run) -> dict[str, GenerativeProcess]:
     """The processes that the user gave, by their labels; the bundled one by default."""
-    from .. import load
-
     others = run.options.extra.get("others", ())
     settings = {name: value for name, value in run.options.process.items() if name != "process"}
-    return named([run.process, *(load(source, **settings) for source in others)])
+    return named([run.process, *(run.load(source, **settings) for source in others)])
 
 
 def measure_variants(

@@ -119,5 +119,7 @@ def _baseline(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, 
         except ConjureError as error:  # a text that it cannot read; other sets may have none
             each[name] = _in_one_line(error)
         else:
-            each[name] = Distances(np.array(values, dtype=np.float64)[None], baseline.signature)
+            measured = np.array(values, dtype=np.float64)
+            drawn = "seed" in baseline.signature.key  # continuations; a vector is always the same
+            each[name] = Distances(measured[None] if drawn else measured, baseline.signature)
     return each

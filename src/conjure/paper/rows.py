@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..baselines.rows import ROWS, read_row
 from ..core.errors import InputError
-from ..stats.resampling import Array
+
+if TYPE_CHECKING:
+    from ..stats.resampling import Array
 
 CONJURING, CONTROL, PARAGON = "conjuring", "control", "paragon"
 CONDITIONAL = "conditional"
@@ -99,6 +99,8 @@ def reduced(row: str, terms: Iterable[Any], guidance: float) -> Array:
 
     Raises InputError where the process cannot have the row.
     """
+    import numpy as np
+
     from ..core.registry import per_sample
 
     scale = 1.0

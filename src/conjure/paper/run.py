@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..datasets.read import Dataset, read_dataset, subsample
 from ..datasets.tables import left_out
-from ..stats.correlation import check_scores
 
 if TYPE_CHECKING:
     from ..core.types import Pair
@@ -47,14 +46,22 @@ class RunOptions:
 class Run:
     """One invocation. Its commands share what is loaded and measured.
 
-    say:     called with one line at a time: what is done, and what it will cost
-    command: what was typed; it is written beside the results
+    say:     is given a line at a time: what is done and what it will cost
+    command: what was typed, to be written beside the results
+    load:    reads a process, as ``conjure.load`` does, which it is by default
     """
 
     def __init__(
-        self, options: RunOptions, *, say: Callable[[str], object], command: str, bar: bool = False
+        self,
+        options: RunOptions,
+        *,
+        say: Callable[[str], object],
+        command: str,
+        bar: bool = False,
+        load: Callable[..., PipelineProcess] | None = None,
     ) -> None:
         self.options, self.command = options, command
+        self._load = load
         self.say, self._bar = say, bar
         self._datasets: dict[str, Dataset] = {}
         self._opened: list[Any] = []
@@ -68,11 +75,15 @@ class Run:
 
     @cached_property
     def process(self) -> PipelineProcess:
-        from .. import load
-
         settings = dict(self.options.process)
         source = [settings.pop("process")] if "process" in settings else []
-        return load(*source, **settings)
+        return self.load(*source, **settings)
+
+    def load(self, *source: str, **settings: Any) -> PipelineProcess:
+        """A process, by the loader that the run was given."""
+        from .. import load
+
+        return (self._load or load)(*source, **settings)
 
     @cached_property
     def passes(self) -> Passes:
@@ -111,6 +122,8 @@ class Run:
 
     def _dataset(self, name: str) -> Dataset:
         if name not in self._datasets:
+            from ..stats.correlation import check_scores  # numpy: not for --help
+
             data = read_dataset(name, self.options.data_dir)
             for line in left_out(data.table.bad, name):
                 self.say(line)
