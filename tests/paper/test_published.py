@@ -29,11 +29,14 @@ def test_average_and_deviation_are_those_of_the_row(row):
     """A figure in a wrong column, or another divisor of the ±, would not fit what is printed."""
     cells = BY_ROW[row]
     assert [*cells] == [*((name, ALL) for name in SEVEN), (AVERAGE, ALL), (AVERAGE, DEVIATION)]
-    found = average({name: cells[name, ALL].spearman for name in SEVEN})
-    assert found.mean == pytest.approx(cells[AVERAGE, ALL].spearman, abs=0.1001)
+    figures = {name: cells[name, ALL].spearman for name in SEVEN}
+    found = average(figures)
+    # the average printed beside the misprint fits the original's figure
+    whole = average(figures | ({"stsb": 46.35} if row == "bert-mean" else {}))
+    assert whole.mean == pytest.approx(cells[AVERAGE, ALL].spearman, abs=0.1)
     slack = 0.1 if row == "is-bert" else 0.0
     assert abs(round(found.deviation, 1) - cells[AVERAGE, DEVIATION].spearman) <= slack + 1e-9
-    sample = np.std([cells[name, ALL].spearman for name in SEVEN], ddof=1)
+    sample = np.std([*figures.values()], ddof=1)
     assert round(sample, 1) != cells[AVERAGE, DEVIATION].spearman
 
 
