@@ -4,8 +4,10 @@ import warnings
 
 import pytest
 import torch
+from small_models import encoder, language_model
 
 import conjure
+from conjure import baselines
 from conjure.core.errors import SlowDtypeWarning
 from conjure.core.spec import sign_process
 from conjure.processes import devices, load
@@ -122,8 +124,14 @@ def test_this_machines_flags_are_read_where_linux_tells_them(tmp_path, monkeypat
     assert devices.cpu_flags() is None
 
 
-def test_baselines_know_auto(processor, tmp_path):
-    """What a process and a baseline call by one name means the same."""
-    from conjure.baselines import BaselineSettings
-
-    assert BaselineSettings(dtype="auto").of_process().dtype == "auto"
+@pytest.mark.parametrize(("flags", "becomes"), [(OLD, "float32"), (NEW, "bfloat16")])
+@pytest.mark.parametrize("row", ["encoder", "lm"])
+def test_auto_means_the_same_to_a_baseline(processor, tmp_path, flags, becomes, row):
+    processor(flags)
+    folder = (
+        encoder("bert", tmp_path / "m")
+        if row == "encoder"
+        else language_model("gpt2", tmp_path / "m")
+    )
+    baseline = baselines.load(f"{row}={folder}", device="cpu", dtype="auto")
+    assert f"dtype:{becomes}|" in str(baseline.signature)
