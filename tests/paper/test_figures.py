@@ -78,7 +78,7 @@ def test_figure2(place, capsys):
     assert reproduce("figure2", place, "--samples", "2") == 0
     assert "0.029" in capsys.readouterr().out  # the least that 35 divisions can give
     found = json.loads((place / "out" / "figure2.json").read_text())
-    assert "k:2" in found["signature"]
+    assert found["signature"]["key"]["samples"] == 2
     assert found["unit"].startswith("squared difference of predictions")
     animals, verbs = found["groups"]
     assert animals["words"][:2] == ["puppy", "poodle"]
@@ -117,8 +117,8 @@ def test_figure3_left_is_one_pass_and_right_compares_processes(place, monkeypatc
         f"{p}:{j}, k = {k}" for p in ("pointwise", "cumulative") for j in (1, 2) for k in (1, 2, 3)
     ]
     assert [*cells] == [*left, *(f"conjuring, {name}" for name in SAMPLERS)]
-    assert "k:2|" in cells["cumulative:2, k = 2"]["signature"]
-    assert "estimand:cumulative:2|" in cells["cumulative:2, k = 2"]["signature"]
+    key = cells["cumulative:2, k = 2"]["signature"]["key"]
+    assert (key["samples"], key["estimand"]) == (2, "cumulative:2")
     expected = 100 * spearmanr(SCORES, -np.array(distances(place))).statistic
     assert cells["cumulative:2, k = 1"]["spearman"] == pytest.approx(expected)
     both = ("k = 1, over pairs, for the seeds as drawn", "k = 3, over pairs and seeds")
@@ -183,7 +183,7 @@ def test_a_cell_of_an_ablation_is_what_loading_the_process_so_gives(place):
     [cell] = [c for c in cells_of(place, "guidance") if c["row"] == "conjuring, w = 3"]
     guided = distances(place, guidance=3.0)
     assert cell["spearman"] == pytest.approx(100 * spearmanr(SCORES, -np.array(guided)).statistic)
-    assert "|w:3|" in cell["signature"]
+    assert cell["signature"]["key"]["guidance_scale"] == 3
     [cell] = [c for c in cells_of(place, "agreement") if c["row"] == "lms ~ ddim"]
     both = distances(place), distances(place, sampler="ddim")
     assert cell["spearman"] == pytest.approx(100 * spearmanr(*both).statistic)

@@ -9,7 +9,6 @@ import pytest
 
 from conjure import load, similarity
 from conjure.core.errors import InputError
-from conjure.core.estimands import jeffreys
 from conjure.paper.variants import guided, named, sample_distances, sampled
 from conjure.processes.settings import SAMPLERS
 from conjure.runs.passes import Passes
@@ -55,7 +54,7 @@ def test_variants_share_a_store_and_keep_their_own_distances(process, tmp_path):
     variants = {"lms": process, "ddim": process.with_settings(sampler="ddim")}
     with Passes(tmp_path, samples=2) as passes:
         measured = {
-            name: sample_distances(passes.measure(variant, PAIRS), jeffreys)
+            name: sample_distances(passes.measure(variant, PAIRS), "jeffreys")
             for name, variant in variants.items()
         }
     for name, variant in variants.items():

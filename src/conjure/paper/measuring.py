@@ -13,7 +13,7 @@ from ..core.spec import Signature, Spec, sign
 from ..datasets.read import Dataset
 from ..report.cells import Distances, Draws, Measured
 from ..runs.passes import Passes
-from .control import control_distances
+from .control import DRAWS, control_distances
 from .rows import CONDITIONAL, CONTROL, DIFFUSION, PARAGON, reduced
 from .run import Run, all_pairs
 
@@ -91,7 +91,10 @@ def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> Signa
     signature = sign(process, spec)
     if row not in (CONDITIONAL, CONTROL):
         return signature
-    return replace(signature, key={**signature.key, "estimand": row})
+    key = {**signature.key, "estimand": row}
+    if row == CONTROL:
+        key["samples"] = DRAWS  # its number does not depend on k
+    return replace(signature, key=key)
 
 
 def _control(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
