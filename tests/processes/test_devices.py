@@ -62,7 +62,8 @@ def test_auto_on_a_gpu(monkeypatch, native, becomes):
         assert settle_dtype("bfloat16", CUDA) == "bfloat16"
         assert settle_dtype("float16", CUDA) == "float16"
     assert [str(w.message) for w in told] == [
-        'the cuda has no instructions for bfloat16, which is slow there: use dtype "auto"'
+        "this processor (cuda) has no instructions for bfloat16, which is slow there: use dtype"
+        ' "auto"'
     ] * (not native)
 
 
