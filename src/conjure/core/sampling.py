@@ -41,7 +41,7 @@ def guide(eps_cond: Tensor, eps_uncond: Tensor | None, guidance: float) -> Tenso
 
 
 def initial_noise(process: GenerativeProcess, generators: Sequence[torch.Generator]) -> Tensor:
-    """x_T, one row a generator: drawn in float32 on the CPU, then moved to the device."""
+    """x_T, one row a generator: drawn in float32 on the CPU, wherever the network lives."""
     noise = torch.stack([torch.randn(process.latent_shape, generator=g) for g in generators])
     return noise.to(process.device, process.latent_dtype) * process.schedule.initial_scale
 
@@ -53,7 +53,7 @@ class TrajectorySampler:
         self.process = process
         self.observer = observer
         self.uncond = process.unconditional()
-        self._uncond_at_noise: dict[int, Tensor] = {}  # seed → ε_∅ at x_T
+        self._uncond_at_noise: dict[int, Tensor] = {}  # ε_∅ at the pure noise of each seed
 
     def walk(
         self,
