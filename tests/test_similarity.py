@@ -353,7 +353,7 @@ def test_the_bundled_process_is_loaded_once_and_only_when_needed(monkeypatch):
     loads = []
     fake = SimpleNamespace(load=lambda: loads.append(1) or process_of())
     monkeypatch.setitem(sys.modules, "conjure.processes", fake)
-    similarity._bundled.cache_clear()
+    similarity.bundled.cache_clear()
     try:
         distance("a dog", "a puppy", process=process_of())
         assert not loads
@@ -361,4 +361,4 @@ def test_the_bundled_process_is_loaded_once_and_only_when_needed(monkeypatch):
         distances([("a dog", "a violin")])
         assert loads == [1]
     finally:
-        similarity._bundled.cache_clear()
+        similarity.bundled.cache_clear()

@@ -220,11 +220,12 @@ def cost(
 
 
 def _chosen(process: GenerativeProcess | None) -> GenerativeProcess:
-    return _bundled() if process is None else checked_process(process)
+    return bundled() if process is None else checked_process(process)
 
 
 @cache
-def _bundled() -> GenerativeProcess:
+def bundled() -> GenerativeProcess:
+    """The process that comes with the package, loaded once."""
     from .processes import load  # diffusers and transformers: only when nothing else was given
 
     return load()

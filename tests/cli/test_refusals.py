@@ -99,7 +99,7 @@ REFUSED = {
     "dataset ''": (["evaluate", ""], "DATASET is empty"),
     "data-dir ''": (["evaluate", "stsb", "--data-dir", ""], "--data-dir is empty"),
     "max-memory ''": (["score", "pairs.csv", *OUT, "--max-memory", ""], "--max-memory is empty"),
-    "bench": (["bench", "network", "--batch-sizes", ""], "--batch-sizes is empty"),
+    "bench": (["bench", "network", "--rounds", "3"], "python -m benchmarks network --rounds 3"),
     "text ''": (["distance", "", "b"], "TEXT1 is empty"),
     # texts and names
     "surrogate": (["distance", "caf\udce9", "b"], "first text is not valid Unicode"),

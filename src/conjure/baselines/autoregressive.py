@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -22,9 +23,10 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError, NonFiniteError
+from ..core.types import Pair
+from ..processes.devices import find_device, settle_dtype
 from ..processes.quiet import quiet
-from ..processes.stable_diffusion import find_device
-from .baseline import Pair, Progress, distinct_texts, sign
+from .baseline import Progress, distinct_texts, sign
 from .models import (
     Model,
     check_tokens,
@@ -74,6 +76,7 @@ def open_language_model(
     Raises InputError if there is no such model, or it is not a causal language model.
     """
     device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
+    settings = replace(settings, dtype=settle_dtype(settings.dtype, device))
     model = locate(source, settings)
     config = read_config(model.name, model.network)
     kind = config.model_type

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .. import __version__
 from ..core.errors import InputError
 from ..core.spec import Fact, Signature
 
-Pair = tuple[str, str]
+if TYPE_CHECKING:  # torch loads when a baseline is loaded
+    from ..core.types import Pair
+
 Progress = Callable[[int, int], object]  # (network rows done, network rows in all)
 
 

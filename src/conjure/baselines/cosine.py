@@ -12,7 +12,8 @@ from torch import Tensor
 from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
 from ..core.reading import tell
 from ..core.spec import Signature
-from .baseline import Pair, Progress, distinct_texts
+from ..core.types import Pair
+from .baseline import Progress, distinct_texts
 
 
 @dataclass(frozen=True)

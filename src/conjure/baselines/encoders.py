@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError
-from ..processes.stable_diffusion import find_device
+from ..processes.devices import find_device, settle_dtype
 from .baseline import sign
 from .cosine import CosineBaseline, Limit, check_pooling, end_marks, is_clip, pool
 from .models import (
@@ -54,6 +55,7 @@ def open_encoder(
     Raises InputError if there is no such model, or it is not a text encoder.
     """
     device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
+    settings = replace(settings, dtype=settle_dtype(settings.dtype, device))
     model = locate(source, settings, chained=pooling is None)
     if model.chain and pooling is None:
         return _sentence_transformer(name, model, device, settings)

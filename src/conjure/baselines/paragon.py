@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.errors import InputError, PromptTruncatedWarning
 from ..core.process import GenerativeProcess
-from ..processes.stable_diffusion import padded_tokens
+from ..processes.tokens import padded_tokens
 from .baseline import sign
 from .cosine import CosineBaseline, Limit, check_pooling, end_marks, is_clip, pool
 

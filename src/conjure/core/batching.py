@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -10,7 +9,14 @@ from torch import Tensor
 
 from .errors import InputError, NonFiniteError, SmallerBatchWarning
 from .process import GenerativeProcess
+from .reading import tell
+from .text import brief
 from .types import Conditioning
+
+
+def own_arithmetic(process: GenerativeProcess) -> torch.autocast:
+    """Within it, only the process's dtype says how it computes, not an autocast of the caller's."""
+    return torch.autocast(process.device.type, enabled=False)
 
 
 def predict_batched(
@@ -39,19 +45,15 @@ def predict_batched(
         if answer is None:  # out of memory
             process.batch_size //= 2
             continue
-        if answer.shape != x[batch].shape:
-            raise InputError(
-                f"process {process.name!r} predicted shape {tuple(answer.shape)} for x of "
-                f"shape {tuple(x[batch].shape)}: predict must return one ε for each row of x"
-            )
-        answers.append(answer)
+        # a copy, where more follow: the process may use its memory for the next batch
+        answers.append(answer if len(answer) == len(x) else answer.clone())
         done += len(answer)
     if process.batch_size < before:
-        warnings.warn(
-            f"batch_size {before} does not fit the memory of {process.device}: "
-            f"going on with {process.batch_size}",
-            SmallerBatchWarning,
-            stacklevel=2,
+        tell(
+            SmallerBatchWarning(
+                f"batch_size {before} does not fit the memory of {process.device}: "
+                f"going on with {process.batch_size}"
+            )
         )
     result = torch.cat(answers)
     require_finite(result, step, lambda row: f"the network, {describe(row)},")
@@ -81,7 +83,8 @@ def _predict(
     to it.
     """
     try:
-        return process.predict(x, step, cond)
+        with own_arithmetic(process):
+            return _checked(process, process.predict(x, step, cond), x)
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise
@@ -94,6 +97,22 @@ def _predict(
     if process.device.type == "cuda":
         torch.cuda.empty_cache()
     return None
+
+
+def _checked(process: GenerativeProcess, answer: object, x: Tensor) -> Tensor:
+    """The process's own answer, or InputError where it is not one ε for each row of x."""
+    if not isinstance(answer, Tensor) or answer.shape != x.shape:
+        found = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else brief(answer)
+        raise InputError(
+            f"process {brief(process.name)} predicted {found} for x of shape {tuple(x.shape)}: "
+            "predict must return one ε for each row of x"
+        )
+    if not answer.is_floating_point():
+        raise InputError(
+            f"process {brief(process.name)} predicted {answer.dtype}: "
+            f"predict must return {process.latent_dtype}, or wider"
+        )
+    return answer
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

@@ -23,3 +23,7 @@ class PromptTruncatedWarning(UserWarning):
 
 class UnknownTokensWarning(UserWarning):
     """A prompt holds characters that the tokenizer does not know or drops; they do not count."""
+
+
+class SlowDtypeWarning(UserWarning):
+    """The processor has no instructions for the dtype that was asked for."""

@@ -121,7 +121,8 @@ class EulerSolver:
             now, then = self.schedule.sigmas[step : step + 2]
             return x + (then - now) * prediction  # dx = ε dσ
         shift, scale = self.schedule.transitions[step]
-        noise = torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators])
+        shape, kind = x.shape[1:], torch.float32
+        noise = torch.stack([torch.randn(shape, generator=g, dtype=kind) for g in generators])
         return x + shift * prediction + scale * noise.to(x)  # dx = −g² s dt + g dw
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from .checks import checked_cond
 from .errors import InputError
 from .process import GenerativeProcess
 from .spec import Spec
@@ -45,7 +46,7 @@ class Sizes:
         """The sizes of a loaded process. It embeds the prompt to measure its conditioning."""
         return cls(
             latent_bytes=prod(process.latent_shape) * process.latent_dtype.itemsize,
-            cond_bytes=process.embed([prompt]).nbytes,
+            cond_bytes=checked_cond(process, "embed", process.embed([prompt]), 1).nbytes,
             steps=len(process.schedule),
             unconditional=process.unconditional() is not None,
             batch_size=process.batch_size,

@@ -1,4 +1,4 @@
-"""The contract between the estimator and whatever generates pictures, stated once."""
+"""The contract of a generative process: all that the estimator needs of it, stated once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ GuidanceMode = Literal["classifier-free", "distilled", "none"]
 
 
 class Solver(Protocol):
-    """Takes one batch of trajectories from step to step, and holds their history."""
+    """The sampler's update for one batch of trajectories in lockstep; it holds their history."""
 
     def step(
         self, x: Tensor, prediction: Tensor, step: int, generators: Sequence[torch.Generator]
     ) -> Tensor:
         """x_j and the guided ε at x_j, both (n, *latent_shape) → x_{j+1}, the same shape.
 
-        Called once for each step 0, 1, …, in order, with the same n rows. ``generators`` holds one
-        CPU generator a row. Only a stochastic solver draws from them.
+        generators: one CPU generator a row; only a stochastic solver draws from them
+
+        Called once for each step 0, 1, …, in order, with the same n rows.
         """
         ...
 
@@ -44,45 +45,45 @@ class GenerativeProcess(Protocol):
     guidance: float  # the guidance scale w, see guidance_mode
     guidance_mode: GuidanceMode
     # "classifier-free": the prediction is ε_∅ + w (ε_y − ε_∅), and w = 1 means unguided
-    # "distilled": the network is told w and gives the guided prediction itself
-    # "none": the model knows no guidance; w is 1
+    # "distilled": w is an input of the network, which predicts the guided ε itself
+    # "none": the model has no guidance; w is 1
     schedule: Schedule
     latent_shape: tuple[int, ...]  # of one picture, without the batch axis
-    latent_dtype: torch.dtype  # float32 or float64: of x and of x_T
+    latent_dtype: torch.dtype  # of x and of every prediction: float32 or float64
     dtype: str  # the arithmetic inside the network: "float32", "float16", …
     device: torch.device
-    batch_size: int  # most rows the network is given at once; halved when memory runs out
+    batch_size: int  # the maximum rows in one batch; halved when memory runs out
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """n prompts → n rows of conditioning.
 
-        A row's shape does not depend on the prompt or on the other prompts: rows of several calls
-        share the network's batches.
+        A row's shape does not depend on the prompt or on the other prompts, since rows of several
+        calls share the network's batches.
         """
         ...
 
     def unconditional(self) -> Conditioning | None:
-        """One row: the conditioning of ε_∅, which guidance subtracts.
+        """The conditioning of ε_∅, which guidance subtracts: one row.
 
-        The process decides what that is: the empty prompt, zeros, a negative prompt. None where
-        the network is not asked for ε_∅: without guidance, at w = 1, and where guidance is
-        distilled. The prediction is then the conditional one, and no factor w applies.
+        The process chooses it: the empty prompt, zeros, or a negative prompt. None if the network
+        does not predict ε_∅: without guidance, at w = 1, and if guidance is distilled. Then the
+        conditional prediction is used unchanged, and no factor w applies.
         """
         ...
 
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
-        """The network's ε, unguided, one row for each row of x.
+        """The network's unguided ε, one row for each row of x.
 
-        x:            (n, *latent_shape) in the solver's scale, in ``latent_dtype``
-        step:         (n,) integers into the schedule; they may differ from row to row
+        x:            (n, *latent_shape), in the solver's scale
+        step:         (n,), integers into the schedule; they may differ from row to row
         conditioning: n rows
-        →             (n, *latent_shape), in ``latent_dtype`` or wider
+        returns:      (n, *latent_shape), in ``latent_dtype`` or wider
 
-        v-, x₀- and flow-predictions are converted to ε here, best in float64: near pure noise they
-        change only its last digits.
+        v-, x₀- and flow-predictions are converted to ε here. Convert in float64: near pure noise ε
+        and x differ in the last digits only.
         """
         ...
 
     def solver(self) -> Solver:
-        """A fresh solver, for one batch of trajectories."""
+        """A new solver, for one batch of trajectories."""
         ...

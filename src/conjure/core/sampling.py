@@ -6,15 +6,18 @@ serves them all there. The sampler keeps no step that it has yielded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .batching import predict_batched, require_finite
+from .batching import own_arithmetic, predict_batched, require_finite
+from .checks import checked_cond
+from .errors import InputError
 from .process import GenerativeProcess
 from .spec import Spec
+from .text import brief
 from .types import Conditioning, Observer, Trajectory, TrajectoryStep
 
 
@@ -41,8 +44,10 @@ def guide(eps_cond: Tensor, eps_uncond: Tensor | None, guidance: float) -> Tenso
 
 
 def initial_noise(process: GenerativeProcess, generators: Sequence[torch.Generator]) -> Tensor:
-    """x_T, one row a generator: drawn in float32 on the CPU, wherever the network lives."""
-    noise = torch.stack([torch.randn(process.latent_shape, generator=g) for g in generators])
+    """x_T, one row a generator: drawn in float32 on the CPU, then moved to the device."""
+    # with the dtype named: torch.set_default_dtype would draw other numbers
+    shape, kind = process.latent_shape, torch.float32
+    noise = torch.stack([torch.randn(shape, generator=g, dtype=kind) for g in generators])
     return noise.to(process.device, process.latent_dtype) * process.schedule.initial_scale
 
 
@@ -52,8 +57,8 @@ class TrajectorySampler:
     def __init__(self, process: GenerativeProcess, observer: Observer | None = None) -> None:
         self.process = process
         self.observer = observer
-        self.uncond = process.unconditional()
-        self._uncond_at_noise: dict[int, Tensor] = {}  # ε_∅ at the pure noise of each seed
+        self.uncond = _checked_uncond(process)
+        self._uncond_at_noise: dict[int, Tensor] = {}  # seed → ε_∅ at x_T
 
     def walk(
         self,
@@ -66,7 +71,7 @@ class TrajectorySampler:
         """The same as the function ``walk``, for prompts that are embedded already."""
         process, last = self.process, len(self.process.schedule) - 1
         shape = (len(prompts), len(seeds), *process.latent_shape)
-        everything = cond if self.uncond is None else Conditioning.join([cond, self.uncond])
+        everything = self._with_uncond(checked_cond(process, "embed", cond, len(prompts)))
         group = _Group(process, prompts, everything, len(seeds))
         solver = process.solver()
         # One generator a row: all prompts share sample i's noise, in any batch.
@@ -88,7 +93,9 @@ class TrajectorySampler:
             x_next = None
             if onward:
                 guided = guide(eps_cond, eps_uncond, process.guidance)
-                x_next = solver.step(x, guided, step, generators)
+                # copies: a solver that works in place must not change what is kept and compared
+                x_next = solver.step(x.clone(), guided.clone(), step, generators)
+                _require_latents(process, x_next, x)
                 group.require_finite(x_next, step)
             here = TrajectoryStep(
                 step,
@@ -103,12 +110,25 @@ class TrajectorySampler:
             if x_next is not None:
                 x = x_next
 
+    def _with_uncond(self, cond: Conditioning) -> Conditioning:
+        """The rows of the prompts, then that of ε_∅, if any."""
+        if self.uncond is None:
+            return cond
+        shapes = [{n: t.shape[1:] for n, t in c.tensors.items()} for c in (cond, self.uncond)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"process {brief(self.process.name)}: unconditional() must return the tensors that "
+                f"embed() returns, {_listed(shapes[0])}, not {_listed(shapes[1])}"
+            )
+        return Conditioning.join([cond, self.uncond])
+
     def trajectories(
         self, prompts: Sequence[str], seeds: Sequence[int], spec: Spec
     ) -> list[Trajectory]:
         """Walk, and keep what ``spec`` needs. Each trajectory can be freed by itself."""
         process, steps = self.process, len(self.process.schedule)
-        cond = process.embed(prompts)
+        with own_arithmetic(process):
+            cond = checked_cond(process, "embed", process.embed(prompts), len(prompts))
         with_uncond = spec.keeps_uncond and self.uncond is not None
 
         def blank(*leading: int) -> Tensor:
@@ -134,6 +154,41 @@ class TrajectorySampler:
                 if trajectory.x_0 is not None and step.x_next is not None:
                     trajectory.x_0.copy_(step.x_next[n])  # the last one stays
         return kept
+
+
+def _checked_uncond(process: GenerativeProcess) -> Conditioning | None:
+    """The conditioning of ε_∅; InputError where it is not what the guidance says.
+
+    A number under w = 7.5 that is not guided would carry a signature that says it is.
+    """
+    with own_arithmetic(process):
+        found = process.unconditional()
+    if found is not None:
+        checked_cond(process, "unconditional", found, 1)
+        if process.guidance_mode != "classifier-free":
+            raise InputError(
+                f"process {brief(process.name)}: guidance_mode is {process.guidance_mode!r}, "
+                "so unconditional() must return None"
+            )
+    elif process.guidance_mode == "classifier-free" and process.guidance != 1:
+        raise InputError(
+            f"process {brief(process.name)}: guidance is {process.guidance:g}, "
+            "so unconditional() must return one row of conditioning, not None"
+        )
+    return found
+
+
+def _listed(shapes: Mapping[str, torch.Size]) -> str:
+    return ", ".join(f"{brief(name)} {tuple(shape)}" for name, shape in shapes.items())
+
+
+def _require_latents(process: GenerativeProcess, x_next: object, x: Tensor) -> None:
+    shape = tuple(x_next.shape) if isinstance(x_next, Tensor) else brief(x_next)
+    if shape != tuple(x.shape):
+        raise InputError(
+            f"process {brief(process.name)}: its solver returned {shape} for x of shape "
+            f"{tuple(x.shape)}: step must return the next latents, one for each row of x"
+        )
 
 
 @dataclass(frozen=True)

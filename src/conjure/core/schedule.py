@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 
@@ -46,6 +47,25 @@ class Schedule:
         values = (*self.timesteps, *self.sigmas, self.initial_scale)
         text = " ".join(f"{value:.6g}" for value in values) + f" {self.stochastic}"
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def fault(self) -> str | None:
+        """What is wrong with it, in words that name the field; None where nothing is.
+
+        Its last step may stay at its σ̂, as that of diffusers' ``ddim`` does.
+        """
+        steps = len(self.timesteps)
+        if not steps:
+            return "its schedule has no steps"
+        if len(self.sigmas) != steps + 1:
+            return f"its schedule has {steps} timesteps and {len(self.sigmas)} sigmas, not one more"
+        falling = all(then < now for now, then in itertools.pairwise(self.sigmas[:-1]))
+        if not (falling and 0 <= self.sigmas[-1] <= self.sigmas[-2]):
+            return "the sigmas of its schedule must fall, and not below 0"
+        if not (isinstance(self.initial_scale, Real) and math.isfinite(self.initial_scale)):
+            return "the initial_scale of its schedule must be a finite number"
+        if self.transitions is not None and len(self.transitions) != steps:
+            return f"its schedule has {steps} timesteps and {len(self.transitions)} transitions"
+        return None
 
     def __len__(self) -> int:
         return len(self.timesteps)

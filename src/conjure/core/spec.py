@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -113,6 +114,7 @@ class Spec:
     def check(self, process: GenerativeProcess) -> None:
         """Raise InputError if the spec does not fit the steps or the sampler of the process."""
         self.check_steps(len(process.schedule))
+        process_key(process)  # its settings may be none that a signature can hold
         self.entry.check(process.schedule)
 
     def check_steps(self, steps: int) -> None:
@@ -224,7 +226,7 @@ def process_key(process: GenerativeProcess) -> dict[str, Fact]:
     ``process.settings``, if there is one.
     """
     hashed = process.revision.startswith("sha256-")
-    return {
+    own = {
         "process": None if hashed else process.name,
         "revision": process.revision or None,
         "sampler": process.sampler,
@@ -233,10 +235,29 @@ def process_key(process: GenerativeProcess) -> dict[str, Fact]:
         "guidance_scale": process.guidance,
         "guidance": process.guidance_mode,
         "size": "x".join(map(str, process.latent_shape)),
-        **dict(getattr(process, "settings", {})),
         "dtype": process.dtype,
         "schema": SCHEMA,
     }
+    settings = getattr(process, "settings", {})
+    if not isinstance(settings, Mapping):
+        raise InputError(
+            f"process {brief(process.name)}: settings must be a mapping, not {brief(settings)}"
+        )
+    for name, value in settings.items():
+        if name in own or not _is_fact(value):
+            why = "is a name of conjure's own" if name in own else f"cannot be {brief(value)}"
+            raise InputError(
+                f"process {brief(process.name)}: the setting {brief(name)} {why}; a signature holds"
+                " other names, with texts, finite numbers, True, False or None"
+            )
+    return {**own, **settings}
+
+
+def _is_fact(value: object) -> bool:
+    """Whether a value can be written into a signature."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
 
 
 def provenance(process: GenerativeProcess) -> dict[str, Fact]:

@@ -45,6 +45,12 @@ def message(text: str) -> str:
     return shown(" ".join(text.split()), MESSAGE)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message that is not blank; its class where there is none."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((f"{line:.300}" for line in lines if line), type(error).__name__)
+
+
 def brief(value: object) -> str:
     """A short ``repr`` of a wrong argument, for an error message; never raises.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..core.errors import InputError
 from ..core.text import brief, shown
 from .cards import DATASETS, DatasetCard
-from .formats import BadRow, Row
+from .formats import BadRow, PairRow, Source
 from .hub import fetch
 from .tables import PairTable, listed, read_pairs
 
@@ -67,6 +67,12 @@ def read_dataset(name: str, folder: str | os.PathLike[str] | None = None) -> Dat
     return replace(found, paths=(Path(name),))
 
 
+def read_scored(source: Source) -> Dataset:
+    """Pairs with human scores that came from elsewhere than a file; as of a file of one's own."""
+    table = _read_scored(source)
+    return _dataset(source.name, table, with_subsets=SUBSET in table.columns)
+
+
 def subsample(dataset: Dataset, limit: int) -> Dataset:
     """``limit`` pairs drawn with a fixed seed, in the set's order; all if there are fewer."""
     if limit >= len(dataset.scores):
@@ -114,12 +120,12 @@ def _dataset(name: str, table: PairTable, *, with_subsets: bool) -> Dataset:
     return Dataset(name, table, scores, subsets if with_subsets else None, len(scores))
 
 
-def _read_scored(path: Path) -> PairTable:
+def _read_scored(path: Path | Source) -> PairTable:
     """The pairs of one file whose score is a number; the others join its bad rows."""
     table = read_pairs(path, TEXTS)
     if SCORE not in table.columns:
         raise _no_column(path, SCORE, table)
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad = list(table.bad)
     for row in table.rows:
         if _number(row) is None:
@@ -130,7 +136,7 @@ def _read_scored(path: Path) -> PairTable:
     return replace(table, rows=tuple(rows), bad=tuple(sorted(bad, key=lambda item: item.line)))
 
 
-def _number(row: Row) -> float | None:
+def _number(row: PairRow) -> float | None:
     cell = row.cells.get(SCORE)
     if isinstance(cell, bool):
         return None
@@ -141,13 +147,13 @@ def _number(row: Row) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _no_column(path: Path, column: str, table: PairTable) -> InputError:
+def _no_column(path: Path | Source, column: str, table: PairTable) -> InputError:
     return InputError(f"{path} has no column {column!r}; it has {listed(table.columns)}")
 
 
 def _joined(paths: list[Path], tables: list[PairTable]) -> PairTable:
     """Several files as one set; rows are counted on through them, so that each has its own line."""
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad: list[BadRow] = []
     offset = 0
     for path, table in zip(paths, tables, strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.text import brief, number_of, shown, text_fault
 from .files import replacing
-from .formats import COMPRESSED, READERS, WRITERS, BadRow, Row
+from .formats import READERS, WRITERS, BadRow, PairRow, Source, extension
 
 NAMED_COLUMNS = (("sentence1", "sentence2"), ("text1", "text2"))
 BAD_ROWS_SHOWN = 5
@@ -35,7 +36,7 @@ class PairTable:
 
     columns: tuple[str, ...]
     texts: tuple[str, str]
-    rows: tuple[Row, ...]
+    rows: tuple[PairRow, ...]
     bad: tuple[BadRow, ...]
     guessed: bool = False
 
@@ -44,36 +45,44 @@ class PairTable:
         return [(row.cells[first], row.cells[second]) for row in self.rows]
 
 
-def read_pairs(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> PairTable:
+def read_pairs(
+    path: str | os.PathLike[str] | Source, columns: Sequence[str] | None = None
+) -> PairTable:
     """Read pairs of texts from a TSV, CSV, JSONL or Parquet file, or a gzipped TSV, CSV or JSONL.
 
+    path:    a file, or a ``Source`` that was read from elsewhere
     columns: the names of the two text columns; by default sentence1 and sentence2, or text1 and
     text2, where the table has them, else its first two columns, unless one of these holds numbers
     or ids (``_doubt``). TSV and CSV need a header line.
     Raises InputError where nothing can be read: no such file, not UTF-8, a column that is missing.
     """
-    path = Path(path)
-    names: list[str] = []
-    found: list[Row | BadRow] = []
-    kind = path.with_suffix("") if path.suffix.lower() == COMPRESSED else path
-    for item in READERS[extension(kind)](path):
-        if isinstance(item, list):
-            names += [name for name in item if name not in names]
-        else:
-            found.append(item)
+    path = path if isinstance(path, Source) else Source.of(Path(path))
+    names, found = read_rows(path)
     if not names and found and isinstance(first := found[0], BadRow):
         raise InputError(f"{path} has no row that can be used; line {first.line}: {first.reason}")
     texts, guessed = _text_columns(path, names, columns)
     if guessed:
-        _check_guess(path, names, texts, [item for item in found if isinstance(item, Row)])
-    checked = [_check_texts(item, texts) if isinstance(item, Row) else item for item in found]
+        _check_guess(path, names, texts, [item for item in found if isinstance(item, PairRow)])
+    checked = [_check_texts(item, texts) if isinstance(item, PairRow) else item for item in found]
     return PairTable(
         columns=tuple(names),
         texts=texts,
-        rows=tuple(item for item in checked if isinstance(item, Row)),
+        rows=tuple(item for item in checked if isinstance(item, PairRow)),
         bad=tuple(item for item in checked if isinstance(item, BadRow)),
         guessed=guessed,
     )
+
+
+def read_rows(source: Source) -> tuple[list[str], list[PairRow | BadRow]]:
+    """The names of the columns, and the rows, good and bad, in the order of the table."""
+    names: list[str] = []
+    found: list[PairRow | BadRow] = []
+    for item in READERS[source.kind](source):
+        if isinstance(item, list):
+            names += [name for name in item if name not in names]
+        else:
+            found.append(item)
+    return names, found
 
 
 def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
@@ -102,6 +111,14 @@ def check_writable(path: Path, columns: Sequence[str], rows: Iterable[Mapping[st
         raise _Enough  # so that the draft is removed
 
 
+def table_bytes(kind: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Rows as the bytes of a table of that format, such as ".tsv", for a stream."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, f"stdout{kind}")
+        _write(Path(draft.name), draft, columns, rows)
+        return draft.read_bytes()
+
+
 class _Enough(Exception):
     """A draft was written, and nothing is to be replaced."""
 
@@ -117,15 +134,7 @@ def _write(
         raise InputError(f"cannot write {path}: a cell is nested too deeply") from error
 
 
-def extension(path: Path) -> str:
-    """The table format that a path's extension names; InputError where it names none."""
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise InputError(f"{path}: unknown table format {suffix!r}; use {', '.join(READERS)}")
-    return suffix
-
-
-def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
+def _check_texts(row: PairRow, texts: tuple[str, str]) -> PairRow | BadRow:
     for name in texts:
         if fault := text_fault(row.cells.get(name)):
             return BadRow(row.line, f"{name} {fault}")
@@ -133,7 +142,7 @@ def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
 
 
 def _text_columns(
-    path: Path, names: Sequence[str], columns: Sequence[str] | None
+    path: Source, names: Sequence[str], columns: Sequence[str] | None
 ) -> tuple[tuple[str, str], bool]:
     """The names of the two columns of texts, and whether they are a guess."""
     if columns is not None:
@@ -161,7 +170,7 @@ def listed(names: Sequence[str], max_names: int = 20) -> str:
 
 
 def _check_guess(
-    path: Path, names: Sequence[str], texts: tuple[str, str], rows: Sequence[Row]
+    path: Source, names: Sequence[str], texts: tuple[str, str], rows: Sequence[PairRow]
 ) -> None:
     """Raise InputError if one of the two guessed columns does not look like texts."""
     for name in texts:
