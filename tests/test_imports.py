@@ -36,7 +36,6 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         "from conjure.cli.main import main; assert main(['score', '--help']) == 0",
         "from conjure.cli.main import main; assert main(['datasets', '--json']) == 0",
         "from conjure.cli.main import main; assert main(['reproduce', 'figure3', '--help']) == 0",
-        "from conjure.cli.main import main; assert main(['show', '--help']) == 0",
         "from conjure.cli.main import main; assert main(['distance', '', 'b']) == 2",
         "from conjure.cli.main import main; assert main(['distance', 'a', 'b', '--steps', '0']) == 2",
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -187,6 +189,20 @@ def test_show_refuses_a_process_without_pictures(gaussians, tmp_path, capsys, mo
     assert "it lacks decode(latents)" in capsys.readouterr().err
     assert process.rows == 0
     assert [*tmp_path.iterdir()] == []
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from conjure.cli.main import main; assert main(['show', '--help']) == 0; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'numpy')))"
+    )
+    source = str(Path(conjure.__file__).parents[1])
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 # the figure
