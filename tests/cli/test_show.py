@@ -16,7 +16,7 @@ from conjure.cli.main import main
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.sampling import walk
 from conjure.decoding import picture_rows
-from conjure.report.plots.pictures import draw_pictures, wrapped
+from conjure.report.plots.pictures import draw_pictures, drawable, wrapped
 from conjure.report.plots.style import house_style
 
 
@@ -213,6 +213,7 @@ LABELS = [
     "word " * 60,
     "W" * 400,
     "one\ntwo\x1b[2J\u202e $x_0$",
+    "犬と猫" * 20,
     "",
 ]
 
@@ -246,6 +247,11 @@ def test_labels_stay_in_their_row_and_column(tmp_path, monkeypatch) -> None:
     shown = {text.get_gid(): text.get_text() for text in figure.texts}
     assert shown["label-1"].endswith("…")
     assert "\\x1b[2J\\u202e" in shown["label-3"].replace("\n", "")
+
+
+def test_characters_that_the_font_lacks_are_escaped() -> None:
+    with house_style():
+        assert drawable("café 犬 x") == "café \\u72ac x"
 
 
 def test_wrapping() -> None:
