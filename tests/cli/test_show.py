@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from conjure.cli.main import main
 from conjure.core.errors import InputError, NonFiniteError
 from conjure.core.sampling import walk
 from conjure.decoding import picture_rows
-from conjure.report.plots.pictures import draw_pictures, wrapped
+from conjure.report.plots.pictures import draw_pictures, drawable, wrapped
 from conjure.report.plots.style import house_style
 
 
@@ -189,6 +191,20 @@ def test_show_refuses_a_process_without_pictures(gaussians, tmp_path, capsys, mo
     assert [*tmp_path.iterdir()] == []
 
 
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from conjure.cli.main import main; assert main(['show', '--help']) == 0; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'numpy')))"
+    )
+    source = str(Path(conjure.__file__).parents[1])
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 # the figure
 
 
@@ -197,6 +213,7 @@ LABELS = [
     "word " * 60,
     "W" * 400,
     "one\ntwo\x1b[2J\u202e $x_0$",
+    "犬と猫" * 20,
     "",
 ]
 
@@ -230,6 +247,11 @@ def test_labels_stay_in_their_row_and_column(tmp_path, monkeypatch) -> None:
     shown = {text.get_gid(): text.get_text() for text in figure.texts}
     assert shown["label-1"].endswith("…")
     assert "\\x1b[2J\\u202e" in shown["label-3"].replace("\n", "")
+
+
+def test_characters_that_the_font_lacks_are_escaped() -> None:
+    with house_style():
+        assert drawable("café 犬 x") == "café \\u72ac x"
 
 
 def test_wrapping() -> None:

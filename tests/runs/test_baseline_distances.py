@@ -158,6 +158,6 @@ def test_what_it_takes_is_said_with_what_is_finished(tmp_path):
     store.measure(baseline, [("c", "d")])
     store.close()
     assert said == [
-        "slow: 1 pair: 1 texts or continuations to compute",
-        "slow: 2 pairs, 1 of them finished earlier: 1 texts or continuations to compute",
+        "slow: 1 pair: 1 text or continuation to compute",
+        "slow: 2 pairs, 1 of them finished earlier: 1 text or continuation to compute",
     ]

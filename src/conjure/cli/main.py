@@ -32,7 +32,7 @@ from .score import score
 from .show import show
 from .wording import tell
 
-WARNINGS_OF_A_KIND = 5  # that are told in full
+WARNINGS_OF_A_KIND = 5  # that are shown in full
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as other programs end whose reader has gone
 INTERRUPTED = 130  # 128 + SIGINT
 COMPLETION = "_CONJURE_COMPLETE"  # set by the shell that asks for completions

@@ -11,7 +11,7 @@ FORMER_GROUPS = {"rivals": "baselines"}
 
 
 class _Anything(click.Command):
-    """A command that takes whatever follows it."""
+    """A command that takes any arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.params["arguments"] = tuple(args)

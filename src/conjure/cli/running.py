@@ -92,7 +92,7 @@ def _score_aloud(table: PairTable, scorer: Scorer, partial: Partial | None) -> l
 
 
 def report_columns(table: PairTable) -> None:
-    """Say which columns are compared where nobody has named them."""
+    """Say which columns are compared where they were guessed."""
     if table.guessed:
         first, second = map(brief, table.texts)
         tell(f"compared are the first two columns, {first} and {second}; --columns names others")

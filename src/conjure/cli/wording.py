@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def tell(line: str) -> None:
-    """Print one line for people, on stderr; whatever it quotes is made safe here."""
+    """Print one line for people, on stderr; what it quotes is made safe here."""
     with suppress(OSError):  # a stderr whose reader has gone must not cost the result
         click.echo(f"conjure: {message(line)}", err=True)
 

@@ -70,7 +70,8 @@ class BaselineDistances:
 
 def work_of(baseline: Baseline, pairs: Sequence[Pair], done: int = 0) -> str:
     """What measuring the pairs takes; ``done`` others were finished earlier."""
-    work = f"{baseline.cost(pairs):,} texts or continuations"
+    count = baseline.cost(pairs)
+    work = "1 text or continuation" if count == 1 else f"{count:,} texts or continuations"
     return f"{baseline.name}: {work_line(len(pairs) + done, work, done=done)}"
 
 

@@ -14,7 +14,7 @@ from .progress import duration, work_line
 
 __all__ = ["cost_line", "duration", "seconds_a_row"]
 
-LONG = 50  # batches; a shorter run is over before a probe would have told its duration
+LONG = 50  # batches; a shorter run is not timed, since the probe would take as long
 _BATCHES = 3
 
 

@@ -65,14 +65,14 @@ def draw_pictures(pictures: Tensor, texts: Sequence[str], note: str, path: Path)
     whole = _LABEL + columns * (_CELL + _GAP) + _GAP
     with house_style():
         figure, measure = _canvas(whole)
-        note_lines = wrapped(note, whole - 2 * _GAP, _SIZES["note"], measure)
+        note_lines = wrapped(drawable(note), whole - 2 * _GAP, _SIZES["note"], measure)
         below = (len(note_lines) + 0.8) * _line(_SIZES["note"])
         total = rows * (tall + _GAP) + _GAP + below
         figure.set_size_inches(whole, total)
         for row, text in enumerate(texts):
             bottom = total - (row + 1) * (tall + _GAP)
             most = max(1, int(tall / _line(_SIZES["label"])))
-            label = wrapped(text, _LABEL - 2 * _GAP, _SIZES["label"], measure, most)
+            label = wrapped(drawable(text), _LABEL - 2 * _GAP, _SIZES["label"], measure, most)
             figure.text(
                 _GAP / whole,
                 (bottom + tall / 2) / total,
@@ -131,6 +131,14 @@ def wrapped(
     while last and measure(f"{last}…", size) > width:
         last = last[:-1]
     return [*lines[: most - 1], f"{last.rstrip()}…"]
+
+
+def drawable(text: str) -> str:
+    """The text with characters that the font lacks as visible escapes, in place of empty boxes."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(c if c.isspace() or ord(c) in known else ascii(c)[1:-1] for c in text)
 
 
 def _line(size: float) -> float:
