@@ -83,6 +83,8 @@ def _status(arguments: Sequence[str] | None) -> int:
         return _refuse(error.format_message())
     except ConjureError as error:
         return _refuse(_flags(str(error)))
+    except Warning as error:  # which PYTHONWARNINGS=error raises
+        return _refuse(str(error))
     except OSError as error:  # such as a disk that is full
         return _refuse(refused(error))
     except click.Abort:  # what click makes of Ctrl-C

@@ -46,6 +46,20 @@ def whole(name: str, number: int, minimum: int) -> int:
     return value
 
 
+def checked_seeds(seed: int, samples: int) -> int:
+    """The first of ``samples`` seeds, or InputError where torch would take two for one.
+
+    The CPU's generator reads the lower 32 bits of a seed alone: 2³² is the noise of 0.
+    """
+    value = whole("seed", seed, minimum=0)
+    if value + samples > 2**32:
+        raise InputError(
+            f"seed must be below {2**32}, and so must seed + samples - 1: larger ones give the "
+            f"noise of smaller ones again; not {brief(seed)} with {number_of(samples, 'sample')}"
+        )
+    return value
+
+
 def positive(name: str, number: float) -> float:
     """The number as a float. Raises InputError if it is not a finite number above 0."""
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from .checks import positive, whole
+from .checks import checked_seeds, positive, whole
 from .errors import InputError
 from .registry import RECORDS, Estimand, additive_names, find_estimand
 from .text import brief, fact
@@ -34,8 +34,9 @@ Fact = str | int | float | bool | None
 class Spec:
     """What to measure: everything besides the process that determines a number.
 
-    samples:     k, the noises to average over; sample i starts from the noise of seed + i
-    seed:        the first seed, at least 0
+    samples:     k, noises to average over; sample i starts from the noise of seed + i
+    seed:        the first seed, at least 0; all are below 2³², for torch's CPU generator reads no
+                 more bits of one
     estimand:    a registered name, such as "jeffreys" or "pointwise:3"
     cross_steps: m. An estimate: cross predictions at m of the last T − 1 steps only, drawn anew
                  for each pair and sample. It costs 2m rows a pair and sample in place of
@@ -60,8 +61,9 @@ class Spec:
 
     def __post_init__(self) -> None:
         self._settle("samples", 1)
-        self._settle("seed", 0)
         self._settle("max_samples", 1)
+        most = self.samples if self.tolerance is None else max(self.samples, self.max_samples)
+        object.__setattr__(self, "seed", checked_seeds(self.seed, most))
         find_estimand(self.estimand)
         object.__setattr__(self, "record", frozenset(self.record))
         if unknown := sorted({*self.record} - {*RECORDS}):

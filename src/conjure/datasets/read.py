@@ -138,7 +138,7 @@ def _read_scored(path: Path | Source) -> PairTable:
 
 def _number(row: PairRow) -> float | None:
     cell = row.cells.get(SCORE)
-    if isinstance(cell, bool):
+    if isinstance(cell, bool) or (isinstance(cell, str) and "_" in cell):  # 1_5 is 15 to Python
         return None
     try:
         value = float(cell)  # type: ignore[arg-type]

@@ -75,6 +75,11 @@ class Sampler:
                 "lms does not know the noise schedule of this model (zero terminal SNR);"
                 " choose another sampler, euler or ddim for example"
             )
+        if "beta_schedule" not in config or config.get("use_flow_sigmas"):
+            raise InputError(
+                f"its scheduler, {config.get('_class_name', 'without a name')}, has no noise"
+                " schedule of betas, and no sampler here walks another"
+            )
         trained = config["num_train_timesteps"]
         if steps > trained:
             raise InputError(f"{steps} steps are more than the {trained} the model was trained on")

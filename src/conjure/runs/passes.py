@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core.checks import checked_pairs, checked_process, whole
+from ..core.checks import checked_pairs, checked_process, checked_seeds, whole
 from ..core.divergence import measure
 from ..core.errors import InputError
 from ..core.memory import automatic_bound
@@ -55,7 +55,7 @@ class Passes:
     ) -> None:
         self.folder = Path(folder)
         self.samples = whole("samples", samples, minimum=1)
-        self.seed = whole("seed", seed, minimum=0)
+        self.seed = checked_seeds(seed, self.samples)
         self.max_memory = max_memory
         self._say, self._bar = say, bar
         self._open: dict[Signature, _PassFile] = {}
@@ -113,6 +113,7 @@ class Passes:
                 f"process {process.name!r:.80} has no revision, so kept work could not be told from"
                 " another model's: give it one that changes with its weights"
             )
+        checked_seeds(self.seed, count)
         check_texts(process, checked)
         if signature not in self._open:
             self._open[signature] = _PassFile(self.folder, signature, process)

@@ -208,7 +208,11 @@ def fault(scores: Array, samples: Array) -> str | None:
 def _fault_of_scores(scores: Array) -> str | None:
     if len(scores) < MIN_PAIRS:
         return f"a correlation needs at least {MIN_PAIRS} pairs; there are {len(scores)}"
-    if np.ptp(scores) == 0:
+    with np.errstate(over="ignore"):
+        spread = np.ptp(scores)
+    if not np.isfinite(spread):
+        return "the human scores lie further apart than any number: there is no coefficient"
+    if spread == 0:
         return f"all human scores are {scores[0]:g}: there is nothing to correlate with"
     return None
 
