@@ -39,6 +39,7 @@ def test_every_kept_table_is_looked_at(rewriting):
 def test_the_page_compares_with_the_figures_of_the_tables():
     """The averages that README.md sets beside the paper's are those of Table 1."""
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    page = page.partition("Table 1, average")[2].partition("Table 2, words")[0]
     table = (RESULTS / "table1.md").read_text(encoding="utf-8")
     measured, published = table.split("*published*")
     for row, title in (
