@@ -76,7 +76,7 @@ def test_a_process_says_what_it_is():
     "settings", [{"samples": 0}, {"estimand": "x"}, {"seed": -1}, {"estimand": "pointwise:0"}]
 )
 def test_nothing_is_loaded_for_a_measure_that_makes_no_sense(monkeypatch, settings):
-    monkeypatch.setattr("conjure.similarity._bundled", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr("conjure.similarity.bundled", lambda: pytest.fail("loaded"))
     with pytest.raises(InputError):
         conjure.distance("a", "b", **settings)
 

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from .core.errors import ConjureError, InputError, NonFiniteError
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
+    from .decoding import pictures
     from .processes import load
+    from .processes.registry import register_family
     from .similarity import Distance, distance, distances
 
     __version__: str
@@ -25,7 +27,9 @@ _HOMES = {
     "distance": "similarity",
     "distances": "similarity",
     "load": "processes",
+    "pictures": "decoding",
     "register_estimand": "core.registry",
+    "register_family": "processes.registry",
 }
 
 __all__ = [
@@ -40,7 +44,9 @@ __all__ = [
     "distance",
     "distances",
     "load",
+    "pictures",
     "register_estimand",
+    "register_family",
 ]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +15,15 @@ import pytest
 from scipy.stats import spearmanr
 
 import conjure
+import conjure.runs.cost
+from conjure import runs
+from conjure.cli.evaluate import Evaluation, evaluation_lines
 from conjure.cli.main import main
-from conjure.cli.wording import Evaluation, evaluation_lines
-from conjure.core.spec import Spec, sign
+from conjure.core.spec import Spec
 from conjure.datasets.cards import DATASETS
 from conjure.datasets.read import read_dataset
 from conjure.datasets.tables import read_pairs
+from conjure.runs.scorers import ProcessScorer
 from conjure.runs.scores import RESULT_COLUMNS, Partial
 from conjure.stats.correlation import Correlation
 
@@ -36,8 +41,12 @@ def tiny(tiny_pipeline: Path) -> list[str]:
 
 @pytest.fixture
 def counting(gaussians, monkeypatch):
-    """A process of Gaussians in place of whatever ``--process`` names; it counts rows."""
+    """A process of Gaussians in place of whatever ``--process`` names; it counts rows.
+
+    No run is long enough to be timed by a probe, whose rows would be counted, too.
+    """
     process = gaussians(batch_size=4)
+    monkeypatch.setattr(runs.cost, "LONG", 10**9)
     monkeypatch.setattr(conjure, "load", lambda *_, **__: process, raising=False)
     return process
 
@@ -130,7 +139,7 @@ def test_settings_reach_the_signature(tiny_pipeline, capsys) -> None:
         (["--tolerance", "0", "--samples", "2"], "tolerance must be a positive number"),
         (["--tolerance", "0.1"], "needs an interval to begin with: samples of 2 or more"),
         (["--tolerance", "1", "--samples", "4", "--max-samples", "3"], "--max-samples must be"),
-        (["--max-samples", "8"], "--max-samples says where --tolerance ends"),
+        (["--max-samples", "8"], "--max-samples ends what --tolerance begins"),
         (["--nonsense"], "No such option"),
     ],
 )
@@ -170,9 +179,10 @@ def test_estimates_say_so(counting, capsys) -> None:
 
     assert main(["distance", "a", "b", *flags, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["approximation"] == {"cross_steps": 3, "tolerance": 0.3, "most_samples": 8}
-    approximation = conjure.Approximation(cross_steps=3, tolerance=0.3, most_samples=8)
-    same = conjure.distance("a", "b", process=counting, samples=2, approximation=approximation)
+    assert printed["approximation"] == {"cross_steps": 3, "tolerance": 0.3, "max_samples": 8}
+    same = conjure.distance(
+        "a", "b", process=counting, samples=2, cross_steps=3, tolerance=0.3, max_samples=8
+    )
     assert (printed["value"], printed["samples"]) == (pytest.approx(same.value), same.samples)
     assert printed["terms"]["weights"] == same.terms.weights.tolist()
 
@@ -211,6 +221,25 @@ def test_score_carries_the_other_columns(counting, pairs, tmp_path, capsys, suff
         assert float(row.cells["interval_high"]) == pytest.approx(alone.interval[1], rel=1e-9)
         assert row.cells["signature"] == str(alone.signature)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, pairs.name])
+
+
+def test_a_long_run_is_told_with_its_time(counting, pairs, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(runs.cost, "LONG", 5)
+    assert main(["score", str(pairs), "--out", str(tmp_path / "out.csv")]) == 0
+    told = capsys.readouterr().err.splitlines()[0]
+    assert re.fullmatch(
+        r"conjure: 6 pairs: \d+ network rows to compute, about 0 s on cpu by a short probe", told
+    )
+
+
+def test_the_bar_is_for_terminals(counting, pairs, tmp_path, capsys, monkeypatch) -> None:
+    """With the time that is left, and on stderr alone."""
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True, raising=False)
+    assert main(["score", str(pairs), "--out", str(tmp_path / "out.csv")]) == 0
+    printed = capsys.readouterr()
+    assert "6/6 [" in printed.err
+    assert "<" in printed.err
+    assert printed.out == ""
 
 
 def test_a_bound_on_memory_costs_what_it_says(counting, tmp_path, capsys) -> None:
@@ -519,7 +548,7 @@ def test_a_subset_too_small_says_so(counting, rated, capsys) -> None:
 def test_a_p_value_too_small_for_a_number_is_not_called_zero(rated, gaussians) -> None:
     found = Correlation(7, 0.9, 0.9, 0.8, p_value=0.0, interval=(0.8, 0.95))
     evaluation = Evaluation(
-        read_dataset(str(rated)), found, None, Spec(), sign(gaussians(), Spec()), gaussians()
+        read_dataset(str(rated)), found, None, ProcessScorer(gaussians(), Spec())
     )
     assert "\np-value    below 1e-300  (of Spearman" in evaluation_lines(evaluation)
 
@@ -576,6 +605,11 @@ def test_datasets_are_listed(capsys) -> None:
 
 
 def test_the_package_itself_runs_as_the_command() -> None:
-    ran = subprocess.run([sys.executable, "-m", "conjure", "distance", "a"], capture_output=True)
+    source = str(Path(conjure.__file__).parents[1])
+    ran = subprocess.run(
+        [sys.executable, "-m", "conjure", "distance", "a"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
     assert ran.returncode == 2
-    assert ran.stderr.decode().splitlines() == ["conjure: Missing argument 'TEXT2'."]
+    assert ran.stderr.decode().splitlines() == ["conjure: Missing argument 'TEXT2', or --to FILE."]

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import conjure
-from conjure.processes import stable_diffusion
+from conjure.cli import choosing
+from conjure.cli.main import main
 
 FREED = """
 import ctypes, sys, torch
@@ -46,8 +47,29 @@ def test_memory_that_was_freed_is_kept_for_what_comes_next() -> None:
     assert _bytes_kept("keep") > 100_000_000 > 10_000_000 > _bytes_kept("leave")
 
 
-def test_a_process_on_the_cpu_asks_for_it(tiny_pipeline, monkeypatch) -> None:
-    asked = []
-    monkeypatch.setattr(stable_diffusion, "keep_freed_memory", lambda: asked.append(True))
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["distance", "a dog", "a cat"],
+        ["reproduce", "figure2", "--samples", "1"],
+    ],
+    ids=["distance", "reproduce"],
+)
+def test_every_command_that_runs_a_process_on_the_cpu_asks_for_it(
+    command, tiny_pipeline, tmp_path, monkeypatch
+) -> None:
+    class Enough(Exception):
+        pass
+
+    def asked() -> None:
+        raise Enough
+
+    monkeypatch.setattr(choosing, "keep_freed_memory", asked)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Enough):
+        main([*command, "--process", str(tiny_pipeline), "--device", "cpu", "--steps", "2"])
+
+
+def test_the_library_asks_for_nothing(tiny_pipeline, monkeypatch) -> None:
+    monkeypatch.setattr(choosing, "keep_freed_memory", lambda: pytest.fail("asked"))
     conjure.load(tiny_pipeline, device="cpu")
-    assert asked == [True]

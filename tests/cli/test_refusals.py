@@ -99,7 +99,7 @@ REFUSED = {
     "dataset ''": (["evaluate", ""], "DATASET is empty"),
     "data-dir ''": (["evaluate", "stsb", "--data-dir", ""], "--data-dir is empty"),
     "max-memory ''": (["score", "pairs.csv", *OUT, "--max-memory", ""], "--max-memory is empty"),
-    "bench": (["bench", "network", "--batch-sizes", ""], "--batch-sizes is empty"),
+    "bench": (["bench", "network", "--rounds", "3"], "python -m benchmarks network --rounds 3"),
     "text ''": (["distance", "", "b"], "TEXT1 is empty"),
     # texts and names
     "surrogate": (["distance", "caf\udce9", "b"], "first text is not valid Unicode"),
@@ -128,7 +128,7 @@ REFUSED = {
     "data-dir": (["evaluate", "stsb", "--data-dir", "no"], "no such file: no/stsb-test.tsv"),
     "data-dir file": (["evaluate", "stsb", "--data-dir", "plain"], "Not a directory"),
     "deep": (["score", "deep.jsonl", *OUT], "line 1: nested more than 100 levels deep"),
-    "nan": (["score", "nan.jsonl", *OUT], "line 1: not JSON: NaN is no JSON number"),
+    "nan": (["score", "nan.jsonl", *OUT], "line 1: not JSON: NaN is not a JSON number"),
     # columns
     "one column": (["score", "one.csv", *OUT], "needs two columns of texts"),
     "ids": (["score", "ids.csv", *OUT], "'id' is named like an id. Name two of id, a, b by --col"),

@@ -11,7 +11,7 @@ import pytest
 
 import conjure
 from conjure.cli.main import main
-from conjure.paper.rows import DIFFUSION, read_rows
+from conjure.paper.rows import DIFFUSION, GROUPS, read_rows
 from conjure.processes.stable_diffusion import StableDiffusion
 from conjure.runs import baseline_distances
 
@@ -19,6 +19,7 @@ KEYS = {
     *("row", "dataset", "subset", "spearman", "pearson", "kendall", "n", "p_value", "interval"),
     *("signature", "source"),
 }
+CONTROL = GROUPS["diffusion"][-1]
 WORDS = ["dog", "puppy", "cat", "kitten", "car", "truck", "sun", "moon", "apple", "pear", "boat"]
 
 
@@ -70,17 +71,14 @@ def test_table1_writes_every_format_by_the_contract(pairs, tmp_path, capsys, mon
     for cell in whole:
         assert cell["n"] == 10
         assert -100 <= cell["interval"][0] <= cell["interval"][1] <= 100
-        about = {"null": "100 draws of the control", "paragon": "pairs"}
+        about = {CONTROL: "100 draws of the control", "paragon": "pairs"}
         assert cell["over"] == about.get(cell["row"], "pairs and seeds")
         assert f"{cell['spearman']:.1f}"[1:] in printed
-        if cell["row"] == "null":
+        if cell["row"] == CONTROL:
             assert cell["interval"][0] < cell["spearman"] < cell["interval"][1]
-            assert "k:100|" in cell["signature"]
-    estimands = [fact for cell in whole[:-1] for fact in cell["signature"].split("|")]
-    assert [fact for fact in estimands if fact.startswith("estimand")] == [
-        f"estimand:{name}"
-        for name in ("jeffreys", "kl", "initial", "final", "output", "girsanov", "coupled")
-        + ("conditional", "null")
+    assert [cell["signature"]["key"]["estimand"] for cell in whole[:-1]] == [
+        *("jeffreys", "kl", "initial", "final", "output", "girsanov", "coupled", "conditional"),
+        CONTROL,
     ]
     with (out / "table1.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(cells)
@@ -96,7 +94,7 @@ def test_table1_writes_every_format_by_the_contract(pairs, tmp_path, capsys, mon
     by = {one["than"]: one for one in differences}
     # the control, as many draws, is in no paired difference and has no reliability
     assert [*by] == [*read_rows(["diffusion"])[1:-1], "paragon"]
-    assert "null" not in {one["row"] for one in reliability}
+    assert CONTROL not in {one["row"] for one in reliability}
     known = cells_of(out / "table1.json")
     ours, theirs = known["conjuring", "all"], known["paragon", "all"]
     assert by["paragon"]["difference"] == pytest.approx(ours["spearman"] - theirs["spearman"])
@@ -138,8 +136,8 @@ def test_all_diffusion_rows_come_from_one_pass(pairs, tmp_path, counted, capsys)
     assert reproduce("table1", pairs, out, "--rows", ",".join(DIFFUSION)) == 0
     lines = [line.split("\t")[2:] for line in pairs.read_text().splitlines()[1:]]
     process = conjure.load(steps=2)
-    pairs = distinct([(a, b) for a, b in lines])
-    expected = plan(pairs, Sizes.of(process, pairs[0][0]), 1, EVERYTHING, 2**30).rows
+    wanted = distinct([(a, b) for a, b in lines])
+    expected = plan(wanted, Sizes.of(process, wanted[0][0]), 1, EVERYTHING, 2**30).rows
     assert sum(counted) == expected
     assert f"{expected:,} network rows" in capsys.readouterr().err
 
@@ -166,7 +164,7 @@ def test_an_interrupted_table_goes_on_where_it_was(pairs, tmp_path, monkeypatch,
     assert kept > 0
     capsys.readouterr()
     assert reproduce("table1", pairs, tmp_path / "out", *flags) == 0
-    assert f"conjure: {10 - kept} pairs: " in capsys.readouterr().err
+    assert f"conjure: 10 pairs, {kept} of them finished earlier: " in capsys.readouterr().err
     assert reproduce("table1", pairs, tmp_path / "fresh", *flags) == 0
     one, other = (cells_of(tmp_path / name / "table1.json") for name in ("out", "fresh"))
     for key, cell in one.items():
@@ -183,6 +181,16 @@ def test_a_row_that_cannot_be_loaded_is_told_and_stops_nothing(pairs, tmp_path, 
     assert "no weights" in known["is-bert", "all"]["reason"]
     told = [line for line in capsys.readouterr().err.splitlines() if "left empty" in line]
     assert [line.split()[2] for line in told] == ["is-bert", "encoder=./nowhere"]
+
+
+@pytest.mark.parametrize("former", ["null", "rivals"])
+def test_former_names_of_rows_mean_what_they_meant(former, pairs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("conjure.paper.control.POOL", 24)
+    monkeypatch.setitem(GROUPS, "baselines", ("paragon",))  # the others are on the hub
+    out = tmp_path / "out"
+    assert reproduce("table1", pairs, out, "--rows", former) == 0
+    rows = {row for row, _ in cells_of(out / "table1.json")}
+    assert rows == {CONTROL if former == "null" else "paragon"}
 
 
 def test_a_limit_is_said_in_every_output(pairs, tmp_path, capsys):
@@ -203,7 +211,7 @@ def test_table3_has_a_row_for_each_number_of_steps(pairs, tmp_path, capsys, monk
     cells = json.loads((out / "table3.json").read_text())
     whole = {cell["row"]: cell for cell in cells if cell["subset"] == "all"}
     assert [*whole] == [f"conjuring, T = {steps}" for steps in (1, 3, 5000)]
-    assert "|T:3|" in whole["conjuring, T = 3"]["signature"]
+    assert whole["conjuring, T = 3"]["signature"]["key"]["steps"] == 3
     assert whole["conjuring, T = 5000"]["spearman"] is None
     assert "T = 5000 left empty" in capsys.readouterr().err
 
@@ -226,14 +234,15 @@ def test_table3_sets_the_steps_that_were_asked_for_against_the_others(
 
 def test_all_goes_on_behind_what_fails(pairs, tmp_path, capsys, monkeypatch):
     from conjure.cli import reproduce as commands
-    from conjure.paper import written
+    from conjure.paper import tables
     from conjure.paper.experiments import Experiment
 
     def broken(run):
         raise conjure.core.errors.InputError("nothing to draw")
 
-    monkeypatch.setattr(written, "broken", broken, raising=False)
-    tried = {"first": Experiment("", "written:broken"), "table2": commands.EXPERIMENTS["table2"]}
+    monkeypatch.setattr(tables, "broken", broken, raising=False)
+    first = Experiment("", "tables:broken", draws=False)
+    tried = {"first": first, "table2": commands.EXPERIMENTS["table2"]}
     monkeypatch.setattr("conjure.paper.tables.STEPS", (1,))
     commands._add("some", "", {**tried})
     try:
@@ -279,9 +288,11 @@ def test_published_figures_stand_beside_and_apart(data_dir, tmp_path, capsys):
     flags = ["--datasets", "rg65", "--limit", "8", "--steps", "2", "--data-dir", str(data_dir)]
     assert main(["reproduce", "table2", "--out", str(tmp_path), *flags]) == 0
     cells = json.loads((tmp_path / "table2.json").read_text())
-    [printed] = [cell for cell in cells if cell["source"] == "published"]
-    assert (printed["row"], printed["dataset"], printed["spearman"]) == ("conjuring", "rg65", 60.2)
-    assert "arXiv 2410.16431" in printed["signature"]
-    assert printed["n"] is printed["interval"] is None
+    published = [cell for cell in cells if cell["source"] == "published"]
+    found = {(cell["row"], cell["dataset"]): cell["spearman"] for cell in published}
+    assert found == {("paragon", "rg65"): 77.5, ("conjuring", "rg65"): 60.2}
+    for cell in published:
+        assert "arXiv 2410.16431" in cell["signature"]
+        assert cell["n"] is cell["interval"] is None
     text = capsys.readouterr().out
     assert text.index("*measured*") < text.index("*published*") < text.index("60.2")

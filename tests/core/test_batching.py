@@ -47,6 +47,7 @@ def test_the_batch_is_halved_until_it_fits_and_nothing_is_lost(error):
     assert [str(warning.message) for warning in warned] == [
         "batch_size 16 does not fit the memory of cpu: going on with 4"
     ]
+    assert {warning.filename for warning in warned} == {__file__}  # the caller's line, not ours
     assert cramped.batch_size == 4  # and stays so
     assert cramped.rows == roomy.rows
     pair_terms(cramped, PAIRS, range(9))

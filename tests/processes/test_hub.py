@@ -15,7 +15,7 @@ from folder_tools import edit_json, refusal
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
-from conjure.cli.options import choose
+from conjure.cli.choosing import choose
 from conjure.core.errors import InputError
 from conjure.processes import folders, hub, load
 from conjure.processes.stable_diffusion import FAMILY

@@ -188,6 +188,29 @@ def test_loading_leaves_the_garbage_collector_as_it_was(pipelines, running):
         gc.enable()
 
 
+def test_loading_leaves_malloc_as_it_was(pipelines):
+    """The command line tells malloc what to keep; the library does not."""
+    code = """if True:
+        import ctypes, sys
+        called, plain = [], ctypes.CDLL
+        class Library(plain):
+            def __getattr__(self, name):
+                called.append(name)
+                return super().__getattr__(name)
+        ctypes.CDLL = Library
+        import conjure
+        conjure.load(sys.argv[1], steps=2).embed(['a dog'])
+        assert 'mallopt' not in called, called
+        from conjure.cli.process_wide import keep_freed_memory
+        assert not keep_freed_memory() or 'mallopt' in called  # so that the probe is seen to work
+    """
+    subprocess.run(
+        [sys.executable, "-c", code, pipelines["epsilon"]],
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
 def test_loading_is_quiet(pipelines):
     """Nothing on stdout or stderr: no bar, no remark of a library."""
     code = "import sys, conjure.processes as p; p.load(sys.argv[1], steps=2).embed(['a dog'])"

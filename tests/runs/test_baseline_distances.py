@@ -14,6 +14,7 @@ from small_models import encoder, language_model
 
 from conjure.cli.main import main
 from conjure.core.errors import InputError
+from conjure.core.spec import Signature
 from conjure.processes.hub import BUNDLED
 from conjure.runs import baseline_distances
 from conjure.runs.baseline_distances import BaselineDistances
@@ -105,7 +106,7 @@ class Slow:
     """A baseline that takes a hundredth of a second a pair, and fails at the fiftieth."""
 
     name = "slow"
-    signature = "baseline:slow"
+    signature = Signature({"baseline": "slow"})
 
     def __init__(self):
         self.asked = []
@@ -136,3 +137,27 @@ def test_what_took_long_is_kept(tmp_path, monkeypatch):
     store.close()
     assert len(baseline.asked) - before <= 100 - 49 + 8
     assert baseline.asked[before] in pairs[41:50]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-5", '"abc"', "true"])
+def test_a_kept_number_that_no_distance_can_have_is_refused(tmp_path, value):
+    store, baseline = BaselineDistances(tmp_path), Slow()
+    assert store.measure(baseline, [("a", "b")]) == [1.0]
+    store.close()
+    [path] = tmp_path.iterdir()
+    path.write_text(path.read_text().replace(": 1.0}", f": {value}}}"))
+    with pytest.raises(InputError, match="or is damaged: remove it"):
+        BaselineDistances(tmp_path).measure(baseline, [("a", "b")])
+
+
+def test_what_it_takes_is_said_with_what_is_finished(tmp_path):
+    said: list[str] = []
+    store, baseline = BaselineDistances(tmp_path, say=said.append), Slow()
+    store.measure(baseline, [("a", "b"), ("a", "b")])
+    store.measure(baseline, [("a", "b"), ("c", "d")])
+    store.measure(baseline, [("c", "d")])
+    store.close()
+    assert said == [
+        "slow: 1 pair: 1 texts or continuations to compute",
+        "slow: 2 pairs, 1 of them finished earlier: 1 texts or continuations to compute",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,7 +82,7 @@ def test_other_settings_are_another_file(gaussians, tmp_path):
         far = passes.measure(gaussians(guidance=3.0), PAIRS)
         assert not torch.equal(near[0].forward, far[0].forward)
     heads = [json.loads(path.read_text().splitlines()[0]) for path in tmp_path.iterdir()]
-    assert sorted("w:2|" in head["signature"] for head in heads) == [False, True]
+    assert sorted(head["key"]["guidance_scale"] for head in heads) == [2.0, 3.0]
 
 
 def test_a_torn_line_is_cut_and_measured_again(gaussians, tmp_path):
@@ -171,6 +173,21 @@ def test_what_is_no_file_of_terms_is_refused(gaussians, tmp_path):
     path.write_text('{"signature": "another"}\n')
     with Passes(tmp_path) as passes, pytest.raises(InputError, match="remove it"):
         passes.measure(gaussians(), PAIRS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0])
+def test_kept_terms_that_there_cannot_be_are_refused(gaussians, tmp_path, value):
+    with Passes(tmp_path) as passes:
+        passes.measure(gaussians(dtype=torch.float32), PAIRS)
+    [path] = tmp_path.iterdir()
+    head, first, *rest = path.read_text().splitlines()
+    record = json.loads(first)
+    terms = np.frombuffer(base64.b64decode(record["terms"]), "<f4").copy()
+    terms[3] = value
+    record["terms"] = base64.b64encode(terms.tobytes()).decode()
+    path.write_text("\n".join([head, json.dumps(record), *rest]) + "\n")
+    with Passes(tmp_path) as passes, pytest.raises(InputError, match="or is damaged: remove it"):
+        passes.measure(gaussians(dtype=torch.float32), PAIRS)
 
 
 def test_a_long_run_tells_rows_and_time_beforehand(gaussians, tmp_path):

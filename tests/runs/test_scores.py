@@ -11,6 +11,7 @@ from conjure.core.errors import InputError
 from conjure.core.registry import per_sample
 from conjure.core.spec import Spec, sign
 from conjure.datasets.tables import read_pairs, write_rows
+from conjure.runs.scorers import ProcessScorer
 from conjure.runs.scores import (
     RESULT_COLUMNS,
     Partial,
@@ -36,7 +37,7 @@ def table(tmp_path: Path):
 def test_values_are_those_of_distance(table, gaussians) -> None:
     process, measure = gaussians(guidance=3.0), Spec(samples=3, seed=5, estimand="kl")
     counted: list[int] = []
-    results = score(table, process, measure, progress=counted.append)
+    results = score(table, ProcessScorer(process, measure), progress=counted.append)
     assert sum(counted) == len(PAIRS)
     for result, pair in zip(results, PAIRS, strict=True):
         alone = distance(*pair, process=process, samples=3, seed=5, estimand="kl")
@@ -78,7 +79,7 @@ def finish_some(table, process, measure: Spec, out: Path, rows: int) -> None:
             raise Interrupted
 
     with Partial(out, sign(process, measure)) as partial, pytest.raises(Interrupted):
-        score(table, process, measure, partial=partial, progress=count)
+        score(table, ProcessScorer(process, measure), partial=partial, progress=count)
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "csv", "jsonl", "parquet"])
@@ -86,7 +87,7 @@ def test_resumed_scores_are_the_same_as_undisturbed_ones(
     table, gaussians, tmp_path: Path, suffix: str
 ) -> None:
     out, measure = tmp_path / f"out.{suffix}", Spec(samples=2)
-    undisturbed = score(table, gaussians(), measure)
+    undisturbed = score(table, ProcessScorer(gaussians(), measure))
     finish_some(table, gaussians(), measure, out, rows=3)
     assert not out.exists()
 
@@ -95,7 +96,7 @@ def test_resumed_scores_are_the_same_as_undisturbed_ones(
     with Partial(out, signature) as partial:
         assert len(partial.done) == 3  # a text against itself, and one pair in both directions
         assert [key[0] for key in pending(table, partial)] == [3, 6, 7, 8]
-        results = score(table, process, measure, partial=partial)
+        results = score(table, ProcessScorer(process, measure), partial=partial)
     assert process.rows < gaussians_cost(table, gaussians(), measure)
     for resumed, plain in zip(results, undisturbed, strict=True):
         assert resumed.value == pytest.approx(plain.value, rel=1e-9)
@@ -120,7 +121,7 @@ def test_a_torn_last_line_is_computed_again(table, gaussians, tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[:-5])
     with Partial(out, sign(gaussians(), measure)) as partial:
         assert len(partial.done) == 2
-        score(table, gaussians(), measure, partial=partial)
+        score(table, ProcessScorer(gaussians(), measure), partial=partial)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert sorted(line["line"] for line in lines[1:]) == [2, 3, 4, 5, 6, 7, 8]
 
@@ -133,7 +134,7 @@ def test_rows_that_changed_meanwhile_are_computed_again(table, gaussians, tmp_pa
     process = gaussians()
     with Partial(out, sign(process, measure)) as partial:
         assert pending(changed, partial) == [(3, "c", "e")]
-        results = score(changed, process, measure, partial=partial)
+        results = score(changed, ProcessScorer(process, measure), partial=partial)
     assert results[1].value == pytest.approx(distance("c", "e", process=process).value)
 
 
@@ -160,6 +161,31 @@ def test_a_file_of_another_making_is_left_alone(gaussians, tmp_path: Path) -> No
     with pytest.raises(InputError, match="is not a file of finished rows"), partial:
         pass
     assert partial_path(out).read_text() == "my notes\n"
+
+
+DAMAGED = ["NaN", "Infinity", "-5", '"abc"', "true", "null"]
+
+
+@pytest.mark.parametrize("value", DAMAGED)
+@pytest.mark.parametrize("where", ["value", "per_sample"])
+def test_a_number_that_no_distance_can_have_is_refused(
+    table, gaussians, tmp_path: Path, value: str, where: str
+) -> None:
+    out, measure = tmp_path / "out.tsv", Spec()
+    finish_some(table, gaussians(), measure, out, rows=3)
+    path = partial_path(out)
+    head, first, *rest = path.read_text(encoding="utf-8").splitlines()
+    record = json.loads(first)
+    record[where] = "HERE" if where == "value" else ["HERE"]
+    first = json.dumps(record).replace('"HERE"', value)
+    path.write_text("\n".join([head, first, *rest]) + "\n")
+    with (
+        pytest.raises(InputError, match="is damaged: move it away"),
+        Partial(out, sign(gaussians(), measure)),
+    ):
+        pass
+    with pytest.raises(InputError, match="is damaged"):
+        check_out(out, table)
 
 
 def test_outputs_that_are_refused(table, tmp_path: Path) -> None:

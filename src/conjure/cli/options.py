@@ -1,6 +1,6 @@
-"""The flags that several commands share, and the process and measure that they name.
+"""The flags that several commands share.
 
-Names and defaults are those of ``conjure.load`` and ``conjure.distance``: a flag that is not given
+Names and defaults are those of ``conjure.load`` and ``conjure.distance``. A flag that is not given
 is not passed on.
 """
 
@@ -8,30 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from ..core.errors import InputError
 from ..core.spec import Spec
 from ..core.text import brief
-from ..processes.settings import DTYPES, SAMPLERS, Choice, ProcessSettings
-from .process_wide import keep_freed_memory, uncollected
-
-if TYPE_CHECKING:
-    from ..core.process import GenerativeProcess
+from ..processes.settings import DTYPES, SAMPLERS, Choice
+from .completion import BASELINES, DEVICES, ESTIMANDS, values
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Checked(click.Command):
-    """A command that refuses an empty value: mostly a variable of the shell that is not set.
+    """A command that refuses an empty value, which mostly is a shell variable that is not set.
 
-    To take it for a flag that was not given would start another run than was asked for.
+    Ignoring it would start another run than the user asked for.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a command line that the shell completes is not whole yet
+            return super().parse_args(ctx, args)
         given, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for option in order:
             values = given.get(option.name or "")
@@ -63,8 +61,16 @@ def _else(value: object) -> str:
 
 
 PROCESS_OPTIONS = (
-    click.option("--process", help="Hub id or folder of a pipeline; by default the bundled one."),
-    click.option("--sampler", help=", ".join(SAMPLERS) + "." + _else(Choice.sampler)),
+    click.option(
+        "--process",
+        shell_complete=values(["emoji"], files=True),
+        help="Hub id or folder of a pipeline; by default the bundled one.",
+    ),
+    click.option(
+        "--sampler",
+        shell_complete=values(SAMPLERS),
+        help=", ".join(SAMPLERS) + "." + _else(Choice.sampler),
+    ),
     click.option(
         "--steps", type=int, help=f"T, the number of sampling steps.{_else(Choice.steps)}"
     ),
@@ -74,10 +80,13 @@ PROCESS_OPTIONS = (
         help=f"w in ε_∅ + w (ε_y − ε_∅); 1 is unguided.{_else(Choice.guidance)}",
     ),
     click.option(
-        "--device", help="cpu, cuda, cuda:1, mps, ….  [default: cuda where there is one, else cpu]"
+        "--device",
+        shell_complete=values(DEVICES),
+        help="cpu, cuda, cuda:1, mps, ….  [default: cuda where there is one, else cpu]",
     ),
     click.option(
         "--dtype",
+        shell_complete=values(DTYPES),
         help=f"Arithmetic inside the network: {', '.join(DTYPES)}.  [default: {Choice.dtype}]",
     ),
     click.option(
@@ -92,7 +101,7 @@ PROCESS_OPTIONS = (
     click.option("--variant", help="Variant of the weights, such as fp16."),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
 )
-MEASURE_OPTIONS = (
+SAMPLE_OPTIONS = (
     click.option(
         "--samples",
         type=int,
@@ -101,8 +110,12 @@ MEASURE_OPTIONS = (
     click.option(
         "--seed", type=int, help=f"Sample i starts from seed + i.  [default: {Spec.seed}]"
     ),
+)
+MEASURE_OPTIONS = (
+    *SAMPLE_OPTIONS,
     click.option(
         "--estimand",
+        shell_complete=values(ESTIMANDS),
         help="jeffreys, kl, initial, final, output, coupled, girsanov, chain, "
         f"pointwise:STEP or cumulative:STEP.  [default: {Spec.estimand}]",
     ),
@@ -112,7 +125,7 @@ ESTIMATE_OPTIONS = (
         "--cross-steps",
         type=int,
         metavar="M",
-        help="Estimate: predict under the other prompt at M random steps behind the first.",
+        help="Estimate: predict under the other prompt at M random steps after the first.",
     ),
     click.option(
         "--tolerance",
@@ -122,11 +135,11 @@ ESTIMATE_OPTIONS = (
     ),
     click.option(
         "--max-samples",
-        "--most-samples",  # as it was called before
+        "--most-samples",  # its former name
         "max_samples",
         type=int,
         metavar="K",
-        help=f"Or until they are K; goes with --tolerance.  [default: {Spec.max_samples}]",
+        help=f"End --tolerance at K samples.  [default: {Spec.max_samples}]",
     ),
 )
 
@@ -138,7 +151,7 @@ _UNITS = {
 
 
 def _bytes(context: click.Context, option: click.Parameter, given: str | None) -> int | None:
-    """An amount of memory as people write it: 2GB, 512MiB, or a number of bytes."""
+    """An amount of memory as people write it: 2GB, 512MiB, or a number of bytes → bytes."""
     if given is None:
         return None
     found = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) *([a-z]*)", given.strip().lower())
@@ -148,6 +161,38 @@ def _bytes(context: click.Context, option: click.Parameter, given: str | None) -
     if not 0 < amount < 2**63:
         raise click.BadParameter(f"{brief(given)} is no amount of memory that a machine may have")
     return amount
+
+
+BASELINE_OPTION = click.option(
+    "--baseline",
+    metavar="ROW",
+    shell_complete=values(BASELINES, files=True),
+    help="Measure with a baseline in place of a process: a row of docs/baselines.md such as "
+    "bert-mean, encoder=ID_OR_FOLDER[:mean|cls|eos], lm=ID_OR_FOLDER, or paragon. Only --device, "
+    "--dtype, --batch-size, --revision, --allow-pickle and (for lm) --seed go with it.",
+)
+COLUMNS_OPTION = click.option(
+    "--columns",
+    nargs=2,
+    metavar="A B",
+    help="The two columns of texts; by default sentence1 and "
+    "sentence2, or text1 and text2, or else the first two.",
+)
+FORMATS = ("tsv", "csv", "jsonl", "parquet")
+FORMAT_OPTION = click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    help="Format of stdin and stdout, where - stands for a file.  [default: tsv]",
+)
+OVERWRITE_OPTION = click.option(
+    "--overwrite", is_flag=True, help="Replace OUT, and a partial file of other settings."
+)
+
+
+def out_option(help: str, *, required: bool = False) -> Callable[[Command], Command]:
+    """The flag that names the output."""
+    return click.option("--out", type=click.Path(path_type=Path), required=required, help=help)
 
 
 MEMORY_OPTION = click.option(
@@ -163,24 +208,3 @@ def settings(command: Command) -> Command:
     for option in reversed((*PROCESS_OPTIONS, *MEASURE_OPTIONS, *ESTIMATE_OPTIONS)):
         command = option(command)
     return command
-
-
-def choose(flags: dict[str, Any]) -> tuple[GenerativeProcess, Spec]:
-    """The process and spec that the flags name; what was not given is left to the library."""
-    from .. import load
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    asked = {field.name: given.pop(field.name) for field in fields(Spec) if field.name in given}
-    if "max_samples" in asked and "tolerance" not in asked:
-        raise InputError("--max-samples says where --tolerance ends: give both, or neither")
-    source = [given.pop("process")] if "process" in given else []
-    chosen = ProcessSettings(**given)  # before torch is imported
-    spec = Spec(**asked)  # before anything is fetched
-    if chosen.steps is not None:
-        spec.check_steps(chosen.steps)
-    with uncollected():
-        process = load(*source, **given)
-    if process.device.type == "cpu":
-        keep_freed_memory()
-    spec.check(process)
-    return process, spec

@@ -1,11 +1,12 @@
 """Settings of the whole Python process. The command line makes them; the library never does.
 
 **Freed memory.** A network on a CPU allocates and frees tens of megabytes a layer. By default glibc
-takes such blocks from the system one by one and gives them back at once, and the system clears
-every page again: an eighth of the time of the bundled network (``docs/performance.md``).
+takes such blocks from the system one by one and gives them back at once. The system clears every
+page again, which takes an eighth of the time of the bundled network (``docs/performance.md``).
 
-**Garbage collection.** It walks again and again over everything that the imports of torch, diffusers
-and transformers make, and finds next to nothing to free: a quarter of their time.
+**Garbage collection.** It goes through everything that the imports of torch, diffusers and
+transformers create, many times, and finds next to nothing to free. That takes a quarter of their
+time.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ MIB = 1024**2
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc, for the whole of this Python; whether there is one to be told.
+    """Let glibc's malloc keep up to 512 MiB of freed memory for the program's next allocations.
 
-    Up to 512 MiB of freed memory then stay with the program instead of going back to the system.
+    → whether it does; False where the C library is another one.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -34,7 +35,7 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection within; afterwards all is as before."""
+    """No garbage collection within; afterwards it is as before."""
     before = gc.isenabled()
     gc.disable()
     try:

@@ -13,29 +13,41 @@ from ..core.errors import ConjureError
 from ..core.text import brief
 from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
-from ..paper.run import Choice, Run
+from ..paper.rows import GROUPS
+from ..paper.run import Run, RunOptions
+from .choosing import load_process
+from .completion import BASELINES, dataset_names, values
+from .moved import FORMER_GROUPS
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
 from .wording import tell
 
 Command = Callable[..., Any]
 
-_PRIVATE = ("--out", "--data-dir")  # folders of one's own machine are not told to everybody
+_PRIVATE = ("--out", "--data-dir")  # published results do not name folders of one's machine
+
+
+def _rows(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
+    """Names of rows; a former name of a group means the same group as before."""
+    names = _names(context, option, given)
+    return names and tuple(FORMER_GROUPS.get(name, name) for name in names)
 
 
 def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
     """Names, separated by commas or in several flags; None where there are none."""
     names = [name.strip() for text in given for name in text.split(",")]
-    if not all(names):  # a variable of the shell that is not set would start the whole run
+    if not all(names):  # a shell variable that is not set would start the whole run
         raise click.BadParameter(f"a name is missing in {brief(','.join(given))}")
     return tuple(names) or None
 
 
+_SOME_ROWS = (GROUPS["diffusion"][0], GROUPS["diffusion"][-1], "paragon", "bert-mean")
 _FLAGS: dict[str, Callable[[Command], Command]] = {
     "rows": click.option(
         "--rows",
         multiple=True,
-        callback=_names,
-        help="Rows, separated by commas: conjuring, null, paragon, bert-mean, …, groups "
+        callback=_rows,
+        shell_complete=values([*GROUPS, *GROUPS["diffusion"], *BASELINES], listed=True),
+        help=f"Rows, separated by commas: {', '.join(_SOME_ROWS)}, …, groups "
         "(diffusion, baselines), encoder=ID_OR_FOLDER[:mean|cls|eos], "
         "lm=ID_OR_FOLDER[:prompted][:topK][:strip].",
     ),
@@ -43,6 +55,7 @@ _FLAGS: dict[str, Callable[[Command], Command]] = {
         "--datasets",
         multiple=True,
         callback=_names,
+        shell_complete=values(dataset_names(), listed=True, files=True),
         help="Sets, separated by commas: names that `conjure datasets` lists, or files.",
     ),
     "limit": click.option(
@@ -67,7 +80,7 @@ _COMMON = (
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("results"),
         show_default=True,
-        help="Folder of the results, and of what an interrupted run goes on from.",
+        help="Folder of the results, and of the finished work of an interrupted run.",
     ),
     click.option(
         "--data-dir",
@@ -79,6 +92,7 @@ _COMMON = (
 _SEVERAL = click.option(
     "--process",
     multiple=True,
+    shell_complete=values(["emoji"], files=True),
     help="Hub id or folder of a pipeline; by default the bundled one. Several are compared in "
     "figure 3 and agreement; the rest is measured on the first.",
 )
@@ -106,7 +120,9 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
 
 
 def _run(flags: dict[str, Any]) -> Run:
-    own = {option for option in Choice.__dataclass_fields__ if option not in ("process", "extra")}
+    own = {
+        option for option in RunOptions.__dataclass_fields__ if option not in ("process", "extra")
+    }
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
     extra = {"samples": chosen["samples"]}  # None where the command is to choose
     chosen["samples"] = chosen["samples"] or 1
@@ -115,15 +131,16 @@ def _run(flags: dict[str, Any]) -> Run:
     if isinstance(process.get("process"), tuple):
         process["process"], *extra["others"] = process["process"]
     return Run(
-        Choice(process=process, extra=extra, **chosen),
+        RunOptions(process=process, extra=extra, **chosen),
         say=tell,
         command=_typed(click.get_current_context()),
         bar=True,
+        load=load_process,
     )
 
 
 def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
-    """Run them in turn. What fails is told at once and again at the end, and loses no other."""
+    """Run them in turn. What fails is reported at once and again at the end; the others go on."""
     failed = []
     for name, experiment in experiments.items():
         try:
@@ -156,6 +173,6 @@ for _name, _experiment in EXPERIMENTS.items():
     _add(_name, _experiment.help, {_name: _experiment})
 _add(
     "all",
-    "Every table and figure, one after the other; one that fails loses no other.",
+    "Every table and figure, one after the other; where one fails the others go on.",
     EXPERIMENTS,
 )

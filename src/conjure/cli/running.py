@@ -2,43 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..core.errors import ConjureError, InputError
 from ..core.text import brief, number_of
 from ..datasets.formats import BadRow
-from ..datasets.tables import PairTable, left_out
-from ..runs import scores as scoring
-from ..runs.scores import Partial, Result
+from ..datasets.tables import PairTable, left_out, table_bytes, write_rows
+from ..runs import scores
+from ..runs.progress import progress_bar
+from ..runs.scorers import ProcessScorer, Result, Scorer
+from ..runs.scores import Partial
+from .streams import is_stream, write_stdout
 from .wording import estimate_facts, tell
 
-if TYPE_CHECKING:
-    from ..core.process import GenerativeProcess
-    from ..core.spec import Spec
+Rows = tuple[tuple[str, ...], list[dict[str, Any]]]
+Arrange = Callable[[PairTable, list[Result]], tuple[PairTable, list[Result]]]
+
+
+def check_out(
+    out: Path | None,
+    kind: str,
+    table: PairTable,
+    *,
+    overwrite: bool,
+    inputs: Sequence[Path] = (),
+) -> None:
+    """Refuse, before anything is computed, an output that could not be written at the end."""
+    if out is None:
+        return
+    if not is_stream(out):
+        scores.check_out(out, table, overwrite=overwrite, inputs=inputs)
+        return
+    scores.check_columns(table)
+    table_bytes(kind, table.columns, [row.cells for row in table.rows])
 
 
 def run(
     table: PairTable,
-    process: GenerativeProcess,
-    spec: Spec,
+    scorer: Scorer,
     out: Path | None,
+    kind: str = ".tsv",
     *,
-    overwrite: bool,
-    max_memory: int | None,
+    overwrite: bool = False,
+    arrange: Arrange = lambda table, results: (table, results),
 ) -> list[Result]:
-    """Score a table with a progress bar; into ``out``, resumably, where it is given."""
-    from ..core.memory import automatic_bound
-    from ..core.spec import sign
+    """Score a table with a progress bar; into ``out`` where it is given, resumably if a file.
 
-    bound = automatic_bound(process.device) if max_memory is None else max_memory
-    if out is None:
-        return _score_aloud(table, process, spec, None, bound)
-    with Partial(out, sign(process, spec), overwrite=overwrite) as partial:
+    kind:    the format of stdout, where ``out`` is -
+    arrange: puts the rows into the order in which they are written
+    """
+    if out is None or is_stream(out):
+        results = _score_aloud(table, scorer, None)
+        if out is not None:
+            write_stdout(kind, *_rows(table, results, scorer, arrange))
+        return results
+    with Partial(out, scorer.signature, overwrite=overwrite) as partial:
         try:
-            results = _score_aloud(table, process, spec, partial, bound)
-            scoring.write_scores(out, table, results, sign(process, spec))
+            results = _score_aloud(table, scorer, partial)
+            write_rows(out, *_rows(table, results, scorer, arrange))
         except (KeyboardInterrupt, ConjureError, OSError):
             if partial.done:
                 count = number_of(len(partial.done), "finished row")
@@ -51,33 +75,20 @@ def run(
     return results
 
 
-def _score_aloud(
-    table: PairTable,
-    process: GenerativeProcess,
-    spec: Spec,
-    partial: Partial | None,
-    bound: int,
-) -> list[Result]:
-    """Say what it will cost, then score; the bar is drawn on a terminal only."""
-    from tqdm import tqdm
+def _rows(table: PairTable, results: list[Result], scorer: Scorer, arrange: Arrange) -> Rows:
+    return scores.scored_rows(*arrange(table, results), scorer.signature)
 
-    from ..similarity import cost
 
-    pairs = [(text1, text2) for _, text1, text2 in scoring.pending(table, partial)]
-    total, kept = len(table.rows), len(table.rows) - len(pairs)
-    plan = cost(pairs, process, spec, max_memory=bound)
-    already = f", {kept} of them finished earlier" if kept else ""
-    again = f", {plan.recomputed:,} of them again for want of memory" if plan.recomputed else ""
-    least = "at least " if spec.adaptive else ""
-    tell(
-        f"{number_of(total, 'pair')}{already}: {least}{plan.rows:,} network rows to compute{again}"
-    )
-    for fact in estimate_facts(spec):
-        tell(f"an estimate: {fact}")
-    with tqdm(total=total, initial=kept, unit="pair", disable=None) as bar:
-        return scoring.score(
-            table, process, spec, partial=partial, max_memory=bound, progress=bar.update
-        )
+def _score_aloud(table: PairTable, scorer: Scorer, partial: Partial | None) -> list[Result]:
+    """Say what it will cost, then score with a bar."""
+    pairs = [(text1, text2) for _, text1, text2 in scores.pending(table, partial)]
+    total, done = len(table.rows), len(table.rows) - len(pairs)
+    tell(scorer.cost_line(pairs, done))
+    if isinstance(scorer, ProcessScorer):
+        for fact in estimate_facts(scorer.spec):
+            tell(f"an estimate: {fact}")
+    with progress_bar(total, done=done) as bar:
+        return scores.score(table, scorer, partial=partial, progress=bar.update)
 
 
 def report_columns(table: PairTable) -> None:
@@ -87,30 +98,33 @@ def report_columns(table: PairTable) -> None:
         tell(f"compared are the first two columns, {first} and {second}; --columns names others")
 
 
-def leave_unreadable(table: PairTable, process: GenerativeProcess) -> tuple[PairTable, list[int]]:
-    """The table without the rows of which the process reads nothing, and the places of the others.
+def leave_unreadable(table: PairTable, scorer: Scorer) -> tuple[PairTable, list[int]]:
+    """The table without the rows of which nothing is read, and the places of the others.
 
-    Each that is left out is reported, as a bad row. Raises InputError where none is left.
+    Each row that is left out is reported, as a bad row. Raises InputError where none is left.
     """
-    from ..core.reading import unreadable
-
     pairs = table.pairs()
-    reasons = unreadable(process, [text for pair in pairs for text in pair])
+    reasons = scorer.unreadable([text for pair in pairs for text in pair])
     if not reasons:
         return table, list(range(len(pairs)))
     kept = [place for place, pair in enumerate(pairs) if not reasons.keys() & set(pair)]
-    bad = [
-        BadRow(row.line, next(reasons[text] for text in pair if text in reasons))
-        for row, pair in zip(table.rows, pairs, strict=True)
-        if reasons.keys() & set(pair)
-    ]
-    report_bad(replace(table, bad=tuple(bad)))
+    bad = _unreadable_rows(table, reasons)
+    report_bad(replace(table, bad=bad))
     if not kept:
         raise InputError(f"there is no pair left: {bad[0].reason}")
     rows = tuple(table.rows[place] for place in kept)
     return replace(table, rows=rows, bad=(*table.bad, *bad)), kept
 
 
+def _unreadable_rows(table: PairTable, reasons: Mapping[str, str]) -> tuple[BadRow, ...]:
+    return tuple(
+        BadRow(row.line, next(reasons[text] for text in pair if text in reasons))
+        for row, pair in zip(table.rows, table.pairs(), strict=True)
+        if reasons.keys() & set(pair)
+    )
+
+
 def report_bad(table: PairTable) -> None:
+    """Report the rows that were left out: the first few, then how many more."""
     for line in left_out(table.bad):
         tell(line)

@@ -1,4 +1,4 @@
-"""How each table format is read and written, row by row; ``tables`` says what rows mean."""
+"""Read and write each table format row by row; ``tables`` says what the rows mean."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .files import read_bytes, reason
 
 
 @dataclass(frozen=True)
-class Row:
+class PairRow:
     """One usable row: where it begins (1-based line; in Parquet the row) and all its cells."""
 
     line: int
@@ -29,22 +29,51 @@ class Row:
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row that was set aside, and why."""
+    """One row that cannot be used, and why."""
 
     line: int
     reason: str
 
 
-COMPRESSED = ".gz"  # read after the extension of any text format; never written
+COMPRESSED = ".gz"  # may follow the extension of a text format; read only
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that is to be read: what messages call it, its format such as ".tsv", its bytes."""
+
+    name: str
+    kind: str
+    data: bytes
+    compressed: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """A file. Raises InputError for an unknown format, and where it cannot be read."""
+        compressed = path.suffix.lower() == COMPRESSED
+        kind = extension(path.with_suffix("") if compressed else path)
+        return cls(str(path), kind, read_bytes(path), compressed)
+
+
+def extension(path: Path) -> str:
+    """The table format that a path's extension names; InputError where it names none."""
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise InputError(f"{path}: unknown table format {suffix!r}; use {', '.join(READERS)}")
+    return suffix
+
 
 # Reading: each reader yields lists of column names and the rows, good and bad, in file order.
 
-Items = Iterator[list[str] | Row | BadRow]
+Items = Iterator[list[str] | PairRow | BadRow]
 
 
-def _read_text(path: Path) -> str:
-    data = read_bytes(path)
-    if path.suffix.lower() == COMPRESSED:
+def _read_text(path: Source) -> str:
+    data = path.data
+    if path.compressed:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error, struct.error) as error:
@@ -56,7 +85,7 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path} is not UTF-8 (line {line}); convert it first") from error
 
 
-def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items:
+def _read_delimited(path: Source, delimiter: str, quoting: Literal[0, 3]) -> Items:
     lines = io.StringIO(_read_text(path), newline="")
     csv.field_size_limit(2**31 - 1)  # the module's limit of 128 KiB would lose long texts
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
@@ -66,7 +95,7 @@ def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            if names is None:  # or the next line would be taken for the names of the columns
+            if names is None:  # without a header, the next line would become the column names
                 raise InputError(f"{path}: the line of column names: {error}") from error
             yield BadRow(begin, f"{error}{_up_to(begin, reader.line_num)}")
             continue
@@ -82,7 +111,7 @@ def _read_delimited(path: Path, delimiter: str, quoting: Literal[0, 3]) -> Items
             count = f"{number_of(len(fields), 'field')} instead of {len(names)}"
             yield BadRow(begin, f"{count}{_up_to(begin, reader.line_num)}")
         else:
-            yield Row(begin, dict(zip(names, fields, strict=True)))
+            yield PairRow(begin, dict(zip(names, fields, strict=True)))
     if names is None:
         raise InputError(f"{path} is empty; its first line should name the columns")
 
@@ -91,21 +120,21 @@ def _up_to(begin: int, end: int) -> str:
     return f" (up to line {end})" if end > begin else ""
 
 
-def _check_header(path: Path, names: Sequence[str]) -> None:
+def _check_header(path: Source, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{path} names a column twice: {', '.join(map(brief, twice))}")
 
 
-def _read_tsv(path: Path) -> Items:
+def _read_tsv(path: Source) -> Items:
     return _read_delimited(path, "\t", csv.QUOTE_NONE)
 
 
-def _read_csv(path: Path) -> Items:
+def _read_csv(path: Source) -> Items:
     return _read_delimited(path, ",", csv.QUOTE_MINIMAL)
 
 
-def _read_jsonl(path: Path) -> Items:
+def _read_jsonl(path: Source) -> Items:
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -115,12 +144,12 @@ def _read_jsonl(path: Path) -> Items:
             yield BadRow(number, str(error))
             continue
         yield list(cells)
-        yield Row(number, cells)
+        yield PairRow(number, cells)
 
 
-def _read_parquet(path: Path) -> Items:
+def _read_parquet(path: Source) -> Items:
     arrow, parquet = _pyarrow()
-    data = read_bytes(path)
+    data = path.data
     try:  # from memory: given a path, pyarrow reads columns off the names of folders, too
         table = parquet.read_table(arrow.BufferReader(data))
         rows = table.to_pylist()
@@ -130,10 +159,10 @@ def _read_parquet(path: Path) -> Items:
     _check_header(path, names)
     yield names
     for number, cells in enumerate(rows, start=1):
-        yield Row(number, cells)
+        yield PairRow(number, cells)
 
 
-# Writing: each writer fills a file that does not exist yet.
+# Writing: each writer fills a new file.
 
 
 def _write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -155,7 +184,7 @@ def _tsv_cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
 
 
 class _UnixLines:
-    """Ends rows with \\n. The csv module must think of \\r\\n, or it leaves a lone \\r unquoted."""
+    """Ends rows with \\n. The csv module has to use \\r\\n, or it leaves a lone \\r unquoted."""
 
     def __init__(self, file: TextIO) -> None:
         self.file = file
@@ -206,11 +235,11 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
 
 
 def _first_line(error: Exception) -> str:
-    """What a library says, less the lines that explain it and a colon that led to them."""
+    """The first line of a library's message, without a colon at its end."""
     return (reason(error).splitlines() or [""])[0].rstrip(" :")
 
 
-READERS: dict[str, Callable[[Path], Items]] = {
+READERS: dict[str, Callable[[Source], Items]] = {
     ".tsv": _read_tsv,
     ".csv": _read_csv,
     ".jsonl": _read_jsonl,

@@ -23,10 +23,12 @@ from ..core.errors import InputError
 from ..core.process import GuidanceMode
 from ..core.reading import tell
 from ..core.spec import Fact
-from ..core.text import brief, first_line
+from ..core.text import first_line
 from ..core.types import Conditioning
 from .devices import default_batch_size
 from .family import Opened
+from .latents import column, padded
+from .quiet import quiet
 from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
 from .settings import Choice, ProcessSettings
 
@@ -62,7 +64,8 @@ class PipelineProcess(ABC):
         self.pipeline = opened.pipeline
         self.latent_shape = self.find_latent_shape()
         self.batch_size = settings.batch_size or default_batch_size(device, self.latent_shape)
-        self.pipeline = self.pipeline.to(device)
+        with quiet():  # it remarks on half precision on a CPU; ``devices`` warned already
+            self.pipeline = self.pipeline.to(device)
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(self.network, dynamic=False) if settings.compile else None
         self.prepare()
@@ -166,11 +169,11 @@ class PipelineProcess(ABC):
         v and x₀ are converted in float64, and the result stays in it: the solver recovers v and x₀.
         """
         j = step.to(self.device)
-        x = x * _column(self._input_scale[j], x)  # now αx₀ + σε, whatever the solver's scale
+        x = x * column(self._input_scale[j], x)  # now αx₀ + σε, whatever the solver's scale
         out = self._ask(x.to(self.latent_dtype), self._timesteps[j], conditioning.tensors)
         if self._prediction == "epsilon":
             return out.to(self.latent_dtype)
-        alpha, sigma = _column(self._alpha[j], x), _column(self._sigma[j], x)
+        alpha, sigma = column(self._alpha[j], x), column(self._sigma[j], x)
         return to_epsilon(out.to(x.dtype), x, alpha, sigma, self._prediction)
 
     def solver(self) -> SchedulerSolver:
@@ -228,8 +231,8 @@ class PipelineProcess(ABC):
         x = x.to(network.dtype)
         if self._compiled is not None:
             network, most = self._compiled, self.batch_size
-            x, timesteps = _padded(x, most), _padded(timesteps, most)
-            cond = {name: _padded(tensor, most) for name, tensor in cond.items()}
+            x, timesteps = padded(x, most), padded(timesteps, most)
+            cond = {name: padded(tensor, most) for name, tensor in cond.items()}
         return self.run_network(network, x, timesteps, cond)[:rows]
 
     @torch.inference_mode()
@@ -242,35 +245,10 @@ class PipelineProcess(ABC):
         channels, *size = self.latent_shape
         sides = [min(side, self.trial_size or side) for side in size]
         try:
-            cond = self.encode_unconditional().tensors
+            cond = self._unconditional.tensors
             x = torch.zeros(1, channels, *sides, device=self.device, dtype=self.network.dtype)
             self.run_network(self.network, x, self._timesteps[:1], cond)
         except InputError:
             raise
         except Exception as error:  # whatever the libraries make of it
             raise InputError(f"{self.name} does not run: {first_line(error)}") from error
-
-
-def native_shape(name: str, config: Any, part: str) -> tuple[int, ...]:
-    """(channels, height, width) that a network's configuration says; InputError where it does not.
-
-    config: with ``in_channels`` and ``sample_size``, a number or two; part: the network's name
-    """
-    size = config.sample_size
-    sides = list(size) if isinstance(size, list | tuple) else [size, size]
-    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
-        raise InputError(
-            f"{name} does not say how large its pictures are: sample_size is {brief(size)} in"
-            f" {part}/config.json"
-        )
-    return (config.in_channels, *sides)
-
-
-def _padded(rows: Tensor, count: int) -> Tensor:
-    """(n, …) → (count, …), the last row repeated."""
-    return torch.cat([rows, rows[-1:].expand(count - len(rows), *rows.shape[1:])])
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    """(n,) → (n, 1, …, 1), to scale the rows of ``like``."""
-    return values.reshape(-1, *[1] * (like.dim() - 1))

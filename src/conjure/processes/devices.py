@@ -14,6 +14,7 @@ from .settings import ProcessSettings
 # What Linux calls a processor's instructions for half precision, on x86 and on ARM.
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _FLOAT16 = {"avx512_fp16", "amx_fp16", "asimdhp"}
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def settle(settings: ProcessSettings) -> tuple[torch.device, ProcessSettings]:
@@ -88,7 +89,7 @@ def native_half(device: torch.device) -> frozenset[str] | None:
 def cpu_flags() -> frozenset[str] | None:
     """The names of this processor's instruction sets, as Linux lists them; None elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     for line in lines:

@@ -27,10 +27,10 @@ _PATIENCE = 10  # seconds, for the hub's first answer
 
 @dataclass(frozen=True)
 class Sought:
-    """What is looked for at the hub, in the words in which it may be refused."""
+    """What is looked for at the hub, in words for a refusal."""
 
     kind: str  # what it should be
-    index: str  # the file without which it is none
+    index: str  # the file that every such model has
     named: str  # what else the name could have meant
     example: str  # a hub id of that kind
 
@@ -42,7 +42,7 @@ PIPELINE = Sought(
 
 @dataclass(frozen=True)
 class Located:
-    """A checked folder, what it is called, its commit where it is the hub's, and its family."""
+    """A checked folder, its name, its commit where it comes from the hub, and its family."""
 
     folder: Path
     name: str
@@ -53,7 +53,7 @@ class Located:
 def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> Opened:
     """A bundled process's name, a folder's path or a hub id → its pipeline.
 
-    Raises InputError where there is none, or none that conjure can read.
+    Raises InputError where there is none, or where conjure cannot read it.
     """
     found = _locate(source, settings)
     folder, family = found.folder, found.family
@@ -99,7 +99,7 @@ def _family(index: Path, source: str) -> Family:
 
 
 def local_path(text: str, what: str) -> Path:
-    """The path that a text names; InputError where no file system could have it."""
+    """The path that a text names; InputError for what no file system allows."""
     try:
         os.fsencode(text)
         path = Path(text).expanduser()
@@ -211,4 +211,4 @@ def explain(
     if "safetensors" in str(error) and not settings.allow_pickle:
         return pickle_refusal(repo, settings)
     kind, said = type(error).__name__, first_line(error)
-    return f"{repo} could not be had from the hub: {kind}{'' if said == kind else f': {said}'}"
+    return f"{repo} could not be fetched from the hub: {kind}{'' if said == kind else f': {said}'}"

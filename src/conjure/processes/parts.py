@@ -1,8 +1,8 @@
-"""The parts of a pipeline: which classes they may be of, and reading each whole or not at all.
+"""The parts of a pipeline: which classes they may have, and reading each of them whole.
 
-diffusers would take a part's class from wherever model_index.json says, code of the folder's own
-included. Here every part is read by a class that diffusers or transformers itself exports, and
-nothing is guessed: a tensor that is missing would be drawn at random, another one each time.
+diffusers takes a part's class from any module that model_index.json names, even one in the folder.
+Here the class must be one that the family's libraries export. A missing tensor is an error: the
+libraries would draw it at random, differently at every load.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .settings import ProcessSettings
 with quiet():  # importing them remarks on what is not installed and not needed
     import transformers
 
-# What does not matter: the buffer of 0 … n − 1 that old text encoders saved and new ones make, and
-# the head on the first token that BERT and its kin have, of which no state of a token depends.
+# These do not matter. Old text encoders saved the buffer 0 … n − 1, which new ones compute. BERT
+# and similar encoders have a head on the first token, which no token's state depends on.
 _HARMLESS_UNEXPECTED = re.compile(r"(^|\.)position_ids$")
 _HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
 
@@ -126,9 +126,9 @@ def _read_network(folder: Path, part: str, kind: Any, settings: ProcessSettings,
 
 
 def _tokenizer_class(kind: Any, place: Path) -> Any:
-    """transformers 4 has two classes of most tokenizers, and the plain one reads no tokenizer.json.
+    """The class that reads the folder: transformers 4 has two classes of most tokenizers.
 
-    So where nothing else is there, it is the other one that the folder means.
+    The plain one does not read tokenizer.json. Where a folder has nothing else, the fast one reads.
     """
     fast = getattr(transformers, f"{kind.__name__}Fast", None)
     files = set(kind.vocab_files_names.values()) - {"tokenizer.json"}
@@ -183,9 +183,9 @@ def _check_attention(config: Path) -> None:
 
 
 def _reading(place: Path, load: Callable[[], Loaded]) -> Loaded:
-    """What ``load`` reads, in silence. Whatever it makes of damaged files is an InputError.
+    """Call ``load`` without the libraries' remarks. Every error that it raises is an InputError.
 
-    The libraries raise all kinds, plain Exception and SafetensorError among them.
+    The libraries raise all kinds of errors, plain Exception and SafetensorError among them.
     """
     try:
         with quiet():

@@ -33,7 +33,7 @@ class ProcessSettings:
     variant:      which of several weight files, for example "fp16"
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
 
-    Raises InputError where a value cannot be meant.
+    Raises InputError for a value that makes no sense.
     """
 
     sampler: str | None = None
@@ -121,7 +121,7 @@ def _flag(name: str, value: Any) -> None:
 
 
 def _name(name: str, value: Any, pattern: str, what: str) -> None:
-    """Names that become part of a path or an address, where not everything can be written."""
+    """A name that becomes part of a path or an address."""
     if value is None:
         return
     good = isinstance(value, str) and len(value) <= 200 and re.fullmatch(pattern, value)

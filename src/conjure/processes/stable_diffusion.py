@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..core.errors import InputError
 from ..core.types import Conditioning
-from .base import PipelineProcess, native_shape
+from .base import PipelineProcess
 from .family import Family, Part
+from .latents import native_shape
 from .tokens import TextReader, padded_tokens, settle_limit
 
 
@@ -59,9 +60,9 @@ class StableDiffusion(PipelineProcess):
         return self._reader.unreadable(texts)
 
     def remarks(self, texts: Sequence[str]) -> list[Warning]:
-        """PromptTruncatedWarning of texts that are cut, UnknownTokensWarning of those half known.
+        """A PromptTruncatedWarning for cut texts, an UnknownTokensWarning for unknown parts.
 
-        Each text is named once.
+        Each text counts once.
         """
         return self._reader.remarks(texts)
 

@@ -1,1 +1,1 @@
-"""Finished work that is kept on disk, and who computes what is missing."""
+"""Finished work that is kept on disk, and the runs that compute what is missing."""

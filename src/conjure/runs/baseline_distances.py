@@ -1,8 +1,8 @@
-"""Distances of the baselines, kept on disk as they come, so that a second run loads no model."""
+"""Distances by baselines: measured in chunks, and kept on disk as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -10,6 +10,8 @@ from ..baselines import Baseline
 from ..core.spec import Signature
 from ..core.types import Pair
 from .journal import Journal
+from .progress import progress_bar, work_line
+from .scorers import distance_of
 
 CHUNK = 1000  # most pairs at once
 SECONDS = 10.0  # what a chunk should take: about what is lost where a run is stopped
@@ -37,23 +39,18 @@ class BaselineDistances:
 
     def measure(self, baseline: Baseline, pairs: Sequence[Pair]) -> list[float]:
         """The distance of each pair, in the order given; only missing ones are measured."""
-        from tqdm import tqdm
-
         journal, known = self._open(baseline)
-        missing = list(dict.fromkeys(pair for pair in pairs if pair not in known))
+        wanted = list(dict.fromkeys(pairs))
+        missing = [pair for pair in wanted if pair not in known]
         if missing:
-            count = baseline.cost(missing)
-            self._say(f"{baseline.name}: {len(missing):,} pairs, {count:,} texts or continuations")
-            with tqdm(total=len(missing), unit="pair", disable=None if self._bar else True) as bar:
-                start, size = 0, 1
-                while chunk := missing[start : start + size]:
-                    began = monotonic()
-                    for pair, distance in zip(chunk, baseline.distances(chunk), strict=True):
-                        journal.add({"texts": pair, "distance": distance})
-                        known[pair] = distance
-                    bar.update(len(chunk))
-                    start += size
-                    size = next_size(size, monotonic() - began)
+            done = len(wanted) - len(missing)
+            self._say(work_of(baseline, missing, done))
+            with progress_bar(len(wanted), done=done, shown=self._bar) as bar:
+                for place, distance in in_chunks(baseline, missing):
+                    pair = missing[place]
+                    journal.add({"texts": pair, "distance": distance})
+                    known[pair] = distance
+                    bar.update()
         return [known[pair] for pair in pairs]
 
     def _open(self, baseline: Baseline) -> tuple[Journal, dict[Pair, float]]:
@@ -62,7 +59,7 @@ class BaselineDistances:
             journal = Journal(self.folder, line)
             try:
                 self._known[line] = {
-                    (record["texts"][0], record["texts"][1]): float(record["distance"])
+                    (record["texts"][0], record["texts"][1]): distance_of(record["distance"])
                     for record in journal.records
                 }
             except (ValueError, LookupError, TypeError) as error:
@@ -71,11 +68,27 @@ class BaselineDistances:
         return self._journals[line], self._known[line]
 
 
+def work_of(baseline: Baseline, pairs: Sequence[Pair], done: int = 0) -> str:
+    """What measuring the pairs takes; ``done`` others were finished earlier."""
+    work = f"{baseline.cost(pairs):,} texts or continuations"
+    return f"{baseline.name}: {work_line(len(pairs) + done, work, done=done)}"
+
+
+def in_chunks(baseline: Baseline, pairs: Sequence[Pair]) -> Iterator[tuple[int, float]]:
+    """Yield (place in ``pairs``, distance), measured in chunks of about SECONDS each."""
+    start, size = 0, 1
+    while chunk := pairs[start : start + size]:
+        began = monotonic()
+        yield from enumerate(baseline.distances(chunk), start)
+        start += size
+        size = next_size(size, monotonic() - began)
+
+
 def next_size(size: int, seconds: float) -> int:
     """How many pairs to measure at once after ``size`` of them took so long.
 
-    A single pair comes first: nobody knows how long one of a model takes, from a millisecond to a
-    minute. Larger chunks share texts and fill batches.
+    A single pair comes first, since it may take from a millisecond to a minute. Larger chunks share
+    texts and fill batches.
 
     >>> next_size(1, 0.1), next_size(64, 5.0), next_size(64, 40.0), next_size(1, 100.0)
     (4, 128, 16, 1)

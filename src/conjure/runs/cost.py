@@ -1,4 +1,4 @@
-"""What a run will cost on this device, told before it begins: network rows, and a time."""
+"""What a run will cost on this device, said before it begins: network rows, and a time."""
 
 from __future__ import annotations
 
@@ -9,28 +9,48 @@ import torch
 from ..core.batching import predict_batched
 from ..core.planner import Plan
 from ..core.process import GenerativeProcess
+from ..core.text import number_of
+from .progress import duration, work_line
 
-_LONG = 50  # batches: below that a run is over before a probe would have told
+__all__ = ["cost_line", "duration", "seconds_a_row"]
+
+LONG = 50  # batches; a shorter run is over before a probe would have told its duration
 _BATCHES = 3
 
 
-def cost_line(process: GenerativeProcess, plan: Plan, text: str) -> str:
-    """Network rows, those computed again for want of memory, and of a long run its duration.
+def cost_line(
+    process: GenerativeProcess,
+    plan: Plan,
+    text: str,
+    count: int,
+    *,
+    noun: str = "pair",
+    done: int = 0,
+    at_least: bool = False,
+) -> str:
+    """The line that a run of a process begins with; see ``work_line``.
 
-    text: any that the process takes, to probe it with
+    text:     any that the process takes; the duration of a long run is estimated with it
+    at_least: whether the plan is only the first round of an adaptive number of samples
     """
-    line = f"{plan.rows:,} network rows to compute"
-    if plan.recomputed:
-        line += f", {plan.recomputed:,} of them again for want of memory"
-    if plan.rows > _LONG * process.batch_size:
+    work = f"{'at least ' if at_least else ''}{number_of(plan.rows, 'network row')}"
+    seconds = None
+    if plan.rows > LONG * process.batch_size:
         seconds = plan.rows * seconds_a_row(process, text)
-        line += f", about {duration(seconds)} on {process.device} by a short probe"
-    return line
+    return work_line(
+        count,
+        work,
+        noun=noun,
+        done=done,
+        again=plan.recomputed,
+        seconds=seconds,
+        device=process.device,
+    )
 
 
 @torch.no_grad()
 def seconds_a_row(process: GenerativeProcess, text: str) -> float:
-    """The network's time a row at its batch size: the quickest of a few batches of noise."""
+    """The network's time for one row at its batch size: the quickest of a few batches of noise."""
     cond = process.embed([text])
     noise = torch.randn(process.latent_shape, generator=torch.Generator("cpu").manual_seed(0))
     x = noise.to(process.device, process.latent_dtype) * process.schedule.initial_scale
@@ -44,14 +64,3 @@ def seconds_a_row(process: GenerativeProcess, text: str) -> float:
         predict_batched(process, batch, index, cond, nowhere, lambda row: f'for "{text}"').cpu()
         found.append((time.perf_counter() - begun) / rows)  # .cpu() waits for the device
     return min(found[1:])
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it.
-
-    >>> duration(42), duration(600), duration(40_000)
-    ('42 s', '10 min', '11.1 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Files of finished work: JSON lines that begin with a key, and lose nothing to a crash."""
+"""Files of finished work: JSON lines that begin with a key. A crash loses no finished line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..core.spec import Signature
 class Journal:
     """The finished records of one key: ``folder/<its digest>.jsonl``; one writer at a time.
 
-    records: what an earlier run finished; a last line that a crash has torn is not among them,
-             and is cut off by the first ``add``
+    records: what an earlier run finished. A last line that a crash has torn is left out; the first
+             ``add`` removes it
 
-    Raises InputError where the file is something else.
+    Raises InputError where the file is another one.
     """
 
     def __init__(self, folder: Path, signature: Signature) -> None:
@@ -37,7 +37,8 @@ class Journal:
                 raise self.refusal()
 
     def refusal(self) -> InputError:
-        return InputError(f"{self.path} is not a file of finished work: remove it")
+        """The error for a file that this is not, or whose records cannot be used."""
+        return InputError(f"{self.path} is not a file of finished work, or is damaged: remove it")
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Keep one finished record: on disk when this returns."""

@@ -1,9 +1,8 @@
-"""One pass over many pairs, kept on disk: every diffusion row of every table is read off it.
+"""One pass over many pairs, kept on disk. Every row of a process in every table comes from it.
 
-A pass is what all estimands need of a process: ``Terms`` with ``output`` and ``coupled`` recorded,
-a pair and a seed at a time. Samples are independent of each other (sample i starts from the noise
-of seed + i), so a file that was begun with k = 1 serves k = 5 by measuring four more, and a run of
-k = 5 serves any fewer.
+A pass holds what all estimands need: ``Terms`` with ``output`` and ``coupled``, for each pair and
+seed. Samples are independent of each other, since sample i starts from the noise of seed + i. So a
+file with k = 1 needs four more samples to serve k = 5, and a file with k = 5 serves any smaller k.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from ..core.spec import Signature, Spec, sign_process
 from ..core.types import Pair, Terms
 from .cost import cost_line
 from .journal import Journal
+from .progress import progress_bar
 
 EVERYTHING = Spec(record=frozenset({"output", "coupled"}))
 
@@ -37,9 +37,9 @@ class Passes:
 
     folder:     where the files are, one for each key of a process: JSON lines, of which the first
                 is the key; one writer at a time
-    samples, seed: k, and the first of its seeds, where ``measure`` is not told otherwise
+    samples, seed: k, and the first of its seeds, unless ``measure`` is given another k
     max_memory: as in ``similarity.stream``
-    say:        told, in a line, what a run will cost before it begins
+    say:        is given a line that says what a run will cost, before it begins
     bar:        whether to draw a progress bar (on a terminal only)
     """
 
@@ -87,7 +87,8 @@ class Passes:
         pairs, file, seeds = self._ask(process, pairs, samples)
         missing = file.missing(pairs, seeds)
         if missing:
-            self._fill(process, file, missing)
+            done = len(distinct(pairs)) - sum(map(len, missing.values()))
+            self._fill(process, file, missing, done)
         return [file.terms(process, pair, seeds) for pair in pairs]
 
     def cost(
@@ -109,8 +110,8 @@ class Passes:
         signature = sign_process(checked_process(process))
         if not process.revision:
             raise InputError(
-                f"process {process.name!r:.80} has no revision, so work that is kept could not be"
-                " told from another model's: give it one that changes with its weights"
+                f"process {process.name!r:.80} has no revision, so kept work could not be told from"
+                " another model's: give it one that changes with its weights"
             )
         check_texts(process, checked)
         if signature not in self._open:
@@ -118,15 +119,17 @@ class Passes:
         return checked, self._open[signature], range(self.seed, self.seed + count)
 
     def _fill(
-        self, process: GenerativeProcess, file: _PassFile, missing: Mapping[Seeds, list[Pair]]
+        self,
+        process: GenerativeProcess,
+        file: _PassFile,
+        missing: Mapping[Seeds, list[Pair]],
+        done: int,
     ) -> None:
-        from tqdm import tqdm
-
-        count = sum(map(len, missing.values()))
+        count = sum(map(len, missing.values())) + done
         text = next(iter(missing.values()))[0][0]
-        self._say(f"{count:,} pairs: {cost_line(process, self._plan(process, missing), text)}")
+        self._say(cost_line(process, self._plan(process, missing), text, count, done=done))
         bound = self._bound(process)
-        with tqdm(total=count, unit="pair", disable=None if self._bar else True) as bar:
+        with progress_bar(count, done=done, shown=self._bar) as bar:
             for seeds, pairs in missing.items():
                 for place, terms in measure(process, pairs, seeds, EVERYTHING, bound):
                     file.add(pairs[place], seeds, terms)
@@ -171,6 +174,8 @@ class _PassFile:
                 a, b = record["texts"]
                 seeds = tuple(record["seeds"])
                 values = np.frombuffer(base64.b64decode(record["terms"]), self._dtype)
+                if not np.all((values >= 0) & np.isfinite(values)):
+                    raise ValueError("a squared difference that is negative or not finite")
                 self._keep((a, b), seeds, values.reshape(len(seeds), 3 * self._steps + 1))
         except (ValueError, LookupError, TypeError) as error:
             raise self._journal.refusal() from error

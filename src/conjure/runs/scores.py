@@ -1,8 +1,8 @@
-"""A table of pairs → a table of distances, such that finished rows are never lost.
+"""A table of pairs → a table of distances; finished rows are never lost.
 
 Each row is written to ``OUT.partial`` (JSON lines: the signature, then one line a row) as soon as
-it is finished; the output itself appears at the end, whole. The same command run again
-takes up what the partial file holds, provided that the signature is the same.
+it is finished. The output itself appears at the end, whole. The same command, run again, uses the
+rows of the partial file if its key is the same.
 """
 
 from __future__ import annotations
@@ -16,42 +16,18 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..core.errors import InputError
 from ..datasets.files import check_output, is_same, read_bytes
-from ..datasets.tables import PairTable, check_writable, extension, write_rows
+from ..datasets.formats import extension
+from ..datasets.tables import PairTable, check_writable, write_rows
+from .scorers import Result as Result
+from .scorers import Scorer
 
 if TYPE_CHECKING:
-    from ..core.process import GenerativeProcess
-    from ..core.spec import Signature, Spec
-    from ..similarity import Distance
+    from ..core.spec import Signature
 
 Key = tuple[int, str, str]  # line, text1, text2: where a row stands and what it says
 
 _HEAD = b'{"signature": '
 RESULT_COLUMNS = ("value", "standard_error", "interval_low", "interval_high", "signature")
-
-
-@dataclass(frozen=True)
-class Result:
-    """The numbers of one pair; error and interval are None for a single sample.
-
-    per_sample: the (samples,) distances that ``value`` is the mean of; not a column of the output
-    """
-
-    value: float
-    standard_error: float | None
-    interval_low: float | None
-    interval_high: float | None
-    per_sample: tuple[float, ...]
-
-    @classmethod
-    def of(cls, distance: Distance) -> Result:
-        low, high = distance.interval or (None, None)
-        values = tuple(distance.spec.entry(distance.terms).tolist())
-        return cls(distance.value, distance.standard_error, low, high, values)
-
-    @classmethod
-    def read(cls, record: dict[str, Any]) -> Result:
-        """The result that ``asdict`` made a JSON object of."""
-        return cls(**{**record, "per_sample": tuple(record["per_sample"])})
 
 
 class Partial:
@@ -79,7 +55,7 @@ class Partial:
             differences = _differences(begun.key, self.signature)
             raise InputError(
                 f"{self.path} was begun with other settings ({differences}): "
-                "repeat them to go on, or give --overwrite to start afresh"
+                "repeat them to go on, or give --overwrite to begin again"
             )
         self._file = self.path.open("wb")
         self._write({"signature": self.signature.object()})
@@ -109,8 +85,12 @@ class Partial:
 
 @dataclass(frozen=True)
 class _Begun:
-    """What a partial file holds: the key it was begun with, None where there is none; how many
-    bytes are whole lines, since a crash may have torn the last one; the finished rows."""
+    """What a partial file holds.
+
+    key:   the key it was begun with; None where there is none
+    whole: how many bytes are whole lines, since a crash may have torn the last one
+    done:  the finished rows
+    """
 
     key: Mapping[str, Any] | None = None
     whole: int = 0
@@ -118,9 +98,13 @@ class _Begun:
 
 
 def _read_partial(path: Path) -> _Begun:
-    """Read what an earlier run finished; InputError where the file is not of that making."""
+    """Read what an earlier run finished.
+
+    Raises InputError where the file is another one, or holds a number that no distance can have.
+    """
     foreign = InputError(
-        f"{path} is not a file of finished rows: move it away, or choose another --out"
+        f"{path} is not a file of finished rows, or is damaged: move it away, or choose another"
+        " --out"
     )
     if path.is_symlink() and not path.exists():
         raise foreign
@@ -168,9 +152,14 @@ def check_out(
         raise InputError(f"{out} is the input itself, which would be lost: choose another --out")
     check_output(out, overwrite=overwrite)
     _read_partial(partial_path(out))
+    check_columns(table)
+    check_writable(out, table.columns, [row.cells for row in table.rows])
+
+
+def check_columns(table: PairTable) -> None:
+    """Refuse a table that has a column of the name of a result."""
     if taken := [name for name in RESULT_COLUMNS if name in table.columns]:
         raise InputError(f"the pairs have a column {taken[0]!r} already, which holds results here")
-    check_writable(out, table.columns, [row.cells for row in table.rows])
 
 
 def pending(table: PairTable, partial: Partial | None = None) -> list[Key]:
@@ -180,29 +169,22 @@ def pending(table: PairTable, partial: Partial | None = None) -> list[Key]:
 
 def score(
     table: PairTable,
-    process: GenerativeProcess,
-    spec: Spec,
+    scorer: Scorer,
     *,
     partial: Partial | None = None,
-    max_memory: int | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> list[Result]:
     """One result for each row of the table, in its order; rows that ``partial`` holds are reused.
 
-    max_memory: as in ``similarity.stream``
-    progress:   called with the number of rows finished since its last call
+    progress: called with the number of rows finished since its last call
     """
-    from ..similarity import stream
-
     missing = pending(table, partial)
-    pairs = [(text1, text2) for _, text1, text2 in missing]
     results = dict(partial.done) if partial else {}
-    found = stream(pairs, process, spec, max_memory=max_memory)
-    for place, distance in found:
+    for place, result in scorer.results([(text1, text2) for _, text1, text2 in missing]):
         key = missing[place]
-        results[key] = Result.of(distance)
+        results[key] = result
         if partial:
-            partial.add(key, results[key])
+            partial.add(key, result)
         progress(1)
     return [results[key] for key in _keys(table)]
 
@@ -221,10 +203,19 @@ def _keys(table: PairTable) -> list[Key]:
     return [(row.line, *pair) for row, pair in zip(table.rows, table.pairs(), strict=True)]
 
 
-def write_scores(out: Path, table: PairTable, results: list[Result], signature: Signature) -> None:
-    """The table with its result columns, whole or not at all."""
+def scored_rows(
+    table: PairTable, results: Sequence[Result], signature: Signature
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """The columns and rows of the output: those of the table, then the results."""
     rows = [
         {**row.cells, **asdict(result), "signature": str(signature)}
         for row, result in zip(table.rows, results, strict=True)
     ]
-    write_rows(out, (*table.columns, *RESULT_COLUMNS), rows)
+    return (*table.columns, *RESULT_COLUMNS), rows
+
+
+def write_scores(
+    out: Path, table: PairTable, results: Sequence[Result], signature: Signature
+) -> None:
+    """The table with its result columns, whole or not at all."""
+    write_rows(out, *scored_rows(table, results, signature))
