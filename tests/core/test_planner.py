@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conjure.core.divergence import measure, pair_terms
 from conjure.core.errors import InputError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.planner import Part, Sizes, distinct, plan
+from conjure.core.planner import PlanPart, Sizes, distinct, plan
 from conjure.core.sampling import TrajectorySampler
 from conjure.core.spec import Spec
 
@@ -170,7 +170,7 @@ def test_who_must_go_is_chosen_nearly_as_well_as_can_be():
     for room in (3, 4) * 50:
         pairs = complete(5)
         shuffle.shuffle(pairs)
-        found += Part(pairs, 1, room, group=1).walks()
+        found += PlanPart(pairs, 1, room, group=1).walks()
         best += fewest_walks(pairs, room)
     assert best <= found <= 1.05 * best
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .batching import predict_batched
 from .memory import automatic_bound
-from .planner import Part, Sizes, distinct, plan
+from .planner import PlanPart, Sizes, distinct, plan
 from .process import GenerativeProcess
 from .sampling import TrajectorySampler, guide
 from .spec import Spec
@@ -89,7 +89,9 @@ class _Work:
         return 1.0 if self.sampler.uncond is None else self.process.guidance
 
 
-def _measure_part(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tuple[Pair, Terms]]:
+def _measure_part(
+    work: _Work, part: PlanPart, seeds: Sequence[int]
+) -> Iterator[tuple[Pair, Terms]]:
     """Do the steps of a part, for ``part.samples`` samples at a time."""
     samples: dict[Pair, list[Terms]] = defaultdict(list)
     for start in range(0, len(seeds), part.samples):
@@ -101,7 +103,7 @@ def _measure_part(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tup
                 yield pair, Terms.join(samples.pop(pair))
 
 
-def _compare_all(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tuple[Pair, Terms]]:
+def _compare_all(work: _Work, part: PlanPart, seeds: Sequence[int]) -> Iterator[tuple[Pair, Terms]]:
     kept: dict[str, Trajectory] = {}
     queue = _Queue(work)
     for step in part.steps():

@@ -68,7 +68,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Part:
+class PlanPart:
     """Pairs in the order of their comparison, for ``samples`` noises at a time.
 
     room:  how many trajectories (of ``samples`` noises each) fit the memory
@@ -138,7 +138,7 @@ class Plan:
     recomputed: how many of these rows more memory would save
     """
 
-    parts: Sequence[Part]
+    parts: Sequence[PlanPart]
     rows: int
     recomputed: int
 
@@ -179,12 +179,12 @@ def plan(
             f"max_memory is {max_memory} bytes, and one pair takes {2 * (sample + cond)} bytes: "
             "allow that much"
         )
-    parts: list[Part] = []
+    parts: list[PlanPart] = []
     small: list[Pair] = []  # components that fit with all samples share a part, and its batches
 
-    def part(pairs: list[Pair], at_once: int) -> Part:
+    def part(pairs: list[Pair], at_once: int) -> PlanPart:
         room = max_memory // (at_once * sample + cond)
-        return Part(pairs, at_once, room, min(room, max(1, 2 * sizes.batch_size // at_once)))
+        return PlanPart(pairs, at_once, room, min(room, max(1, 2 * sizes.batch_size // at_once)))
 
     for component in _components(pairs):
         texts = len({text for pair in component for text in pair})
@@ -225,7 +225,7 @@ def _components(pairs: Sequence[Pair]) -> list[list[Pair]]:
     return list(components.values())
 
 
-def _tiled(part: Part) -> Part:
+def _tiled(part: PlanPart) -> PlanPart:
     """The part of a component that is too large for the room, in the cheaper of two orders.
 
     In a tile, a block of texts stays in memory while the other texts pass in groups. The two
@@ -245,7 +245,7 @@ def _tiled(part: Part) -> Part:
             return low // stay, -(high // part.group), low, high
 
         orders.append(sorted(part.pairs, key=tile))
-    return min((replace(part, pairs=order) for order in orders), key=Part.walks)
+    return min((replace(part, pairs=order) for order in orders), key=PlanPart.walks)
 
 
 def _breadth_first(pairs: Sequence[Pair]) -> list[str]:
