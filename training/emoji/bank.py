@@ -23,7 +23,7 @@ from related import nearest_concepts, related_scene
 from scenes import STYLE, Concept, Scene, draw_scene, load_concepts, render, to_pixels
 
 KINDS = {"single": 0.55, "colour": 0.12, "pair": 0.33}
-NAME_TIMES, KEYWORD_TIMES = 3, 2  # how often each also stands for what is near it
+NAME_TIMES, KEYWORD_TIMES = 3, 2  # how often each also labels drawings near it in meaning
 
 
 @torch.no_grad()

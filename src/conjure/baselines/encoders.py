@@ -192,8 +192,8 @@ def _network(
 
 def _spare(folder: Path) -> tuple[str, ...]:
     """The parts whose weights a Transformer module of sentence-transformers does not need."""
-    asked = any(b"pooler" in path.read_bytes() for path in folder.glob("sentence_*_config.json"))
-    return () if asked else ("pooler", "text_projection")
+    pooled = any(b"pooler" in path.read_bytes() for path in folder.glob("sentence_*_config.json"))
+    return () if pooled else ("pooler", "text_projection")
 
 
 def _max_tokens(name: str, tokenizer: Any, config: Any) -> int | None:

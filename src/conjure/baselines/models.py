@@ -163,8 +163,8 @@ def read_network(
     Raises it too if the files hold weights for the network's parts that have no place in it.
     """
     # The error of from_pretrained does not name weights of a wrong shape; the one below does.
-    told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
-    options = {**load_options(settings), **_LOCAL, **told}
+    report = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    options = {**load_options(settings), **_LOCAL, **report}
     network, info = read(name, lambda: loader.from_pretrained(folder, **options))
     missing = sorted(map(str, info["missing_keys"]))
     lacking = [key for key in missing if not set(key.split(".")) & set(spare)]
