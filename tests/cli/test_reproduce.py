@@ -136,8 +136,8 @@ def test_all_diffusion_rows_come_from_one_pass(pairs, tmp_path, counted, capsys)
     assert reproduce("table1", pairs, out, "--rows", ",".join(DIFFUSION)) == 0
     lines = [line.split("\t")[2:] for line in pairs.read_text().splitlines()[1:]]
     process = conjure.load(steps=2)
-    pairs = distinct([(a, b) for a, b in lines])
-    expected = plan(pairs, Sizes.of(process, pairs[0][0]), 1, EVERYTHING, 2**30).rows
+    texts = distinct([(a, b) for a, b in lines])
+    expected = plan(texts, Sizes.of(process, texts[0][0]), 1, EVERYTHING, 2**30).rows
     assert sum(counted) == expected
     assert f"{expected:,} network rows" in capsys.readouterr().err
 

@@ -122,5 +122,5 @@ def _baseline(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, 
         except ConjureError as error:  # a text that it cannot read; other sets may have none
             each[name] = _in_one_line(error)
         else:
-            each[name] = Distances(np.array(values, dtype=np.float64)[None], baseline.signature)
+            each[name] = Distances(np.array(values, dtype=np.float64), baseline.signature)
     return each
