@@ -1,1 +1,1 @@
-"""Timing: ours against a plain loop, the network alone, many pairs, and a cold start."""
+"""Timing, run by ``python -m benchmarks`` from a source checkout; it is not installed."""

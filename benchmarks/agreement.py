@@ -1,7 +1,7 @@
-"""What a shortcut does to the answer: its rows, its ranks, its agreement with people.
+"""How a shortcut changes the answer: network rows, ranks, agreement with people.
 
-A shortcut is a way to distances of the same pairs that asks for fewer or cheaper rows than another
-way, the whole computation from the same seeds, beside which it is held.
+A shortcut needs fewer or cheaper network rows than the full computation. It is compared with the
+full computation of the same pairs from the same seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from conjure import similarity
 from conjure.core.errors import InputError
 from conjure.core.spec import Signature, Spec
 from conjure.datasets.read import Dataset
-from conjure.processes.stable_diffusion import StableDiffusion
+from conjure.processes.base import PipelineProcess
+from conjure.processes.settings import ProcessSettings
 from conjure.runs.scores import Result, samples_of
 from conjure.stats.comparison import Difference, paired_difference
 from conjure.stats.correlation import Correlation, correlate
@@ -26,32 +27,33 @@ from .matrix import counted
 
 CROSS_STEPS = (1, 2, 4, 6)
 FEWER_STEPS = 5
-FIRST_SAMPLES = 4  # adaptive k begins there: below it, an interval is too wide to stop anything
+FIRST_SAMPLES = 4  # adaptive k starts here: with fewer, no interval is narrow enough to stop
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to the distances; ``whole`` names the way that it stands in for, which comes before.
+    """One way to compute the distances.
 
-    process: called once, so that only one process is in memory at a time
+    whole:   the name of the full computation that it is compared with, which comes earlier
+    process: loads the process; called once, so that only one process is in memory at a time
     """
 
     name: str
     whole: str
-    process: Callable[[], StableDiffusion]
+    process: Callable[[], PipelineProcess]
     spec: Spec = field(default_factory=Spec)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one way gave, beside the whole computation (for which it is 0, 1, 0, 0).
+    """The result of one way, compared with the full computation.
 
-    rows:        that the network was asked for
+    rows:        network rows
     correlation: of −distance with the human scores
-    difference:  Spearman's coefficient less that of the whole
-    agreement:   Spearman's coefficient between these distances and the whole's
-    bias:        the mean over pairs of the relative difference from the whole
-    largest:     the largest such difference, whatever its sign
+    difference:  Spearman's coefficient minus that of the full computation
+    agreement:   Spearman's coefficient between these distances and the full ones
+    bias:        the mean over pairs of the relative difference from the full distance
+    largest:     the largest absolute relative difference
     """
 
     name: str
@@ -66,27 +68,32 @@ class Found:
 
 
 def shortcuts(
-    load_process: Callable[..., StableDiffusion], tolerance: float, most_samples: int
+    load_process: Callable[..., PipelineProcess], tolerance: float, max_samples: int
 ) -> list[Way]:
-    """Fewer rows: some of the steps for the cross rows, fewer steps in all, adaptive k.
+    """Fewer rows: cross rows at some of the steps only, fewer steps in all, adaptive k.
 
-    load_process takes ``steps``, or nothing for those that the process recommends.
-    Adaptive k stands in for as many samples as it would take at most.
+    load_process takes ``steps``; without it the process has the steps that it recommends.
+    Adaptive k is compared with ``max_samples`` samples.
     """
-    full, many = "full", f"full, k = {most_samples}"
-    adaptive = Spec(FIRST_SAMPLES, tolerance=tolerance, max_samples=most_samples)
-    name = f"k = {FIRST_SAMPLES} … {most_samples}, within {tolerance:g}"
+    full, many = "full", f"full, k = {max_samples}"
+    adaptive = Spec(FIRST_SAMPLES, tolerance=tolerance, max_samples=max_samples)
+    name = f"k = {FIRST_SAMPLES} … {max_samples}, within {tolerance:g}"
     return [
         Way(full, full, load_process),
         *(Way(f"cross_steps = {m}", full, load_process, Spec(cross_steps=m)) for m in CROSS_STEPS),
-        Way(many, many, load_process, Spec(most_samples)),
+        Way(many, many, load_process, Spec(max_samples)),
         Way(name, many, load_process, adaptive),
         Way(f"T = {FEWER_STEPS}", full, lambda: load_process(steps=FEWER_STEPS)),
     ]
 
 
-def precisions(load_process: Callable[..., StableDiffusion], dtypes: Sequence[str]) -> list[Way]:
-    """Cheaper rows: half precision inside the network; the first dtype is the whole."""
+def precisions(load_process: Callable[..., PipelineProcess], dtypes: Sequence[str]) -> list[Way]:
+    """Cheaper rows: half precision inside the network; the first dtype is the full computation.
+
+    Raises InputError for an unknown dtype, before anything is loaded.
+    """
+    for dtype in dtypes:
+        ProcessSettings(dtype=dtype)
     return [
         Way(dtype, dtypes[0], lambda dtype=dtype: load_process(dtype=dtype))  # type: ignore[misc]
         for dtype in dtypes
@@ -96,9 +103,9 @@ def precisions(load_process: Callable[..., StableDiffusion], dtypes: Sequence[st
 def measure(
     data: Dataset, ways: Sequence[Way], seed: int, say: Callable[[str], object]
 ) -> list[Found]:
-    """Go each way to the distances of the set's pairs, from the same seeds.
+    """Compute the distances of the set's pairs in each way, from the same seeds.
 
-    Raises InputError where they do not correlate with anything.
+    Raises InputError where a correlation does not exist, such as with equal distances.
     """
     distances: dict[str, Array] = {}
     found = []
@@ -115,7 +122,7 @@ def measure(
         correlation = correlate(data.scores, samples)
         if correlation.reason is not None:
             raise InputError(f"{way.name}: {correlation.reason}")
-        # A text is no distance from itself, in whatever way.
+        # A pair of equal texts has distance 0 in every way, so it has no relative difference.
         apart = whole.mean(axis=0) > 0
         ratio = (samples.mean(axis=0) / np.where(apart, whole.mean(axis=0), 1) - 1)[apart]
         found.append(

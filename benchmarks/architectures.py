@@ -1,4 +1,4 @@
-"""Networks to time with random weights: an architecture costs the same, whatever it has learnt."""
+"""Networks with random weights to time: they take as long as trained ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from conjure.processes.quiet import quiet
 with quiet():
     from diffusers import UNet2DConditionModel
 
-CONDITION_TOKENS = 77  # CLIP's; what a row of SD 1.4 attends to
+CONDITION_TOKENS = 77  # of CLIP, and so of SD 1.4
 
 # sd14: the configuration of CompVis/stable-diffusion-v1-4, 859.5 M parameters, 0.803 TFLOP a row.
-# wide: the bundled process's, twice as wide, so that it fits the rest of that process.
+# wide: the bundled network with twice the channels. It fits the other parts of that process.
+# tiny: for tests, and for timing everything but the network.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "sd14": {
         "sample_size": 64,
@@ -52,7 +53,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 def random_network(architecture: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """A UNet of that architecture, seeded, that listens to its text and predicts at unit scale.
+    """A seeded UNet of that architecture that depends on its text and predicts at unit scale.
 
     Raises InputError for an unknown one.
     """
@@ -64,7 +65,7 @@ def random_network(architecture: str, device: torch.device, dtype: torch.dtype) 
         unet = UNet2DConditionModel(**ARCHITECTURES[architecture]).eval().requires_grad_(False)
     for name, module in unet.named_modules():
         if name.endswith("attn2.to_out.0"):
-            module.weight *= 20  # or two prompts would differ by little more than rounding
+            module.weight *= 20  # or two prompts would hardly differ
     unet.conv_out.weight /= unet(**random_rows(unet, 2), return_dict=False)[0].std()
     if device.type == "cuda":
         unet.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Fair timing on a noisy machine: interleaved rounds, medians, intervals, and what it ran on."""
+"""Fair timing on a noisy machine: interleaved rounds, medians and ranges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @dataclass(frozen=True)
 class Timing:
-    """What one task took in each round, in seconds."""
+    """The seconds that one task took in each round."""
 
     seconds: tuple[float, ...]
 
@@ -29,9 +29,9 @@ class Timing:
 def interleaved(
     tasks: Mapping[str, Callable[[], object]], rounds: int, say: Callable[[str], object]
 ) -> dict[str, Timing]:
-    """Time each task once a round, every other round backwards, after one untimed warm-up each.
+    """Time each task once a round, after one untimed warm-up each.
 
-    What slows the machine for a while then slows all of them alike.
+    Every other round runs backwards. A machine that is slow for a while then slows all tasks alike.
     """
     for name, task in tasks.items():
         say(f"warming up: {name}")
@@ -47,13 +47,13 @@ def interleaved(
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given; a CPU always has."""
+    """Wait until the device has finished its work; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, seconds: float = 1.0) -> float:
-    """FLOP/s of the best of several large matrix products: a practical limit, measured here."""
+    """The highest FLOP/s among several large matrix products: a practical limit, measured here."""
     size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best, end = 0.0, time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""``conjure bench``: timings for people and as JSON, each with the machine it was taken on."""
+"""The commands of ``python -m benchmarks``: each prints its figures and the machine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def on_dataset(command: Command) -> Command:
         (
             click.argument("dataset"),
             click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of its TSVs."),
-            click.option("--limit", type=click.IntRange(min=1), help="Draw that many pairs."),
+            click.option(
+                "--limit",
+                type=click.IntRange(min=1),
+                help="Take a random sample of that many pairs.",
+            ),
             click.option("--process", default="emoji", show_default=True, help="Hub id or folder."),
             click.option("--device", help=DEVICE),
             click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
@@ -60,33 +64,33 @@ def on_dataset(command: Command) -> Command:
 
 
 @click.group(cls=Commands)
-def bench() -> None:
-    """Time conjure on this machine, and measure what its shortcuts cost in exactness."""
+def benchmarks() -> None:
+    """Time conjure on this machine, and measure how shortcuts change its distances."""
 
 
-@bench.command()
+@benchmarks.command()
 @click.option("--process", default="emoji", show_default=True, help="Hub id or folder.")
-@click.option("--architecture", help="Random weights of one instead: wide (2 GFLOP a row).")
+@click.option("--architecture", help="Random weights of one instead, such as wide: 2 GFLOP a row.")
 @click.option("--prompts", type=int, default=32, show_default=True, help="Side of the matrix.")
 @click.option("--naive-pairs", type=click.IntRange(min=1), default=2, show_default=True)
 @rounds(5)
 @click.option("--device", help=DEVICE)
-@click.option("--fast", default="bfloat16", show_default=True, help="The faster dtype.")
+@click.option("--fast", default="auto", show_default=True, help="Dtype of the fast ways.")
 @click.option("--compile", is_flag=True, help="Compile the network for the fast ways.")
 @as_json
 def matrix(as_json: bool, **flags: Any) -> None:
-    """Ours against a plain loop on a matrix of texts, rows and distances checked first."""
+    """Compare conjure with a plain loop on a matrix of texts; rows and distances are checked."""
     from .matrix import Setup, compare
 
     report = compare(Setup(**flags), tell)
     _print(matrix_object(report), matrix_lines(report), report.setup.device, as_json)
 
 
-@bench.command()
+@benchmarks.command()
 @click.option("--architecture", help="Random weights of one: sd14, wide or tiny.  [default: sd14]")
 @click.option("--process", help="Hub id or folder: its own network instead, such as emoji's.")
 @click.option("--device", help=DEVICE)
-@click.option("--dtype", default="bfloat16", show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
 @click.option("--batch-sizes", default="4,8,16,32", show_default=True, help="Separated by commas.")
 @click.option("--compile", "compiled", help="default, reduce-overhead or max-autotune.")
 @click.option(
@@ -107,9 +111,9 @@ def network(
     sustain: float,
     as_json: bool,
 ) -> None:
-    """Rows a second of one network, beside what the device's matmul rate allows.
+    """Time one network: rows a second, and the share of the matrix-product rate.
 
-    Random weights cost what trained ones do.
+    Random weights take as long as trained ones.
     """
     try:
         sizes = [int(size) for size in batch_sizes.split(",")]
@@ -124,17 +128,17 @@ def network(
 
     unet, tokens = open_network(process, architecture, device, dtype)
     report = measure(unet, sizes, tokens=tokens, compiled=compiled, sustain=sustain, say=tell)
-    facts = {"network": process or architecture, "dtype": dtype, "compile": compiled}
-    facts |= asdict(report)
+    facts = {"network": process or architecture, "compile": compiled}
+    facts |= {"dtype": str(unet.dtype).removeprefix("torch.")} | asdict(report)
     _print(facts, network_lines(report), device, as_json)
 
 
-@bench.command()
+@benchmarks.command()
 @click.argument("pairs", nargs=-1, type=click.IntRange(min=1))
 @rounds(3)
 @as_json
 def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
-    """Cost a pair and peak memory over collections of PAIRS pairs (1000 and 20000)."""
+    """Time a pair and peak memory for collections of PAIRS pairs.  [default: 1000 20000]"""
     from .scaling import measure
 
     sizes = measure(pairs or (1000, 20000), rounds, tell)
@@ -147,11 +151,11 @@ def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
     _print({"sizes": [asdict(size) for size in sizes]}, lines, "cpu", as_json)
 
 
-@bench.command()
+@benchmarks.command()
 @rounds(5)
 @as_json
 def start(rounds: int, as_json: bool) -> None:
-    """A distance from a cold start, beside importing torch, diffusers and transformers."""
+    """Time the first distance of a fresh Python, beside its imports."""
     from .start import measure
 
     timings = measure(rounds, tell)
@@ -159,37 +163,46 @@ def start(rounds: int, as_json: bool) -> None:
     _print({name: asdict(timing) for name, timing in timings.items()}, lines, "cpu", as_json)
 
 
-@bench.command()
+@benchmarks.command()
 @on_dataset
 @click.option("--dtype", default="float32", show_default=True, help="Of all ways.")
 @click.option("--tolerance", type=float, default=0.3, show_default=True, help="Of adaptive k.")
-@click.option("--most-samples", type=int, default=8, show_default=True, help="Of adaptive k.")
-def approximations(dtype: str, tolerance: float, most_samples: int, **flags: Any) -> None:
-    """What opt-in estimates change on DATASET, beside the whole computation of the same seeds.
+@click.option(
+    "--max-samples",
+    "--most-samples",  # as it was called before
+    "max_samples",
+    type=int,
+    default=8,
+    show_default=True,
+    help="Of adaptive k.",
+)
+def approximations(dtype: str, tolerance: float, max_samples: int, **flags: Any) -> None:
+    """How estimates differ on DATASET from the full computation with the same seeds.
 
-    Some of the steps for the cross rows, fewer steps in all, and adaptive k: network rows,
-    Spearman's coefficient with the human scores, how far distances are ranked as the whole ranks
-    them, and the relative difference from it, on average and at most.
+    The estimates are cross rows at some of the steps only, fewer steps in all, and adaptive k.
+    For each: its network rows, Spearman's coefficient with the human scores, the rank correlation
+    with the full computation, and the relative difference from it, on average and at most.
     """
 
     def ways() -> list[Way]:
         from .agreement import shortcuts
 
-        return shortcuts(_loader(flags, dtype=dtype), tolerance, most_samples)
+        return shortcuts(_loader(flags, dtype=dtype), tolerance, max_samples)
 
     _agree(ways, **flags)
 
 
-@bench.command()
+@benchmarks.command()
 @on_dataset
 @click.option(
-    "--dtypes", help="The first is the whole.  [default: float32,bfloat16; on cuda float16]"
+    "--dtypes",
+    help="All are compared with the first.  [default: float32,bfloat16; cuda: and float16]",
 )
 def precision(dtypes: str | None, **flags: Any) -> None:
-    """What half precision inside the network changes on DATASET; latents stay float32."""
+    """How half precision inside the network changes distances on DATASET."""
 
     def ways() -> list[Way]:
-        from conjure.processes.stable_diffusion import find_device
+        from conjure.processes.devices import find_device
 
         from .agreement import precisions
 
@@ -228,19 +241,19 @@ def _agree(
     if limit is not None:
         data = subsample(data, limit)
     check_scores(data.scores)
-    from .agreement import measure  # what it stands on takes seconds to load
+    from .agreement import measure  # its imports take seconds
 
     found: list[Found] = measure(data, ways(), seed, tell)
     facts = {
         "dataset": data.name, "n": len(data.scores), "total": data.total, "seed": seed,
-        "ways": [asdict(way) for way in found],
+        "ways": [asdict(way) | {"signature": way.signature.object()} for way in found],
     }  # fmt: skip
     title = f"{data.name}, {len(data.scores)} of {data.total} pairs; {found[0].signature}"
     _print(facts, [title, *agreement_lines(found)], device, as_json)
 
 
 def _print(facts: dict[str, Any], lines: list[str], device: str | None, as_json: bool) -> None:
-    from conjure.processes.stable_diffusion import find_device
+    from conjure.processes.devices import find_device
     from conjure.report.machine import machine
 
     where = machine(find_device(device, None))

@@ -1,14 +1,15 @@
-"""Ours against naive on a matrix of texts: rows counted and distances compared before any timing.
+"""conjure against a plain loop on a matrix of texts.
 
-Four ways to the same numbers, from the same weights and noise: a plain loop, the same loop with
-our dtype and compilation, ours in float32, and ours with everything.
+Rows are counted and distances compared before anything is timed. Four ways give the same numbers
+from the same weights and noise: a plain loop in float32, the same loop with our dtype and
+compilation, conjure in float32, and conjure with our dtype and compilation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -17,15 +18,16 @@ import torch
 from conjure import similarity
 from conjure.core.errors import ConjureError, InputError
 from conjure.processes import ProcessSettings
+from conjure.processes.base import PipelineProcess
+from conjure.processes.devices import settle
 from conjure.processes.hub import open_pipeline
 from conjure.processes.samplers import scheduler_class
-from conjure.processes.stable_diffusion import StableDiffusion, find_device
 
 from .architectures import flop_a_row, random_network
 from .clock import Timing, interleaved, matmul_peak
 from .naive import naive_terms
 
-AGREEMENT = 1e-5  # relative, float32: what ours and naive may differ by
+AGREEMENT = 1e-5  # the largest allowed relative difference of ours from naive in float32
 WORDS = (
     *("cat", "dog", "horse", "whale", "shark", "tiger", "car", "train", "ship", "house", "castle"),
     *("bridge", "apple", "pizza", "bread", "guitar", "violin", "drum", "doctor", "teacher"),
@@ -36,9 +38,11 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Setup:
-    """What is compared. fast: the dtype of the second and fourth way; compile: them, too.
+    """What is compared.
 
-    architecture: random weights of that architecture in the bundled process, or None for its own.
+    architecture: random weights of that architecture in the bundled process; None for its own
+    fast:         the dtype of the second and fourth way
+    compile:      whether the second and fourth way compile the network
     """
 
     process: str = "emoji"
@@ -47,13 +51,13 @@ class Setup:
     rounds: int = 5
     naive_pairs: int = 2
     device: str | None = None
-    fast: str = "bfloat16"
+    fast: str = "auto"
     compile: bool = False
 
 
 @dataclass(frozen=True)
 class Way:
-    """One of the four: rows and seconds of the pairs it was given, the matrix or a few of it.
+    """One of the four ways: rows and seconds for all pairs of the matrix, or for some of them.
 
     limit: rows a second if every operation ran at its dtype's matrix-product rate
     """
@@ -77,9 +81,9 @@ class Way:
 class MatrixReport:
     """ways: naive, naive fast, ours, ours fast.
 
-    deviation:      largest relative difference of ours from naive, both float32
-    fast_deviation: of ours fast from ours, over the whole matrix
-    flop:           of one row
+    deviation:      largest relative difference of ours from naive, both in float32
+    fast_deviation: the same of our fast way from ours in float32, over the whole matrix
+    flop:           floating-point operations of one row
     """
 
     setup: Setup
@@ -89,7 +93,7 @@ class MatrixReport:
     flop: int
 
     def speedup(self, slow: int, quick: int) -> tuple[float, float, float]:
-        """How much one way is faster a pair: (row ratio, throughput ratio, their product)."""
+        """How many times faster a pair is: (row ratio, throughput ratio, their product)."""
         a, b = self.ways[slow], self.ways[quick]
         rows = (a.rows / a.pairs) / (b.rows / b.pairs)
         throughput = b.rows_per_second / a.rows_per_second
@@ -99,12 +103,13 @@ class MatrixReport:
 def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     """Check that all ways agree, count their rows, then time them in interleaved rounds.
 
-    Raises ConjureError where naive and ours differ by more than AGREEMENT: no timing counts then.
+    Raises ConjureError where naive and ours differ by more than AGREEMENT: nothing is timed then.
     """
     pairs = list(combinations(_texts(setup.prompts), 2))
     few = pairs[: setup.naive_pairs]
     plain = make_process(setup, dtype="float32")
     fast = make_process(setup, dtype=setup.fast, compile=setup.compile)
+    setup = replace(setup, fast=fast.dtype)  # what "auto" has become
 
     say("checking that naive and ours agree")
     with counted(plain.pipeline.unet) as naive_rows:
@@ -116,7 +121,7 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
         raise ConjureError(
             f"naive and ours differ by {deviation:.1e}, more than {AGREEMENT:.0e}: nothing is timed"
         )
-    say("measuring what the fast way costs in exactness")
+    say("measuring how far the fast way is from float32")
     fast_deviation = float(((_values(fast, pairs) - ours) / ours).abs().max())
 
     unet = fast.pipeline.unet
@@ -126,9 +131,9 @@ def compare(setup: Setup, say: Callable[[str], object]) -> MatrixReport:
     timings = interleaved(
         {
             "naive, float32": lambda: [_naive(plain, pair) for pair in few],
-            f"naive, {_title(setup)}": lambda: [_naive(fast, pair, network) for pair in few],
+            f"naive fast, {_title(setup)}": lambda: [_naive(fast, pair, network) for pair in few],
             "ours, float32": lambda: _values(plain, pairs),
-            f"ours, {_title(setup)}": lambda: _values(fast, pairs),
+            f"ours fast, {_title(setup)}": lambda: _values(fast, pairs),
         },
         setup.rounds,
         say,
@@ -152,16 +157,15 @@ def _texts(count: int) -> list[str]:
     return texts[:count]
 
 
-def make_process(setup: Setup, **settings: Any) -> StableDiffusion:
-    chosen = ProcessSettings(device=setup.device, **settings)
-    device = find_device(chosen.device, chosen.dtype)
+def make_process(setup: Setup, **settings: Any) -> PipelineProcess:
+    device, chosen = settle(ProcessSettings(device=setup.device, **settings))
     opened = open_pipeline(setup.process, chosen)
     if setup.architecture is not None:
         if setup.process != "emoji":
             raise InputError("an architecture takes the place of the bundled process's network")
         kept = opened.pipeline.unet
         opened.pipeline.unet = random_network(setup.architecture, kept.device, kept.dtype)
-    return StableDiffusion(opened, device, chosen)
+    return opened.family.process(opened, device, chosen)
 
 
 def _title(setup: Setup) -> str:

@@ -1,9 +1,9 @@
 """Algorithm 1 of Liu & Soatto (arXiv 2410.16431) over plain diffusers, the slow way.
 
-What one writes from the paper in an afternoon: a pair at a time, each sample and direction with
-its own scheduler, at each step the guided prediction of both prompts (four network rows, two by
-two as ``StableDiffusionPipeline`` does), and nothing shared. The tests check the package against
-it and the benchmark times the package against it, so it imports nothing of the package.
+This is what one writes from the paper in an afternoon: one pair at a time, one scheduler for each
+sample and direction, and at each step the guided prediction of both prompts (four network rows, in
+batches of two as in ``StableDiffusionPipeline``). Nothing is shared. Tests and benchmarks compare
+the package with it, so it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def naive_terms(
     """forward and backward, both (samples, steps): ‖ε(x_j|a) − ε(x_j|b)‖² on a's and b's path.
 
     pipeline: a ``StableDiffusionPipeline``; kind: a scheduler class of diffusers;
-    network: what to ask instead of the pipeline's own UNet, such as the same one compiled
+    network: to use instead of the pipeline's own UNet, such as the same one compiled
     """
     guided = _guided(pipeline, network or pipeline.unet, prompts, guidance)
     directions = []

@@ -1,4 +1,4 @@
-"""How fast a network takes rows, beside what the device could do: matmul peak ÷ FLOP a row."""
+"""Rows a second of one network, beside the device's limit: matrix-product rate ÷ FLOP a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from conjure.processes import ProcessSettings, load
-from conjure.processes.stable_diffusion import find_device
+from conjure.processes.devices import settle
 
 from .architectures import CONDITION_TOKENS, flop_a_row, random_network, random_rows
 from .clock import matmul_peak, synchronise
@@ -21,10 +21,10 @@ LEAST_SECONDS = 3.0  # of timing at each batch size
 
 @dataclass(frozen=True)
 class Rate:
-    """A batch size and the rows a second that it gives.
+    """The rows a second at one batch size.
 
     share:  of the matrix-product rate measured in the same run
-    memory: most bytes that the device held, or None on a CPU
+    memory: the peak on the device in bytes; None on a CPU
     """
 
     batch_size: int
@@ -53,9 +53,9 @@ def open_network(
     Raises InputError where there is no such process, architecture, device or dtype.
     """
     if process is None:
-        chosen = ProcessSettings(device=device, dtype=dtype)
-        place = find_device(chosen.device, chosen.dtype)
-        return random_network(architecture, place, getattr(torch, dtype)), CONDITION_TOKENS
+        place, chosen = settle(ProcessSettings(device=device, dtype=dtype))
+        settled = getattr(torch, chosen.dtype or dtype)
+        return random_network(architecture, place, settled), CONDITION_TOKENS
     pipeline = load(process, device=device, dtype=dtype).pipeline
     return pipeline.unet, pipeline.tokenizer.model_max_length
 
@@ -73,7 +73,7 @@ def measure(
 
     tokens:   of the text that each row attends to
     compiled: a mode of ``torch.compile`` ("default", "reduce-overhead", "max-autotune"), or None
-    A batch that does not fit ends the list.
+    Sizes stop at the first batch that does not fit in memory.
     """
     flop = flop_a_row(unet, tokens)
     peak = matmul_peak(unet.device, unet.dtype)
@@ -104,7 +104,7 @@ def measure(
 @torch.inference_mode()
 def _rows_per_second(network: Any, rows: dict[str, Tensor], seconds: float) -> float:
     size, device = len(rows["sample"]), rows["sample"].device
-    for _ in range(2):  # the first compiles, the second finds its memory
+    for _ in range(2):  # the first may compile, the second allocates as later ones do
         network(**rows)
     synchronise(device)
     begun, count = time.perf_counter(), 0

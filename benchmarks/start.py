@@ -1,4 +1,4 @@
-"""A cold start: the first distance of a fresh Python, beside importing what it stands on."""
+"""A cold start: the first distance of a fresh Python, beside the imports that it needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ IMPORTS = (sys.executable, "-c", "import torch, diffusers, transformers")
 DISTANCE = (
     sys.executable,
     "-c",
-    "import sys; from conjure.cli.main import main; sys.exit(main(['distance', 'a dog', 'a puppy']))",
+    "import sys; from conjure.cli.main import main; "
+    "sys.exit(main(['distance', 'a dog', 'a puppy']))",
 )
 
 

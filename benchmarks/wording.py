@@ -1,4 +1,4 @@
-"""What ``conjure bench`` prints: its reports as lines for people, and as objects for JSON."""
+"""What ``python -m benchmarks`` prints: its reports as lines for people and objects for JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def matrix_object(report: MatrixReport) -> dict[str, Any]:
 
 
 def _comparisons() -> list[tuple[str, int, int]]:
-    """Name, and the places of the slow and the quick way among ``MatrixReport.ways``."""
+    """Name, and the indices of the slow and the quick way in ``MatrixReport.ways``."""
     return [
         ("ours against naive, both float32", 0, 2),
         ("ours against naive, both fast", 1, 3),
@@ -37,7 +37,7 @@ def _comparisons() -> list[tuple[str, int, int]]:
 
 def matrix_lines(report: MatrixReport) -> list[str]:
     lines = [
-        f"{way.name:<28} {way.rows / way.pairs:6.1f} rows a pair  {way.rows_per_second:7.1f} rows/s"
+        f"{way.name:<30} {way.rows / way.pairs:6.1f} rows a pair  {way.rows_per_second:7.1f} rows/s"
         f"  {100 * way.rows_per_second / way.limit:3.0f} % of matmul"
         f"  {1e3 * way.seconds_a_pair:8.1f} ms a pair{spread(way.timing, 1e3 / way.pairs)}"
         for way in report.ways
@@ -75,11 +75,11 @@ def network_lines(report: NetworkReport) -> list[str]:
 
 
 def agreement_lines(found: Sequence[Found]) -> list[str]:
-    """A table: a line a way, coefficients × 100, differences in per cent."""
+    """A table with one line a way: coefficients × 100, differences in per cent."""
     width = max(len(way.name) for way in found)
     lines = [
-        f"{'':<{width}}  {'rows':>11}  {'Spearman (95 %)':<22}  {'less the whole (95 %)':<24}  "
-        f"{'ranks alike':>11}  {'bias':>8}  {'largest':>8}"
+        f"{'':<{width}}  {'rows':>11}  {'Spearman (95 %)':<22}  {'minus full (95 %)':<24}  "
+        f"{'rank corr.':>11}  {'bias':>8}  {'largest':>8}"
     ]
     for way in found:
         rank, apart = way.correlation, way.difference

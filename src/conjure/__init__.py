@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .core.spec import Signature, Spec
     from .decoding import pictures
     from .processes import load
+    from .processes.registry import register_family
     from .similarity import Distance, distance, distances
 
     __version__: str
@@ -28,6 +29,7 @@ _HOMES = {
     "load": "processes",
     "pictures": "decoding",
     "register_estimand": "core.registry",
+    "register_family": "processes.registry",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "load",
     "pictures",
     "register_estimand",
+    "register_family",
 ]
 
 

@@ -1,9 +1,9 @@
-"""Two texts in, a distance out: the fast path of Algorithm 1, composed from ``core/``.
+"""Two texts in, a distance out: the fast way through Algorithm 1, composed from ``core/``.
 
-``core/reference.py`` has the algorithm as it is printed. What makes it fast: ``core/planner.py``
-decides which trajectories are walked when, ``core/sampling.py`` walks them, ``core/divergence.py``
-compares the predictions along them. ``core/estimands.py`` reduces the result to one number a
-sample, and ``core/uncertainty.py`` averages it with an interval.
+``core/reference.py`` has the algorithm as printed. Here the work is planned (``core/planner.py``),
+trajectories are walked (``core/sampling.py``) and predictions along them compared
+(``core/divergence.py``). The estimand reduces the terms to one number a sample
+(``core/estimands.py``), and the samples are averaged with an interval (``core/uncertainty.py``).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from .core.uncertainty import Estimate, estimate
 
 @dataclass(frozen=True)
 class Distance:
-    """How far apart two texts are in a process, and all that is needed to measure it again.
+    """The distance of two texts in a process, and all that is needed to measure it again.
 
-    value:          the mean over samples; 0 for the same images, no upper end
+    value:          the mean over samples, at least 0, in the unit of the estimand (most have none)
     standard_error: of that mean, or None for one sample
     interval:       (low, high), 95 % by Student's t on the logarithm, or None for one sample
-    samples:        how many were taken; more than ``spec.samples`` where k is adaptive
-    spec:           what was asked for
+    samples:        k, the samples taken; with a tolerance it can exceed ``spec.samples``
+    spec:           what was measured
     signature:      how it was measured; ``str(signature)`` is one line
-    terms:          what the value was reduced from; ``terms.forward`` is (samples, steps)
+    terms:          the terms behind the value; ``terms.forward`` is (samples, steps)
     """
 
     text1: str
@@ -82,18 +82,18 @@ def distance(
     tolerance: float | None = None,
     max_samples: int = 64,
 ) -> Distance:
-    """How far apart two texts are, by the images that they conjure in a process.
+    """How different the two sampling processes are that two texts induce in a process.
 
-    process:     what ``conjure.load`` returns, or an object of your own with the attributes of
+    process:     the result of ``conjure.load``, or your own object with the attributes of
                  ``GenerativeProcess``; None is the process that comes with the package
-    samples:     k, noises to average over; sample i starts from the noise of seed + i
-    estimand:    jeffreys (Algorithm 1), kl (text1's trajectories alone), initial, final, output,
+    samples:     k, the noises to average over; sample i starts from the noise of seed + i
+    estimand:    jeffreys (Algorithm 1), kl (text1's trajectories only), initial, final, output,
                  coupled, girsanov (nats as T → ∞), chain (nats at any T; samplers that add noise),
-                 "pointwise:3" or "cumulative:3" (a step, from 1)
-    cross_steps, tolerance, max_samples: opt-in estimates, see ``Spec``
+                 "pointwise:3" or "cumulative:3" (a step, counted from 1)
+    cross_steps, tolerance, max_samples: estimates, see ``Spec``
 
-    Raises InputError for a text, number, estimand or process that makes no sense, and
-    NonFiniteError, naming prompt and step, where the network predicts NaN or infinity.
+    Raises InputError for an invalid text, number, estimand or process, and NonFiniteError, which
+    names the prompt and the step, if the network predicts NaN or infinity.
 
     >>> import torch
     >>> from conjure.core.gaussian import GaussianProcess
@@ -122,10 +122,12 @@ def distances(
     max_memory: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Distance]:
-    """The distance of each pair, in the order given; all share batches and trajectories.
+    """The distance of each pair, in the order given. All pairs share batches and trajectories.
 
-    max_memory: as in ``stream``; progress: called with (pairs done, pairs in all) after each;
-    the rest is as in ``distance``.
+    max_memory: as in ``stream``
+    progress:   called with (pairs done, pairs in all) after each pair
+
+    The other arguments and the errors are those of ``distance``.
     """
     spec = Spec(samples, seed, estimand, cross_steps, tolerance, max_samples)
     pairs = checked_pairs(pairs)
@@ -144,11 +146,13 @@ def stream(
     *,
     max_memory: int | None = None,
 ) -> Iterator[tuple[int, Distance]]:
-    """Yield (place in ``pairs``, Distance) as each is finished, roughly in the order given.
+    """Yield (place in ``pairs``, Distance) as each pair is finished, roughly in the order given.
 
-    max_memory: in bytes, for the trajectories that are kept until their last pair is done; None is
-    a quarter of what is free. What does not fit is walked again, as ``cost`` tells beforehand.
-    Everything is checked before the first is measured.
+    max_memory: bytes for the trajectories, each kept until its last pair is done; None is a quarter
+                of the free memory. Trajectories that do not fit are walked again; ``cost`` says how
+                many rows that takes
+
+    All arguments are checked before the first pair is measured.
     """
     pairs = checked_pairs(pairs)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, minimum=1)
@@ -157,7 +161,7 @@ def stream(
     check_texts(process, pairs)
 
     def distance_of(place: int, terms: Terms, mean: Estimate) -> Distance:
-        if not math.isfinite(mean.value):  # each prediction is finite, their squares need not be
+        if not math.isfinite(mean.value):  # predictions are finite, but squares may overflow
             raise NonFiniteError(
                 f"the distance of {' and '.join(map(brief, pairs[place]))} is larger than any "
                 f"number: take a smaller guidance than {process.guidance:g}"
@@ -174,12 +178,12 @@ def stream(
         )
 
     def rounds() -> Iterator[tuple[int, Distance]]:
-        """One, unless k is adaptive: then more and more samples of fewer and fewer pairs."""
+        """One round; with a tolerance, more rounds of more samples for the pairs that need them."""
         unsure: dict[int, list[Terms]] = {place: [] for place in range(len(pairs))}
         begin, end = spec.seed, spec.seed + spec.samples
         while places := sorted(unsure):
-            asked = [pairs[place] for place in places]
-            for n, new in measure(process, asked, range(begin, end), spec, max_memory):
+            left = [pairs[place] for place in places]
+            for n, new in measure(process, left, range(begin, end), spec, max_memory):
                 terms = Terms.join([*unsure[places[n]], new])
                 mean = estimate(spec.entry(terms))
                 if spec.enough(mean, len(terms.forward)):
@@ -199,16 +203,16 @@ def cost(
     *,
     max_memory: int | None = None,
 ) -> Plan:
-    """What ``stream`` would do for the same arguments: ``rows``, ``recomputed`` and the work.
+    """The plan of ``stream`` for the same arguments, with its cost: ``rows`` and ``recomputed``.
 
-    With a tolerance it is the first round: what the run costs at least.
+    With a tolerance it is the plan of the first round, the minimum cost of the run.
     """
     pairs = checked_pairs(pairs)
     needed = distinct(pairs)
     max_memory = None if max_memory is None else whole("max_memory", max_memory, minimum=1)
     process = _chosen(process)
     spec.check(process)
-    check_texts(process, pairs)  # of all together, before a plan embeds one of them
+    check_texts(process, pairs)  # before the plan embeds one of them, so that there is one warning
     if not needed:
         return Plan((), 0, 0)
     bound = automatic_bound(process.device) if max_memory is None else max_memory

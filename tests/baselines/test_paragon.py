@@ -67,7 +67,7 @@ def test_the_choice_is_what_the_encoder_was_trained_by(kind, pooling, processes)
     baseline = baselines.load("paragon", process=processes[kind])
     named = baselines.load(f"paragon:{pooling}", process=processes[kind])
     assert baseline.distances(PAIRS) == named.distances(PAIRS)
-    assert f"|pool:{pooling}|" in baseline.signature
+    assert f"|pool:{pooling}|" in str(baseline.signature)
     assert (baseline.name, named.name) == ("paragon", f"paragon:{pooling}")
 
 
@@ -87,7 +87,7 @@ def test_the_bundled_process_has_one():
     baseline = baselines.load("paragon", process=process)
     near, far = baseline.distances([("a dog", "a puppy"), ("a dog", "a violin")])
     assert near < far
-    assert f"process:emoji|rev:{process.revision}|encoder:albert|pool:mean" in baseline.signature
+    assert f"|rev:{process.revision}|encoder:albert|pool:mean|" in str(baseline.signature)
 
 
 def test_texts_that_are_cut_are_said_once_a_call(processes):

@@ -128,7 +128,7 @@ REFUSED = {
     "data-dir": (["evaluate", "stsb", "--data-dir", "no"], "no such file: no/stsb-test.tsv"),
     "data-dir file": (["evaluate", "stsb", "--data-dir", "plain"], "Not a directory"),
     "deep": (["score", "deep.jsonl", *OUT], "line 1: nested more than 100 levels deep"),
-    "nan": (["score", "nan.jsonl", *OUT], "line 1: not JSON: NaN is no JSON number"),
+    "nan": (["score", "nan.jsonl", *OUT], "line 1: not JSON: NaN is not a JSON number"),
     # columns
     "one column": (["score", "one.csv", *OUT], "needs two columns of texts"),
     "ids": (["score", "ids.csv", *OUT], "'id' is named like an id. Name two of id, a, b by --col"),

@@ -74,7 +74,7 @@ def test_refusals_are_one_line(snapshot: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
     with pytest.raises(
-        InputError, match=r"could not be had .*: OSError: disk full; give --data-dir"
+        InputError, match=r"could not be fetched .*: OSError: disk full; give --data-dir"
     ):
         read_dataset("sts16")
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conjure.core.errors import InputError
-from conjure.datasets.formats import BadRow, Row
+from conjure.datasets.formats import BadRow, PairRow
 from conjure.datasets.read import read_dataset
 from conjure.datasets.tables import check_writable, left_out, read_pairs
 
@@ -32,7 +32,7 @@ def read(path, data: bytes) -> None:
     with suppress(InputError):
         table = read_pairs(path)
     if table is not None:
-        assert all(isinstance(row, Row) for row in table.rows)
+        assert all(isinstance(row, PairRow) for row in table.rows)
         assert all(isinstance(row, BadRow) and row.reason for row in table.bad)
         assert len(left_out(table.bad)) <= 6
         for text1, text2 in table.pairs():

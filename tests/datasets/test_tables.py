@@ -216,7 +216,7 @@ def test_bytes_are_written_as_their_text_or_refused(tmp_path: Path, suffix: str)
     path = tmp_path / f"p.{suffix}"
     write_rows(path, ("note",), [{"note": "café".encode()}])
     assert "café" in path.read_text(encoding="utf-8")
-    with pytest.raises(InputError, match="bytes that are no text: write to .parquet"):
+    with pytest.raises(InputError, match="bytes that are not text: write to .parquet"):
         check_writable(path, ("note",), [{"note": b"\xff"}])
 
 

@@ -87,7 +87,7 @@ def test_figure2(place, capsys):
     assert animals["distances"][0][4] == pytest.approx(alone, rel=1e-4)
     assert np.mean(animals["samples"], axis=0) == pytest.approx(np.array(animals["distances"]))
     assert 1 / 35 <= verbs["p_value"] <= 1
-    assert verbs["least_p"] == pytest.approx(1 / 35)
+    assert verbs["min_p"] == pytest.approx(1 / 35)
     shown = f"{animals['distances'][0][4]:.0f}"
     error = np.std(animals["samples"], axis=0, ddof=1)[0, 4] / np.sqrt(2)
     shown = (shown, f"±{error:.0f}", "a   animals: dogs and sea animals", "b   verbs")
@@ -232,10 +232,10 @@ def test_a_subsample_is_told_in_every_output(place, capsys):
 
 def test_ablations_draw_a_few_pairs_of_a_large_set(data_dir):
     from conjure.paper.ablations import few
-    from conjure.paper.run import Choice, Run
+    from conjure.paper.run import Run, RunOptions
 
     def sizes(**chosen):
-        run = Run(Choice(data_dir=data_dir, **chosen), say=print, command="")
+        run = Run(RunOptions(data_dir=data_dir, **chosen), say=print, command="")
         return {name: len(data.scores) for name, data in few(run).items()}
 
     assert sizes() == {"rg65": 65, "simlex999": 999, "stsb": 300}

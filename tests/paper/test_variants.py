@@ -10,7 +10,7 @@ import pytest
 from conjure import load, similarity
 from conjure.core.errors import InputError
 from conjure.core.estimands import jeffreys
-from conjure.paper.variants import agreements, distances, guided, named, sampled
+from conjure.paper.variants import guided, named, sample_distances, sampled
 from conjure.processes.settings import SAMPLERS
 from conjure.runs.passes import Passes
 
@@ -55,7 +55,7 @@ def test_variants_share_a_store_and_keep_their_own_distances(process, tmp_path):
     variants = {"lms": process, "ddim": process.with_settings(sampler="ddim")}
     with Passes(tmp_path, samples=2) as passes:
         measured = {
-            name: distances(passes.measure(variant, PAIRS), jeffreys)
+            name: sample_distances(passes.measure(variant, PAIRS), jeffreys)
             for name, variant in variants.items()
         }
     for name, variant in variants.items():
@@ -73,13 +73,3 @@ def test_processes_are_told_apart():
     assert [*named([one, other, third])] == ["sd (a1)", "sd (b2)", "emoji"]
     with pytest.raises(InputError, match=r"process sd \(a1\) is given twice"):
         named([one, other, one])
-
-
-def test_agreement_is_of_every_two():
-    draw = np.random.default_rng(0)
-    first = draw.random((2, 50))
-    found = agreements({"a": first, "b": first * 3, "c": draw.random((2, 50))})
-    assert [*found] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert found["a", "b"].spearman == pytest.approx(1)
-    assert found["a", "c"].spearman == found["b", "c"].spearman
-    assert abs(found["a", "c"].spearman) < 0.5

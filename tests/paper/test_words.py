@@ -45,7 +45,7 @@ def test_the_matrices_are_the_distances_of_the_library(gaussians, tmp_path) -> N
 def test_classes_far_apart_give_the_smallest_p_value_there_is() -> None:
     found = separation(toy(5.0, noise=0.1), LABELS)
     assert found.divisions == 35  # C(8, 4) / 2: which class is called which does not matter
-    assert found.p_value == found.least_p == pytest.approx(1 / 35)
+    assert found.p_value == found.min_p == pytest.approx(1 / 35)
     assert found.between > 4.9 > 1.2 > found.within
 
 

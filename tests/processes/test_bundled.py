@@ -13,6 +13,7 @@ import conjure
 from conjure.core.sampling import walk
 from conjure.processes.folders import content_hash
 from conjure.processes.hub import BUNDLED
+from conjure.processes.stable_diffusion import FAMILY
 from conjure.similarity import cost
 
 FOLDER = BUNDLED["emoji"]
@@ -51,7 +52,7 @@ def test_weights_are_half_precision() -> None:
 
 def test_its_recommended_settings_are_used(process) -> None:
     card = json.loads((FOLDER / "conjure.json").read_text(encoding="utf-8"))
-    assert (process.name, process.revision) == ("emoji", content_hash(FOLDER))
+    assert (process.name, process.revision) == ("emoji", content_hash(FOLDER, FAMILY.parts))
     assert (process.sampler, process.guidance) == (card["sampler"], card["guidance"])
     assert len(process.schedule) == card["steps"]
     assert process.latent_shape == (8, 8, 8)
@@ -108,7 +109,7 @@ def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) 
 def test_it_paints_the_background_that_the_prompt_names(process, colour, channel) -> None:
     prompt = f"an apple on a {colour} background"
     *_, last = walk(process, [prompt], range(4), finish=True)
-    pictures = process.decode(last.after[0])
+    pictures = process.decode(last.x_next[0])
     assert pictures.shape == (4, 3, 64, 64)
     corners = pictures[:, :, [2, 2, -3, -3], [2, -3, 2, -3]].mean(dim=(0, 2))
     assert corners.argmax() == channel

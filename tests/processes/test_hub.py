@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from folder_tools import edit_json, refusal
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from conjure.cli.choosing import choose
 from conjure.core.errors import InputError
 from conjure.processes import folders, hub, load
+from conjure.processes.stable_diffusion import FAMILY
 
 # the HTTP client that this version of huggingface_hub uses
 client = importlib.import_module(errors.HTTPError.__module__.partition(".")[0])
@@ -43,14 +45,14 @@ def test_a_folder_is_named_after_itself_and_its_content(folder):
 
 @pytest.mark.parametrize("part", ["unet", "text_encoder"])
 def test_other_weights_are_another_revision(folder, part):
-    before = folders.content_hash(folder)
+    before = folders.content_hash(folder, FAMILY.parts)
     path = next((folder / part).glob("*.safetensors"))
     weights = load_file(path)
     last = sorted(weights)[-1]
     weights[last].view(-1)[-1] += 1e-3
     path.unlink()
     save_file(weights, path, metadata={"format": "pt"})
-    assert folders.content_hash(folder) != before
+    assert folders.content_hash(folder, FAMILY.parts) != before
 
 
 def test_conjure_json_names_and_recommends_but_the_content_decides(folder):
@@ -283,7 +285,7 @@ def test_a_cached_id_loads_when_the_hub_cannot_be_reached(cached, monkeypatch):
     monkeypatch.setattr(hub, "reachable", lambda: True)
     monkeypatch.setattr(hub, "hf_hub_download", lambda *_, **__: str(cached / "model_index.json"))
     for error in (client.ConnectTimeout("x"), errors.RevisionResolutionError("x")):
-        monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(error))
+        monkeypatch.setattr(StableDiffusionPipeline, "download", raising(error))
         assert load(REPO, steps=2).revision == COMMIT
 
 
@@ -295,7 +297,7 @@ def test_an_id_cached_in_part_is_refused_offline(cached):
 
 def test_a_model_of_another_kind_is_refused_before_its_weights_are_fetched(cached, monkeypatch):
     edit_json(cached / "model_index.json", _class_name="FluxPipeline")
-    monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(AssertionError("fetched")))
+    monkeypatch.setattr(StableDiffusionPipeline, "download", raising(AssertionError("fetched")))
     assert "is a FluxPipeline" in refusal(REPO)
 
 
@@ -306,7 +308,7 @@ def test_the_hub_is_asked_for_what_is_needed_and_no_pickle(cached, monkeypatch):
         asked.append((repo, options))
         return cached
 
-    monkeypatch.setattr(hub.StableDiffusionPipeline, "download", download)
+    monkeypatch.setattr(StableDiffusionPipeline, "download", download)
     load(REPO, revision="main", steps=2)
     load(REPO, steps=2, allow_pickle=True)
     (repo, safe), (_, trusting) = asked
@@ -320,7 +322,7 @@ def test_a_repository_of_pickles_is_refused(cached, monkeypatch):
     """What diffusers says when it finds no safetensors at the hub."""
     shutil.rmtree(cached / "unet")
     said = OSError("Could not find the necessary `safetensors` weights in {…} (variant=None)")
-    monkeypatch.setattr(hub.StableDiffusionPipeline, "download", raising(said))
+    monkeypatch.setattr(StableDiffusionPipeline, "download", raising(said))
     assert "allow_pickle=True" in refusal(REPO)
 
 

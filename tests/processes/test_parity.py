@@ -1,24 +1,26 @@
 """Every family against its own pipeline: the pipeline's call, and a plain double evaluation.
 
-A family is one line in FAMILIES. What is compared: x_0 of our trajectory with what the pipeline's
-``__call__`` returns from the same noise, and our terms with the squared difference of two guided
-predictions at the recorded inputs, taken by plain calls of the network.
+A family is one line in FAMILIES. What is compared: the end of our trajectory with what the
+pipeline's ``__call__`` returns from the same noise, and our terms with the squared difference of
+two guided predictions at the recorded inputs, taken by plain calls of the network. Zero terminal
+SNR under ddim, euler and ddpm is in ``test_ends.py``.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import diffusers
+import label_family
 import pytest
 import torch
+from folder_tools import edit_json
 from small_pipelines import save_pipeline
 
 from conjure.core.divergence import measure
 from conjure.core.sampling import walk
-from conjure.processes import load
+from conjure.processes import load, registry
 
 # diffusers' schedulers hand torch tensors to numpy
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -31,65 +33,114 @@ KINDS = {
     "ddpm": (diffusers.DDPMScheduler, {"variance_type": "fixed_small"}),
     "dpm-solver++": (diffusers.DPMSolverMultistepScheduler, {}),
 }
+GUIDANCES = {1: (0.0, 1.0, 7.5), 2: (0.0, 1.0, 7.5), 10: (1.0, 7.5), 20: (7.5,)}  # by T
 RTOL = 1e-4  # float32
+PROMPTS = ("a dog", "a violin")
 
 
 @dataclass(frozen=True)
 class Family:
-    """build: (folder, prediction type) → a small pipeline on disk; predictions: its kinds;
-    predict: (pipeline, scheduler input, timesteps, prompt) → the network's own prediction."""
+    """save:        (folder, prediction type) → a small pipeline on disk
+    predictions: its kinds
+    call:        (pipeline, prompt or None for no text, noise, generator, T, w) → what it returns
+    end:         (process, x_0) → the same of ours
+    predict:     (pipeline, scheduler input, timesteps, prompt or None) → the network's prediction
+    samplers:    those that the pipeline's own call can run
+    """
 
-    build: Callable[..., Any]
+    save: Callable[..., Any]
     predictions: tuple[str, ...]
+    call: Callable[..., torch.Tensor]
+    end: Callable[..., torch.Tensor]
     predict: Callable[..., torch.Tensor]
+    samplers: tuple[str, ...] = tuple(KINDS)
 
 
-def stable_diffusion(pipeline, x, timesteps, prompt):
-    states, _ = pipeline.encode_prompt(prompt, pipeline.device, 1, False)
+def call_sd(pipeline, prompt, noise, generator, steps, guidance):
+    return pipeline(
+        prompt or "",
+        latents=noise,
+        generator=generator,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        output_type="latent",
+    ).images
+
+
+def predict_sd(pipeline, x, timesteps, prompt):
+    states, _ = pipeline.encode_prompt(prompt or "", pipeline.device, 1, False)
     states = states.expand(len(x), -1, -1)
     return pipeline.unet(x, timesteps, encoder_hidden_states=states).sample
 
 
+def label_of(pipeline, prompt):
+    return label_family.NO_CLASS if prompt is None else pipeline.labels[prompt]
+
+
+def call_dit(pipeline, prompt, noise, generator, steps, guidance):
+    """It draws the noise itself and returns pictures."""
+    return pipeline(
+        [label_of(pipeline, prompt)],
+        generator=generator.manual_seed(generator.initial_seed()),
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        output_type="pt",
+    ).images
+
+
+def predict_dit(pipeline, x, timesteps, prompt):
+    labels = torch.full((len(x),), label_of(pipeline, prompt))
+    return pipeline.transformer(x, timestep=timesteps, class_labels=labels).sample[:, :4]
+
+
+ALL = ("epsilon", "v_prediction", "sample")
 FAMILIES = {
-    "StableDiffusionPipeline": Family(
-        save_pipeline, ("epsilon", "v_prediction", "sample"), stable_diffusion
+    "sd": Family(save_pipeline, ALL, call_sd, lambda process, x: x, predict_sd),
+    "dit": Family(  # its call scales no input, and gives schedulers no generator
+        label_family.save_label_pipeline,
+        ("epsilon", "v_prediction"),
+        call_dit,
+        lambda process, x: process.decode(x),
+        predict_dit,
+        ("ddim", "dpm-solver++"),
     ),
 }
 CASES = [(name, kind) for name, family in FAMILIES.items() for kind in family.predictions]
+RUNS = [
+    (case, sampler)
+    for case in CASES
+    for sampler in FAMILIES[case[0]].samplers
+    if (case[1], sampler) != ("sample", "euler-ancestral")  # whose step takes no x₀ in diffusers
+]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A small pipeline of each family and prediction, and one whose pictures are not square."""
-    root = tmp_path_factory.mktemp("families")
-    made = {(name, kind): FAMILIES[name].build(root / name / kind, kind) for name, kind in CASES}
-    wide = save_pipeline(root / "wide")
-    edit(wide / "unet" / "config.json", sample_size=[4, 12])
-    zero = save_pipeline(root / "zero", "v_prediction")
-    edit(
-        zero / "scheduler" / "scheduler_config.json",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-    )
-    return {**made, "wide": wide, "zero": zero}
-
-
-@pytest.fixture(scope="module")
-def opened(folders):
+def opened(tmp_path_factory):
     """case → a process, and the same pipeline loaded a second time for diffusers alone."""
-    return cache(
-        lambda case: (load(folders[case], sampler="ddim"), load(folders[case], sampler="ddim"))
-    )
+    root = tmp_path_factory.mktemp("families")
+
+    @cache
+    def opened(case):
+        name, kind = case
+        folder = root / name / kind
+        FAMILIES[name].save(folder, kind if kind in ALL else "v_prediction")
+        if kind == "wide":
+            edit_json(folder / "unet" / "config.json", sample_size=[4, 12])
+        if kind == "zero":
+            scheduler = folder / "scheduler" / "scheduler_config.json"
+            edit_json(scheduler, rescale_betas_zero_snr=True, timestep_spacing="trailing")
+        return load(folder, sampler="ddim"), load(folder, sampler="ddim")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(registry, "_REGISTERED", {})
+        registry.register_family(label_family.FAMILY)
+        yield opened
 
 
-def edit(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def check_trajectory(loaded, sampler, steps, guidance):
+def check_trajectory(loaded, family, sampler, steps, guidance):
     own, other = loaded
     process = own.with_settings(sampler=sampler, steps=steps, guidance=guidance)
-    *_, last = walk(process, ["a dog"], [5], finish=True)
+    *_, last = walk(process, PROMPTS[:1], [5], finish=True)
     kind, changes = KINDS[sampler]
     if steps == 1:
         changes = {**changes, "timestep_spacing": "trailing"}  # as ours: x_T is to be noise
@@ -98,41 +149,33 @@ def check_trajectory(loaded, sampler, steps, guidance):
     pipeline.scheduler = kind.from_config(config, clip_sample=False, **changes)
     generator = torch.Generator("cpu").manual_seed(5)
     noise = torch.randn(1, *process.latent_shape, generator=generator)
-    # The pipeline guides above 1 only. At w = 0 the guided prediction is that of no text.
-    prompt, scale = ("", 1.0) if guidance == 0 else ("a dog", guidance)
-    found = pipeline(
-        prompt,
-        latents=noise,
-        generator=generator,
-        num_inference_steps=steps,
-        guidance_scale=scale,
-        output_type="latent",
-    ).images
-    ours = last.x_next[0]
+    # The pipelines guide above 1 only. At w = 0 the guided prediction is that of no text.
+    prompt, scale = (None, 1.0) if guidance == 0 else (PROMPTS[0], guidance)
+    found = family.call(pipeline, prompt, noise, generator, steps, scale)
+    ours = family.end(process, last.x_next[0])
     assert ours.shape == found.shape
     assert (ours - found).norm() <= RTOL * found.norm()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
-@pytest.mark.parametrize("sampler", KINDS)
-@pytest.mark.parametrize("steps", [1, 2, 10, 20])
+@pytest.mark.parametrize(
+    ("case", "sampler"), RUNS, ids=lambda part: part if isinstance(part, str) else "-".join(part)
+)
+@pytest.mark.parametrize("steps", GUIDANCES)
 def test_a_trajectory_is_the_pipelines_own(opened, case, sampler, steps):
-    if case[1] == "sample" and sampler == "euler-ancestral":
-        pytest.skip("diffusers' own euler-ancestral takes no x₀-prediction")
-    for guidance in (0.0, 1.0, 7.5):
-        check_trajectory(opened(case), sampler, steps, guidance)
+    for guidance in GUIDANCES[steps]:
+        check_trajectory(opened(case), FAMILIES[case[0]], sampler, steps, guidance)
 
 
 @pytest.mark.parametrize("sampler", KINDS)
 def test_pictures_that_are_not_square_are_the_pipelines_own(opened, sampler):
-    check_trajectory(opened("wide"), sampler, 3, 7.5)
+    check_trajectory(opened(("sd", "wide")), FAMILIES["sd"], sampler, 3, 7.5)
 
 
-@pytest.mark.parametrize("sampler", [name for name in KINDS if name != "lms"])
+@pytest.mark.parametrize("sampler", ["euler-ancestral", "dpm-solver++"])
 @pytest.mark.parametrize("steps", [1, 2, 10, 20])
 def test_zero_terminal_snr_is_the_pipelines_own(opened, sampler, steps):
-    for guidance in (1.0, 7.5):
-        check_trajectory(opened("zero"), sampler, steps, guidance)
+    for guidance in GUIDANCES[steps][-2:]:
+        check_trajectory(opened(("sd", "zero")), FAMILIES["sd"], sampler, steps, guidance)
 
 
 class Points:
@@ -147,35 +190,44 @@ class Points:
     def on_comparison(self, comparison):
         self.seen.append(comparison)
 
+    def joined(self):
+        """Inputs (n, 2, …), seeds and steps (n,) of all points."""
+        columns = ((point.x, point.seed, point.step) for point in self.seen)
+        return [torch.cat(column) for column in zip(*columns, strict=True)]
 
-@pytest.mark.parametrize("case", [*CASES, "wide", "zero"], ids=str)
+
+@torch.inference_mode()
+def plain_squares(process, predict, sampler, x, step, guidance):
+    """‖ε(x|a) − ε(x|b)‖² at x (n, 2, …), guided as it is printed, in float64 → (n, 2)."""
+    kind = process.pipeline.scheduler.config.prediction_type
+    sigma_hat = torch.tensor(process.schedule.sigmas, dtype=torch.float64)[step]
+    alpha = (1 + sigma_hat**2) ** -0.5
+    sigma = (1 - alpha**2).sqrt()
+    alpha, sigma = (t.repeat_interleave(2).reshape(-1, 1, 1, 1) for t in (alpha, sigma))
+    x = x.flatten(0, 1)
+    x = (x * alpha if sampler == "euler" else x).float()
+    t = torch.tensor(process.schedule.timesteps)[step].repeat_interleave(2)
+
+    def eps(prompt):
+        out = predict(process.pipeline, x, t, prompt).double()
+        if kind == "v_prediction":
+            return alpha * out + sigma * x.double()
+        return out if kind == "epsilon" else (x.double() - alpha * out) / sigma
+
+    null = eps(None)
+    a, b = (null + guidance * (eps(prompt) - null) for prompt in PROMPTS)
+    return (a - b).square().flatten(1).sum(dim=1).reshape(-1, 2)
+
+
+@pytest.mark.parametrize("case", [*CASES, ("sd", "wide"), ("sd", "zero")], ids="-".join)
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "ddpm"])
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 7.5])
 def test_terms_are_a_plain_double_evaluation(opened, case, sampler, guidance):
-    """ε in float64 from the network's own prediction, guided as it is printed."""
     process = opened(case)[0].with_settings(sampler=sampler, steps=5, guidance=guidance)
-    points = Points()
-    [(_, terms)] = measure(process, [("a dog", "a violin")], [5, 6], observer=points)
-    predict = FAMILIES[case[0] if isinstance(case, tuple) else "StableDiffusionPipeline"].predict
-    kind = process.pipeline.scheduler.config.prediction_type
-    exploding = sampler == "euler"
-    for point in points.seen:
-        for n, (seed, j) in enumerate(zip(point.seed.tolist(), point.step.tolist(), strict=True)):
-            sigma_hat = process.schedule.sigmas[j]
-            alpha = 1 / (1 + sigma_hat**2) ** 0.5
-            sigma = (1 - alpha**2) ** 0.5
-            x = point.x[n] * (alpha if exploding else 1.0)
-            t = torch.full((2,), process.schedule.timesteps[j])
-            eps = {}
-            for prompt in ("", "a dog", "a violin"):
-                out = predict(process.pipeline, x, t, prompt).double()
-                if kind == "v_prediction":
-                    out = alpha * out + sigma * x.double()
-                if kind == "sample":
-                    out = (x.double() - alpha * out) / sigma
-                eps[prompt] = out
-            guided = {p: eps[""] + guidance * (eps[p] - eps[""]) for p in ("a dog", "a violin")}
-            gap = (guided["a dog"] - guided["a violin"]).square().flatten(1).sum(dim=1)
-            i = seed - 5
-            ours = torch.stack([terms.forward[i, j], terms.backward[i, j]])
-            torch.testing.assert_close(ours, gap, rtol=1e-3, atol=1e-9)
+    points, predict = Points(), FAMILIES[case[0]].predict
+    [(_, terms)] = measure(process, [PROMPTS], [5, 6], observer=points)
+    x, seed, step = points.joined()
+    assert len(x) == 2 * 5
+    gap = plain_squares(process, predict, sampler, x, step, guidance)
+    ours = torch.stack([terms.forward[seed - 5, step], terms.backward[seed - 5, step]], dim=1)
+    torch.testing.assert_close(ours, gap, rtol=1e-3, atol=1e-9)

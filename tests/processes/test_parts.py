@@ -167,7 +167,9 @@ def test_a_kernel_of_the_hub_is_refused(folder):
     assert "asks for code from the hub" in refusal(folder)
 
 
-# ------------------------------------------------------------------ pickles
+# ------------------------------------------------------------------ pickles and links
+
+STEMS = [("text_encoder", "model"), ("unet", "diffusion_pytorch_model")]
 
 
 def pickled_index(folder, part="text_encoder", stem="model", **weight_map):
@@ -182,9 +184,7 @@ def pickled_index(folder, part="text_encoder", stem="model", **weight_map):
     return index
 
 
-@pytest.mark.parametrize(
-    ("part", "stem"), [("text_encoder", "model"), ("unet", "diffusion_pytorch_model")]
-)
+@pytest.mark.parametrize(("part", "stem"), STEMS)
 def test_an_index_that_names_a_pickle_is_refused(folder, part, stem):
     pickled_index(folder, part, stem)
     assert re.search(r"names 'w\.bin', which is no \.safetensors file", refusal(folder))
@@ -209,15 +209,64 @@ def test_an_index_of_shards_that_are_not_there_or_of_nothing_is_refused(folder):
         assert "lists no weights" in refusal(folder)
 
 
-def test_a_link_out_of_the_folder_is_refused(folder, tmp_path):
+@pytest.mark.parametrize(("part", "stem"), STEMS)
+def test_weights_may_lie_elsewhere_behind_a_link(folder, tmp_path, part, stem):
+    """It is opened by its own name and hashed whole, so the process is the same one."""
+    whole = load(folder, steps=2)
+    weights = weights_of(folder, part)
+    for name in ("w.safetensors", "0a1b2c"):  # the hub's cache names files by their hash
+        weights.rename(tmp_path / name)
+        weights.symlink_to(tmp_path / name)
+        linked = load(folder, steps=2)
+        assert linked.revision == whole.revision
+        assert conjure.distance("a dog", "a cat", process=linked).value == (
+            conjure.distance("a dog", "a cat", process=whole).value
+        )
+        weights.unlink()
+        (tmp_path / name).rename(weights)
+    shard(folder, part, stem)
+    place = sorted((folder / part).glob("*-of-00002.safetensors"))[0]
+    place.rename(tmp_path / "shard.safetensors")
+    place.symlink_to(tmp_path / "shard.safetensors")
+    assert load(folder, steps=2).revision.startswith("sha256-")
+
+
+def test_other_weights_behind_the_same_link_are_another_revision(folder, tmp_path):
     weights = weights_of(folder, "unet")
     weights.rename(tmp_path / "w.safetensors")
     weights.symlink_to(tmp_path / "w.safetensors")
-    assert "is a link to" in refusal(folder)
+    before = load(folder, steps=2).revision
+    changed = load_file(tmp_path / "w.safetensors")
+    changed["conv_in.bias"] += 1e-3
+    (tmp_path / "w.safetensors").unlink()
+    save_file(changed, tmp_path / "w.safetensors", metadata={"format": "pt"})
+    assert load(folder, steps=2).revision != before
+
+
+def test_a_folder_and_its_parts_may_be_links(folder, tmp_path):
+    revision = load(folder, steps=2).revision
+    (folder / "unet").rename(tmp_path / "unet")
+    (folder / "unet").symlink_to(tmp_path / "unet")
     (tmp_path / "link").symlink_to(folder)
+    process = load(tmp_path / "link", steps=2)
+    assert (process.name, process.revision) == ("pipeline", revision)
+
+
+@pytest.mark.parametrize(("part", "stem"), STEMS)
+def test_a_link_to_a_pickle_or_to_nothing_is_refused(folder, tmp_path, part, stem):
+    weights = weights_of(folder, part)
+    torch.save(load_file(weights), tmp_path / "w.bin")
     weights.unlink()
-    (tmp_path / "w.safetensors").rename(weights)
-    assert load(tmp_path / "link", steps=2).name == "pipeline"  # the folder itself may be linked
+    weights.symlink_to(tmp_path / "w.bin")
+    assert "w.bin, which is no .safetensors file" in refusal(folder)
+    shutil.copyfile(tmp_path / "w.bin", tmp_path / "blob")  # a pickle without an ending
+    weights.unlink()
+    weights.symlink_to(tmp_path / "blob")
+    assert f"{part} cannot be loaded" in refusal(folder)
+    for target in ("gone.safetensors", "."):
+        weights.unlink()
+        weights.symlink_to(tmp_path / target)
+        assert "which is no file that is there" in refusal(folder)
 
 
 def test_a_decoy_beside_a_pickle_is_refused(folder):

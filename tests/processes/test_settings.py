@@ -7,14 +7,15 @@ import torch
 
 import conjure.processes
 from conjure.core.errors import InputError
-from conjure.processes.settings import Choice, ProcessSettings, shown
+from conjure.core.text import brief
+from conjure.processes.settings import Choice, ProcessSettings
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
         ("sampler", "heun", "lms, euler, euler-ancestral, ddim, ddpm, dpm-solver++"),
-        ("dtype", "int8", "float32, float16, bfloat16, float64"),
+        ("dtype", "int8", "float32, float16, bfloat16, float64, auto"),
         ("steps", 0, "steps must be a whole number of at least 1, not 0"),
         ("steps", 2.5, "steps"),
         ("steps", True, "steps"),
@@ -23,13 +24,13 @@ from conjure.processes.settings import Choice, ProcessSettings, shown
         ("guidance", math.nan, "guidance"),
         ("guidance", "much", "guidance"),
         ("guidance", 10**400, "guidance must be a number of at least 0, not 1000"),
-        ("guidance", 10**5000, "guidance must be a number of at least 0, not a int"),
+        ("guidance", 10**5000, "guidance must be a number of at least 0, not an int"),
         ("guidance", True, "guidance"),
         ("guidance", "7.5", "guidance"),
         ("guidance", math.inf, "guidance"),
         ("guidance", [7.5], "guidance"),
         ("guidance", 1j, "guidance"),
-        ("steps", -(10**5000), "steps must be a whole number of at least 1, not a int"),
+        ("steps", -(10**5000), "steps must be a whole number of at least 1, not an int"),
         ("steps", "3", "steps"),
         ("steps", math.nan, "steps"),
         ("sampler", ["lms"], "unknown sampler ['lms']"),
@@ -53,7 +54,7 @@ from conjure.processes.settings import Choice, ProcessSettings, shown
         ("compile", 1, "compile must be True or False, not 1"),
         ("allow_pickle", "no", "allow_pickle must be True or False, not 'no'"),
     ],
-    ids=shown,  # or pytest would write out thousands of digits
+    ids=brief,  # or pytest would write out thousands of digits
 )
 def test_a_setting_that_cannot_be_meant_is_refused(setting, value, says):
     with pytest.raises(InputError) as caught:

@@ -12,13 +12,10 @@ from conjure.core.errors import InputError, PromptTruncatedWarning
 from conjure.core.process import GenerativeProcess
 from conjure.core.spec import Spec, sign
 from conjure.processes import load
-from conjure.processes.hub import Opened
+from conjure.processes.devices import default_batch_size, find_device
+from conjure.processes.family import Opened
 from conjure.processes.settings import Choice, ProcessSettings
-from conjure.processes.stable_diffusion import (
-    StableDiffusion,
-    default_batch_size,
-    find_device,
-)
+from conjure.processes.stable_diffusion import FAMILY, StableDiffusion
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +133,11 @@ def test_latents_are_decoded_to_pictures(process):
     torch.testing.assert_close(pictures, (raw / 2 + 0.5).clamp(0, 1), rtol=1e-4, atol=1e-5)
 
 
+def build(pipeline):
+    opened = Opened(pipeline, "x", "", Choice(), FAMILY)
+    return StableDiffusion(opened, torch.device("cpu"), ProcessSettings())
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -147,14 +149,14 @@ def test_a_network_that_text_alone_does_not_condition_is_refused(pipelines, chan
     pipeline = load(pipelines["epsilon"]).pipeline
     pipeline.unet.register_to_config(**change)
     with pytest.raises(InputError, match=says):
-        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"), ProcessSettings())
+        build(pipeline)
 
 
 def test_an_unknown_kind_of_prediction_is_refused(pipelines):
     pipeline = load(pipelines["epsilon"]).pipeline
     pipeline.scheduler.register_to_config(prediction_type="flow_prediction")
     with pytest.raises(InputError, match="flow_prediction"):
-        StableDiffusion(Opened(pipeline, "x", "", Choice()), torch.device("cpu"), ProcessSettings())
+        build(pipeline)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])
@@ -184,6 +186,29 @@ def test_loading_leaves_the_garbage_collector_as_it_was(pipelines, running):
         assert gc.isenabled() is running
     finally:
         gc.enable()
+
+
+def test_loading_leaves_malloc_as_it_was(pipelines):
+    """The command line tells malloc what to keep; the library does not."""
+    code = """if True:
+        import ctypes, sys
+        called, plain = [], ctypes.CDLL
+        class Library(plain):
+            def __getattr__(self, name):
+                called.append(name)
+                return super().__getattr__(name)
+        ctypes.CDLL = Library
+        import conjure
+        conjure.load(sys.argv[1], steps=2).embed(['a dog'])
+        assert 'mallopt' not in called, called
+        from conjure.cli.process_wide import keep_freed_memory
+        assert not keep_freed_memory() or 'mallopt' in called  # so that the probe is seen to work
+    """
+    subprocess.run(
+        [sys.executable, "-c", code, pipelines["epsilon"]],
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
 
 
 def test_loading_is_quiet(pipelines):

@@ -1,4 +1,4 @@
-"""Cells: figures of measured rows, averages over the seven sets, and what is published."""
+"""Cells: figures of measured rows, and averages over the seven sets."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from conjure.baselines.rows import ROWS
 from conjure.datasets.cards import SEVEN
-from conjure.datasets.formats import Row
+from conjure.datasets.formats import PairRow
 from conjure.datasets.read import Dataset
 from conjure.datasets.tables import PairTable
-from conjure.paper import published
+from conjure.report.averages import average_cells
 from conjure.report.cells import (
     ALL,
     AVERAGE,
     DEVIATION,
     MEAN,
-    PUBLISHED,
     WEIGHTED,
     Distances,
     Draws,
-    average_cells,
     cells,
 )
 from conjure.report.differences import differences
@@ -30,7 +27,7 @@ from conjure.report.differences import differences
 def dataset(name: str, n: int = 40, total: int | None = None, seed: int = 0) -> Dataset:
     draw = np.random.default_rng(seed)
     rows = tuple(
-        Row(i, {"sentence1": f"a {name} {i}", "sentence2": f"b {name} {i}"}) for i in range(n)
+        PairRow(i, {"sentence1": f"a {name} {i}", "sentence2": f"b {name} {i}"}) for i in range(n)
     )
     table = PairTable(("sentence1", "sentence2"), ("sentence1", "sentence2"), rows, ())
     subsets = tuple("xy"[i % 2] for i in range(n))
@@ -77,7 +74,7 @@ def control(data: Dataset, seed: int = 0) -> Draws:
 def test_the_control_is_the_mean_of_its_draws_beside_what_most_of_them_lie_between():
     data = dataset("one")
     found = control(data)
-    by = {cell.subset: cell for cell in cells("null", data, found)}
+    by = {cell.subset: cell for cell in cells("control", data, found)}
     assert [*by] == [ALL, "x", "y", MEAN, WEIGHTED]
     each = np.array([100 * spearmanr(data.scores, -draw).statistic for draw in found.samples])
     assert by[ALL].spearman == pytest.approx(each.mean())
@@ -87,17 +84,19 @@ def test_the_control_is_the_mean_of_its_draws_beside_what_most_of_them_lie_betwe
     odd = [100 * spearmanr(data.scores[1::2], -draw[1::2]).statistic for draw in found.samples]
     assert by["y"].spearman == pytest.approx(np.mean(odd))
     assert by[MEAN].spearman == pytest.approx((by["x"].spearman + by["y"].spearman) / 2)
-    part = cells("null", dataset("one", total=1000), found)[0]
+    part = cells("control", dataset("one", total=1000), found)[0]
     assert part.over == "100 draws of the control; 40 of 1000 pairs, drawn with seed 0"
-    reasons = [cell.reason for cell in cells("null", dataset("one", n=4), control(dataset("", 4)))]
+    reasons = [
+        cell.reason for cell in cells("control", dataset("one", n=4), control(dataset("", 4)))
+    ]
     assert reasons[1:] == ["a correlation needs at least 3 pairs; there are 2"] * 2
 
 
 def test_the_average_of_the_control_is_taken_draw_by_draw():
     sets = {name: dataset(name, seed=i) for i, name in enumerate(SEVEN)}
     found = {name: control(data, seed=i) for i, (name, data) in enumerate(sets.items())}
-    known = {n: (sets[n], found[n], cells("null", sets[n], found[n])[0]) for n in SEVEN}
-    mean, deviation = average_cells("null", known)
+    known = {n: (sets[n], found[n], cells("control", sets[n], found[n])[0]) for n in SEVEN}
+    mean, deviation = average_cells("control", known)
     each = [
         [100 * spearmanr(sets[n].scores, -draw).statistic for draw in found[n].samples]
         for n in SEVEN
@@ -106,12 +105,12 @@ def test_the_average_of_the_control_is_taken_draw_by_draw():
     assert mean.spearman == pytest.approx(drawn.mean())
     assert mean.interval == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
     assert mean.over == "100 draws of the control"
-    assert deviation.spearman == pytest.approx(np.std(np.mean(each, axis=1), ddof=1))
+    assert deviation.spearman == pytest.approx(np.std(np.mean(each, axis=1)))
 
 
 def test_the_control_is_in_no_paired_difference():
     data = dataset("one")
-    rows = {"conjuring": {"one": distances(data)}, "null": {"one": control(data)}}
+    rows = {"conjuring": {"one": distances(data)}, "control": {"one": control(data)}}
     rows["kl"] = {"one": distances(data, seed=5)}
     assert [one.than for one in differences("conjuring", rows, {"one": data})] == ["kl"]
 
@@ -139,7 +138,7 @@ def test_the_average_is_over_all_seven_with_its_deviation_and_interval():
     mean, deviation = average_cells("conjuring", known)
     assert (mean.dataset, mean.subset, deviation.subset) == (AVERAGE, ALL, DEVIATION)
     assert mean.spearman == pytest.approx(np.mean(each))
-    assert deviation.spearman == pytest.approx(np.std(each, ddof=1))
+    assert deviation.spearman == pytest.approx(np.std(each))
     assert mean.n == 7 * 40
     # Seven independent sets: about √7 times as narrow as one of them.
     low, high = mean.interval
@@ -158,34 +157,3 @@ def test_no_average_over_fewer_sets_and_a_reason_where_one_is_empty():
     sets["sickr"] = known("sickr", "no hub")
     [cell] = average_cells("conjuring", sets)
     assert (cell.spearman, cell.reason) == (None, "no figure for sickr: no hub")
-
-
-def test_published_averages_are_those_of_their_rows():
-    """A figure in the wrong column, or misread, would not fit the average printed beside it."""
-    for row, (_, figures) in published.TABLE1.items():
-        *sets, mean = figures
-        if row == "bert-mean":
-            sets[0] = 46.35
-        if mean is not None and None not in sets:
-            assert np.mean(sets) == pytest.approx(mean, abs=0.1), row
-
-
-def test_published_figures_carry_their_source_and_never_call_themselves_measured():
-    cells = [
-        *published.table1([*SEVEN, AVERAGE], ["encoder=./all-MiniLM-L6-v2"]),
-        *published.table2(["rg65", "simlex999"]),
-        *published.table3(["rg65", "stsb"]),
-    ]
-    assert all(cell.source == PUBLISHED for cell in cells)
-    assert all("20" in cell.signature or "MiniLM" in cell.signature for cell in cells)
-    assert {cell.row for cell in published.table1(SEVEN)} <= {"conjuring", "initial", *ROWS}
-    known = {(cell.row, cell.dataset): cell.spearman for cell in cells}
-    assert known["conjuring", "stsb"] == 70.3
-    assert known["conjuring", AVERAGE] == 65.4
-    assert known["initial", AVERAGE] == 53.0
-    assert known["conjuring, T = 10", "rg65"] == 60.2
-    assert known["all-MiniLM-L6-v2", "sts15"] == 85.39
-
-
-def test_minilm_is_printed_only_where_it_is_measured():
-    assert all("MiniLM" not in cell.row for cell in published.table1(SEVEN))

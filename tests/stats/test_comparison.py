@@ -118,7 +118,7 @@ def test_the_average_and_its_deviation() -> None:
     figures = {"a": 70.3, "b": 66.0, "c": 60.2}
     found = average(figures)
     assert found.mean == pytest.approx(statistics.mean(figures.values()))
-    assert found.deviation == pytest.approx(statistics.stdev(figures.values()))  # n − 1
+    assert found.deviation == pytest.approx(statistics.pstdev(figures.values()))
     assert (found.n, found.reason) == (3, None)
     assert average({"a": 1.0}).deviation is None
     without = average({"a": 1.0, "b": None})

@@ -14,8 +14,8 @@ from scipy.stats import rankdata, spearmanr
 
 from conjure.stats import resampling
 from conjure.stats.resampling import (
+    LeaveOneOut,
     Sorted,
-    Without,
     averaged,
     bootstrap,
     combined,
@@ -90,10 +90,10 @@ def test_each_seed_is_left_out_once_of_all_pairs_and_of_resamples() -> None:
 def test_the_variance_of_seeds_is_the_jackknifes_less_the_pairs_own() -> None:
     """By hand, k = 2: ½ Σ (v − v̄)² less half of what resampled pairs say of the same."""
     apart = np.array([0.1, -0.1, 0.3, -0.3])  # of the two, less their mean, in four resamples
-    without = Without(np.array([0.2, 0.8]), np.stack([0.5 + apart, 0.5 - apart]))
+    without = LeaveOneOut(np.array([0.2, 0.8]), np.stack([0.5 + apart, 0.5 - apart]))
     own = 2 * apart.var(ddof=1)
     assert without.between() == pytest.approx(0.5 * (2 * 0.3**2 - 0.5 * own))
-    assert Without(np.array([0.5, 0.5]), without.resampled).between() == 0
+    assert LeaveOneOut(np.array([0.5, 0.5]), without.resampled).between() == 0
 
 
 def test_a_difference_is_taken_resample_by_resample_and_seed_by_seed() -> None:
@@ -165,7 +165,7 @@ def covered(world: World, runs: int, monkeypatch, *, difference: bool = False) -
     return 100 * hits / runs
 
 
-# What intervals cover was measured with 1,000 runs (docs/architecture.md has the figures: run
+# What intervals cover was measured with 1,000 runs (docs/statistics.md has the figures: run
 # this with CONJURE_COVERAGE_RUNS=1000 -s). Here fewer runs, with bounds on both sides of the band
 # that is promised: an interval that is always too wide fails as well.
 RUNS = int(os.environ.get("CONJURE_COVERAGE_RUNS", "240"))

@@ -1,4 +1,4 @@
-"""What shortcuts change: each way is held against distances taken apart from the benchmark."""
+"""How shortcuts change distances: each way is compared with distances computed without it."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import spearmanr
 
 import conjure
+from benchmarks.__main__ import main
 from benchmarks.agreement import CROSS_STEPS
-from conjure.cli.main import main
 
 PAIRS = [("a dog", "a cat"), ("a dog", "a violin"), ("a cat", "a violin"), ("a hat", "a cat"),
          ("a hat", "a hat")]  # fmt: skip
@@ -28,7 +28,7 @@ def values(process, **settings) -> list[float]:
 
 
 def test_shortcuts_beside_the_whole(flags, tiny_pipeline, capsys) -> None:
-    command = ["bench", "approximations", *flags, "--tolerance", "0.3", "--json"]
+    command = ["approximations", *flags, "--tolerance", "0.3", "--json"]
     assert main(command) == 0
     printed = json.loads(capsys.readouterr().out)
     full, *crossed, many, adaptive, fewer = printed["ways"]
@@ -51,20 +51,19 @@ def test_shortcuts_beside_the_whole(flags, tiny_pipeline, capsys) -> None:
     assert fewer["bias"] == pytest.approx(sum(ratios) / P, rel=1e-3)
     assert fewer["largest"] == pytest.approx(max(map(abs, ratios)), rel=1e-3)
     assert fewer["agreement"] == pytest.approx(spearmanr(short, whole).statistic)
-    approximation = conjure.Approximation(tolerance=0.3, most_samples=8)
-    stopped = values(process, samples=4, approximation=approximation)
+    stopped = values(process, samples=4, tolerance=0.3, max_samples=8)
     assert adaptive["agreement"] == pytest.approx(
         spearmanr(stopped, values(process, samples=8)).statistic
     )
-    assert "|k:4..8|seed:3|" in adaptive["signature"]
-    assert "|cross_steps:6|" in crossed[-1]["signature"]
+    assert adaptive["signature"]["key"]["samples"] == "4..8"
+    assert crossed[-1]["signature"]["key"]["cross_steps"] == 6
 
 
 def test_half_precision_beside_single(flags, tiny_pipeline, capsys) -> None:
-    assert main(["bench", "precision", *flags, "--json"]) == 0
+    assert main(["precision", *flags, "--json"]) == 0
     single, half = json.loads(capsys.readouterr().out)["ways"]
     assert (single["name"], half["name"]) == ("float32", "bfloat16")
-    assert "|dtype:bfloat16|" in half["signature"]
+    assert half["signature"]["key"]["dtype"] == "bfloat16"
     assert single["rows"] == half["rows"] == 1 + 18 * S + 18 * P
     whole, rough = (
         values(conjure.load(tiny_pipeline, device="cpu", dtype=way["name"]))
@@ -76,7 +75,7 @@ def test_half_precision_beside_single(flags, tiny_pipeline, capsys) -> None:
 
 
 def test_a_table_for_people(flags, capsys) -> None:
-    command = ["bench", "precision", *flags, "--dtypes", "float32,float64", "--limit", "4"]
+    command = ["precision", *flags, "--dtypes", "float32,float64", "--limit", "4"]
     assert main(command) == 0
     title, head, single, double, machine = capsys.readouterr().out.splitlines()
     assert ", 4 of 5 pairs; process:" in title
@@ -90,11 +89,11 @@ def test_a_table_for_people(flags, capsys) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--dtypes", "float32,float7"], "unknown dtype 'float7'"),
+        (["--dtypes", "float32,float7", "--process", "nowhere/x"], "unknown dtype 'float7'"),
         (["--limit", "2"], "a correlation needs at least 3 pairs"),
         (["--data-dir", "nowhere", "--process", "./nowhere"], "there is no folder ./nowhere"),
     ],
 )
 def test_bad_input_is_one_line(flags, change, message, capsys) -> None:
-    assert main(["bench", "precision", *flags, *change]) == 2
+    assert main(["precision", *flags, *change]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

@@ -2,10 +2,10 @@
 
     python training/emoji/assemble.py --out RUN --text TEXT --to src/conjure/processes/emoji
 
-The denoiser's weights are the mean of those of ``--weights``, FILE or FILE:SHARE each: an average
-over many updates ranks pairs better, one over the last draws more sharply.
-Keeps what else lies in the target (the model card, the recommended settings of conjure.json) and
-writes conjure.json's ``revision``, a hash of the weights: a label for people.
+The denoiser's weights are the mean of the files of ``--weights``, each FILE or FILE:SHARE. An
+average over many updates ranks pairs better; one over the last updates draws more sharply. Other
+files of the target (the model card, the recommended settings of conjure.json) are kept.
+``revision`` in conjure.json becomes a hash of the weights, a label for people.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RECOMMENDED = {"name": "emoji", "sampler": "ddim", "steps": 10, "guidance": 7.5}
 
 
 def mean_weights(run: Path, weights: list[str]) -> dict[str, Tensor]:
-    """The state that lies between those of some files of the run, each counted by its share."""
+    """The weighted mean of the states in some files of the run."""
     total: dict[str, Tensor] = {}
     shares = 0.0
     for given in weights:
@@ -57,7 +57,7 @@ def pipeline(run: Path, text: Path, weights: list[str]) -> StableDiffusionPipeli
 
 
 def tidy(folder: Path) -> None:
-    """Drop from the configs what diffusers writes but warns of on reading, and where we built."""
+    """Remove from the configs our paths, and what diffusers writes but then warns about."""
     for file in folder.glob("*/config.json"):
         config = json.loads(file.read_text())
         config.pop("_name_or_path", None)

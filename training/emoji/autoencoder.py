@@ -2,11 +2,11 @@
 
     python training/emoji/autoencoder.py --data DATA --out RUN
 
-A diffusers ``AutoencoderTiny`` of 1.6 M parameters. Loss: L1 + L1 of the picture's gradients, with
-noise on the latents so that the decoder forgives what a small diffusion model gets slightly wrong,
-and a pull of every latent channel towards mean 0 and deviation 1, so that the pipeline's scaling
-factor is 1. Resumes from RUN/autoencoder.pt; ``--pictures`` may grow between runs, the learning
-rate follows the share done.
+A diffusers ``AutoencoderTiny`` of 1.6 M parameters. The loss is L1 plus L1 of the picture's
+gradients. Noise on the latents makes the decoder robust to small errors of the denoiser. A penalty
+draws every latent channel towards mean 0 and deviation 1, so that the pipeline's scaling factor is
+1. Resumes from RUN/autoencoder.pt. ``--pictures`` may grow between runs; the learning rate follows
+the share done.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def train(args: argparse.Namespace) -> None:
 
 @torch.no_grad()
 def print_scale(model: AutoencoderTiny, concepts: list[Concept], args: argparse.Namespace) -> None:
-    """Say how standard the latents came out over fresh scenes."""
+    """Print how close the latents of new scenes are to mean 0 and deviation 1."""
     stream = batches(concepts, 128, args.seed + 10_000)
     z = torch.cat([model.encode(next(stream).to(DEVICE)).latents.cpu() for _ in range(8)])
     mean, deviation = z.mean((0, 2, 3)).numpy(), z.std((0, 2, 3)).numpy()

@@ -2,10 +2,10 @@
 
     python training/emoji/bank.py --data DATA --text TEXT --out RUN
 
-Composed scenes of named emoji, and scenes for texts of WordNet of the emoji nearest in meaning.
-Writes RUN/bank.pt: ``latents`` (m, 8, 8, 8) float16, one for each distinct picture; ``captions``,
-the distinct captions; ``scenes`` (n, 2), for each scene which latent and which caption;
-``composed``, how many of them are scenes of named emoji, which come first.
+There are composed scenes of named emoji, and scenes for texts of WordNet, which show the emoji
+nearest in meaning. Writes RUN/bank.pt: ``latents`` (m, 8, 8, 8) float16, one for each distinct
+picture; ``captions``, the distinct captions; ``scenes`` (n, 2), the latent and the caption of each
+scene; ``composed``, the number of scenes of named emoji, which come first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The text the encoder learns from: WordNet 3.0, emoji names, and sentences composed of both.
+"""The texts that the encoder is trained on: WordNet 3.0, emoji names, and sentences made of both.
 
 Sources, both under one folder (searched recursively): WordNet's database files (Debian package
 `wordnet-base`, WordNet licence) and `emojibase-data` (MIT). No benchmark text is read here.
@@ -68,7 +68,7 @@ class Synset:
 
 
 def find(folder: Path, pattern: str) -> Path:
-    """The first file below `folder` that matches, or an error that says what was looked for."""
+    """The first file below `folder` that matches. The error names the missing file."""
     path = next(iter(sorted(folder.rglob(pattern))), None)
     if path is None:
         raise FileNotFoundError(f"no {pattern} below {folder}")
@@ -90,7 +90,7 @@ def synsets(folder: Path) -> Iterator[Synset]:
 
 
 def lemma_counts(folder: Path) -> Counter[tuple[str, str]]:
-    """How often (lemma, part of speech) occurs in WordNet's sense-tagged texts."""
+    """The count of (lemma, part of speech) in WordNet's sense-tagged texts."""
     parts = {"1": "noun", "2": "verb", "3": "adj", "4": "adv", "5": "adj"}
     counts: Counter[tuple[str, str]] = Counter()
     for line in (folder / "cntlist.rev").read_text("latin-1").splitlines():
@@ -130,7 +130,7 @@ def article(noun: str) -> str:
 
 
 class Composer:
-    """Draws template sentences; frequent words come up more often, by their count to the 3/4."""
+    """Draws template sentences; words are drawn in proportion to their count to the power 3/4."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         database = find(folder, "data.noun").parent
@@ -187,7 +187,7 @@ def draw_texts(folder: Path, rng: random.Random, count: int) -> list[str]:
 
 
 def read_corpus(folder: Path, seed: int = 0) -> list[str]:
-    """All training texts, without duplicates, in an order that depends on `seed` alone."""
+    """All training texts, without duplicates, in an order that depends on `seed` only."""
     rng = random.Random(seed)
     database = find(folder, "data.noun").parent
     entries, counts = list(synsets(database)), lemma_counts(database)

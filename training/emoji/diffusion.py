@@ -5,9 +5,10 @@
 A ``UNet2DConditionModel`` of 10 M parameters, v-prediction on Stable Diffusion's scaled-linear
 schedule, conditioned on the small text encoder's 32 token states (padding included, as
 ``StableDiffusionPipeline`` passes them). AdamW, warm-up and cosine decay, weight average. Resumes
-from RUN/diffusion.pt; ``--samples`` may change between runs, the learning rate follows the share
-done. Weight averages on the way stay as RUN/diffusion-NN.pt. ``--composed`` is the share of scenes
-of named emoji, which teach it to draw; the rest, for texts of WordNet, teach it what is alike.
+from RUN/diffusion.pt. ``--samples`` may change between runs; the learning rate follows the share
+done. Intermediate weight averages stay as RUN/diffusion-NN.pt. ``--composed`` is the share of
+scenes of named emoji, which teach it to draw. The other scenes, for texts of WordNet, teach it
+similarity.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def noise_schedule() -> DDIMScheduler:
 
 
 def token_states(folder: Path, captions: list[str]) -> Tensor:
-    """(n, 32, 384) float16: what the pipeline will show the network, padding and all."""
+    """(n, 32, 384) float16: the token states that the network gets, padding included."""
     batches = encoded(folder, captions, padding="max_length")
     return torch.cat([states.half() for states, _ in batches])
 
@@ -73,7 +74,7 @@ def cached_states(run: Path, text: Path, captions: list[str]) -> Tensor:
 def draw(
     composed: int, scenes: int, args: argparse.Namespace, generator: torch.Generator
 ) -> Tensor:
-    """(batch,) indices of scenes, of which the first ``composed`` make up a set share."""
+    """(batch,) indices of scenes; the first ``composed`` scenes have a fixed share."""
     named = torch.rand(args.batch, generator=generator) < args.composed
     place = torch.rand(args.batch, generator=generator)
     first = (place * composed).long()

@@ -1,4 +1,4 @@
-"""What the training steps share: a learning rate that follows the share done, and safe saving."""
+"""Shared by the training steps: a learning rate that follows the share done, and safe saving."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def learning_rate(peak: float, share: float, warm: float = 0.02) -> float:
 
 
 def save(state: dict, path: Path) -> None:
-    """Write beside, then rename: a crash leaves the last checkpoint whole."""
+    """Write a new file, then rename it, so that a crash cannot damage the last checkpoint."""
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)

@@ -1,9 +1,9 @@
-"""Which drawings a text is about: the concepts whose words are nearest to it in meaning.
+"""The drawings for a text: the concepts whose words are nearest to it in meaning.
 
-Emoji come with names and keywords only. For a process that also answers to sentences, texts of
-WordNet are paired with the emoji that the text encoder finds nearest: rank r is drawn with a
-probability in proportion to DECAY^r. The same profile for every text keeps vague texts from
-conjuring the average of everything, which would make all of them alike.
+Emoji come with names and keywords only. So that the process also answers to sentences, texts of
+WordNet are paired with the emoji that the text encoder finds nearest. Rank r is drawn with a
+probability in proportion to DECAY^r, the same for every text. Otherwise vague texts would conjure
+the average of everything, and so be all alike.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from PIL import Image
 SIZE = 64
 HALF = SIZE // 2
 STYLES = {"google": 2, "twitter": 1}  # how often the autoencoder sees each
-STYLE = "google"  # what the denoiser learns: two drawings for a word blur in so small a model
+STYLE = "google"  # for the denoiser: in so small a model, two drawings for a word would blur
 SKIPPED_GROUPS = {None, 2, 8, 9}  # no group, components, symbols, flags
 COLOURS = {
     "red": (235, 87, 87),
@@ -30,7 +30,7 @@ COLOURS = {
     "grey": (189, 189, 189),
     "black": (40, 40, 40),
 }
-# People and smileys come in dozens of near-copies, in which animals and food should not drown.
+# People and smileys come in dozens of near-copies; weights keep animals and food frequent.
 GROUP_WEIGHTS = {0: 0.6, 1: 0.5, 3: 2.0, 4: 1.6, 5: 1.1, 6: 1.2, 7: 1.0}
 
 
@@ -46,7 +46,7 @@ class Concept:
 
 @dataclass(frozen=True)
 class Scene:
-    """What to draw and how to say it; ``concepts`` are indices, one or two."""
+    """What to draw, and its caption; ``concepts`` are one or two indices."""
 
     concepts: tuple[int, ...]
     style: str
@@ -56,7 +56,7 @@ class Scene:
 
 
 def clean_name(label: str) -> str:
-    """Unicode's name as a person would write it: "man: bald" → "bald man"."""
+    """Unicode's name in everyday words: "man: bald" → "bald man"."""
     label = label.replace("’", "'").lower()
     if ": " in label:
         noun, quality = label.split(": ", 1)

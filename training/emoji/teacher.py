@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import BertModel, BertTokenizerFast
 
-WIDTH, LENGTH = 384, 32  # of the teacher's states; of a text, in tokens
+WIDTH, LENGTH = 384, 32  # the width of the teacher's states; the length of a text in tokens
 PUNCTUATION = "°£€½²³–—‘’“”•…™×"
 TOKENS_PER_BATCH = 1800
 
@@ -73,7 +73,7 @@ class Batches:
         return ids, torch.from_numpy(self.states[rows]).float().view(*ids.shape, WIDTH)
 
     def forever(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches from `step` on, each epoch in an order of its own."""
+        """Batches from `step` on, in another order in each epoch."""
         while True:
             epoch, position = divmod(step, len(self.ids))
             order = np.random.default_rng(epoch).permutation(len(self.ids))

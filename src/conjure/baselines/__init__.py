@@ -1,4 +1,4 @@
-"""What the paper compares with: text encoders, language models, and the process's own encoder.
+"""The baselines of the paper: text encoders, language models, and the process's own text encoder.
 
 Nothing heavy is imported before ``load``.
 """
@@ -20,14 +20,14 @@ __all__ = ["POOLINGS", "ROWS", "Baseline", "BaselineSettings", "Row", "load", "r
 
 
 def load(row: str, *, process: GenerativeProcess | None = None, **settings: Any) -> Baseline:
-    """The baseline that fills a row.
+    """Load the baseline of a row.
 
     row:      a name of ``ROWS``, such as "bert-mean"; "paragon[:mean|cls|eos]";
               "encoder=ID_OR_FOLDER[:mean|cls|eos]"; "lm=ID_OR_FOLDER[:prompted][:topK][:strip]"
-    process:  whose text encoder the paragon is; other rows need none
-    settings: the fields of ``BaselineSettings``; the paragon runs as its process does: none
+    process:  for the row paragon, the process whose text encoder it is; other rows need none
+    settings: the fields of ``BaselineSettings``; none for the paragon, which runs as its process
 
-    Raises InputError, in one line that says what to do, where that cannot be had.
+    Raises InputError if the row or a setting is wrong, or the model cannot be loaded.
     """
     found = read_row(row)
     known = [field.name for field in fields(BaselineSettings)]
@@ -37,13 +37,13 @@ def load(row: str, *, process: GenerativeProcess | None = None, **settings: Any)
         )
     named = found.settings()
     if twice := [name for name in named if settings.get(name, named[name]) != named[name]]:
-        raise InputError(f"{row} settles {', '.join(twice)}; leave {', '.join(twice)} out")
+        raise InputError(f"{row} already sets {', '.join(twice)}; leave {', '.join(twice)} out")
     chosen = BaselineSettings(**{**settings, **named})
     if found.kind == "paragon":
         if process is None:
             raise InputError(f"{row} is the text encoder of a process: give the process")
         if settings:
-            raise InputError(f"{row} runs as its process does; leave {', '.join(settings)} out")
+            raise InputError(f"{row} runs as its process; leave {', '.join(settings)} out")
         from .paragon import paragon
 
         return paragon(process, found.choice)

@@ -1,23 +1,25 @@
-"""What a baseline is: anything that gives pairs of texts a distance, to be compared with ours."""
+"""The contract of a baseline: anything that gives pairs of texts a distance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .. import __version__
 from ..core.errors import InputError
 from ..core.spec import Fact, Signature
 
-Pair = tuple[str, str]
+if TYPE_CHECKING:  # torch loads when a baseline is loaded
+    from ..core.types import Pair
+
 Progress = Callable[[int, int], object]  # (network rows done, network rows in all)
 
 
 @runtime_checkable
 class Baseline(Protocol):
-    """A way of telling how far apart two texts are. Nothing needs to be inherited.
+    """Any object that has these attributes; it inherits from nothing.
 
-    name:      the row that it fills: "bert-mean", "encoder=my/model:cls", "paragon"
+    name:      its row: "bert-mean", "encoder=my/model:cls", "paragon"
     signature: how it measures: model, revision, pooling or settings, dtype; enough to repeat it
     """
 
@@ -25,20 +27,20 @@ class Baseline(Protocol):
     signature: Signature
 
     def distances(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[float]:
-        """The distance of each pair, in the order given: 0 for the same text, larger = less alike.
+        """The distance of each pair, in the order given: 0 for equal texts, larger = less similar.
 
-        Raises InputError for a text that cannot be compared, NonFiniteError where the network
+        Raises InputError for a text that cannot be compared, and NonFiniteError if the network
         predicts NaN or infinity.
         """
         ...
 
     def cost(self, pairs: Sequence[Pair]) -> int:
-        """How many texts or continuations go through the network for these pairs."""
+        """The number of texts or continuations that go through the network for these pairs."""
         ...
 
 
 def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
-    """Each text of the pairs once, in order of appearance; InputError for one that is none."""
+    """The distinct texts of the pairs, in order of appearance. Raises InputError for a non-text."""
     if isinstance(pairs, str) or not isinstance(pairs, Sequence):
         raise InputError(f"pairs must be a sequence of pairs of texts, not {pairs!r:.80}")
     for pair in pairs:
@@ -55,7 +57,7 @@ def distinct_texts(pairs: Sequence[Pair]) -> list[str]:
 
 
 def sign(**facts: Fact) -> Signature:
-    """The signature of a baseline; ``batch`` and ``device`` among the facts only round it."""
+    """The signature of a baseline; ``batch`` and ``device`` go into its provenance."""
     rounding: dict[str, Fact] = {}
     for name in ("batch", "device"):
         if name in facts:

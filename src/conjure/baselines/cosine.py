@@ -1,4 +1,4 @@
-"""Baselines that turn a text into a vector: 1 − cosine, each distinct text encoded once."""
+"""Baselines that turn a text into a vector. The distance is 1 − cosine."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from torch import Tensor
 from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
 from ..core.reading import tell
 from ..core.spec import Signature
-from .baseline import Pair, Progress, distinct_texts
+from ..core.types import Pair
+from .baseline import Progress, distinct_texts
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How many tokens of a text a model reads; most: None where there is no end."""
+    """How many tokens of a text a model reads; max_tokens: None if there is no limit."""
 
     name: str
     tokenizer: Any
-    most: int | None
+    max_tokens: int | None
 
     def report(self, texts: Sequence[str]) -> None:
-        """Warn, once for all of them, of texts that have more tokens than the model reads."""
-        if self.most is None or len(texts) == 0:
+        """Give one warning if some texts have more tokens than the model reads."""
+        if self.max_tokens is None or len(texts) == 0:
             return
         counts = [len(ids) for ids in self.tokenizer([*texts], verbose=False)["input_ids"]]
-        cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.most]
+        cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.max_tokens]
         if not cut:
             return
         text, n = cut[0]
@@ -37,7 +38,7 @@ class Limit:
             said = f"{len(cut):,} texts have more, so their ends do not count; the first has {n}"
         tell(
             PromptTruncatedWarning(
-                f"{self.name} reads {self.most} tokens (start and end marks included) and"
+                f"{self.name} reads {self.max_tokens} tokens (start and end marks included) and"
                 f" {said}: {text!r:.160}"
             )
         )
@@ -47,7 +48,7 @@ class CosineBaseline:
     """1 − the cosine of two texts' vectors, in 0 … 2; see ``Baseline``.
 
     encode: up to ``batch_size`` texts → (n, width), one vector for each
-    limit:  what of a text is read, so that texts that are cut are told of
+    limit:  how many tokens the model reads, for the warning about longer texts
     """
 
     def __init__(
@@ -67,18 +68,18 @@ class CosineBaseline:
     def distances(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[float]:
         """1 − cosine of each pair; see ``Baseline.distances``."""
         vectors = self.vectors(distinct_texts(pairs), progress)
-        # ‖u − v‖² / 2 is 1 − cos for unit vectors, and keeps the digits of small distances.
+        # ‖u − v‖² / 2 equals 1 − cos for unit vectors, and is accurate for small distances.
         return [float((vectors[a] - vectors[b]).square().sum() / 2) for a, b in pairs]
 
     def cost(self, pairs: Sequence[Pair]) -> int:
-        """How many texts will be encoded."""
+        """How many distinct texts are encoded."""
         return len(distinct_texts(pairs))
 
     def vectors(self, texts: Sequence[str], progress: Progress | None = None) -> dict[str, Tensor]:
-        """Texts → their vectors, scaled to length 1: (width,) float64 on the CPU each."""
+        """{text: its vector}, scaled to length 1: (width,) float64 on the CPU."""
         found: dict[str, Tensor] = {}
         self._limit.report(texts)
-        ordered = sorted(texts, key=len, reverse=True)  # neighbours of one length need no padding
+        ordered = sorted(texts, key=len, reverse=True)  # similar lengths need little padding
         for i in range(0, len(ordered), self._batch_size):
             batch = ordered[i : i + self._batch_size]
             with torch.inference_mode():
@@ -97,17 +98,19 @@ class CosineBaseline:
 
 
 def pool(states: Tensor, ids: Tensor, mask: Tensor, pooling: str, ends: set[int]) -> Tensor:
-    """The states of n texts' tokens → one vector for each.
+    """Pool the token states of n texts: one vector for each, (n, width).
 
     states:  (n, tokens, width), the encoder's last hidden states
-    ids:     (n, tokens), the tokens; mask: (n, tokens), 1 where they are no padding
-    pooling: "mean" over all tokens that are no padding, start and end marks included;
-             "cls", the first token; "eos", the first end mark, or the last token where a text
-             has none. The first, because CLIP pads with its end mark
+    ids:     (n, tokens), the tokens
+    mask:    (n, tokens), 0 for padding, else 1
+    pooling: "mean", over all tokens except padding, start and end marks included;
+             "cls", the first token;
+             "eos", the first end mark, or the last token if there is none. CLIP pads with its end
+             mark, so the first one is meant
     ends:    the end marks
     """
     if states.dtype in (torch.float16, torch.bfloat16):
-        states = states.float()  # a sum over tokens would lose digits, or overflow
+        states = states.float()  # in half precision a sum over tokens loses digits or overflows
     rows = torch.arange(len(states), device=states.device)
     first = mask.argmax(dim=1)
     if pooling == "cls":
@@ -122,7 +125,7 @@ def pool(states: Tensor, ids: Tensor, mask: Tensor, pooling: str, ends: set[int]
 
 
 def end_marks(tokenizer: Any) -> set[int]:
-    """The tokens that end a text: its eos, and where it has none its sep."""
+    """The tokens that end a text: the tokenizer's eos, or else its sep."""
     for token in (tokenizer.eos_token_id, tokenizer.sep_token_id):
         if token is not None:
             return {int(token)}
@@ -130,7 +133,7 @@ def end_marks(tokenizer: Any) -> set[int]:
 
 
 def check_pooling(name: str, model_type: str, pooling: str) -> None:
-    """Refuse the one choice that cannot tell two texts apart."""
+    """Raise InputError for cls pooling of CLIP, whose first token is the same for all texts."""
     if pooling == "cls" and is_clip(model_type):
         raise InputError(
             f"{name}: the first token of a CLIP text encoder sees no text (its attention is"
@@ -139,5 +142,5 @@ def check_pooling(name: str, model_type: str, pooling: str) -> None:
 
 
 def is_clip(model_type: str) -> bool:
-    """Whether it is CLIP's text encoder, which is trained by the state of its end mark."""
+    """Whether it is CLIP's text encoder, which is trained with the state of its end mark."""
     return model_type in ("clip", "clip_text_model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from ..core.errors import InputError
-from ..processes.stable_diffusion import find_device
+from ..processes.devices import find_device, settle_dtype
 from .baseline import sign
 from .cosine import CosineBaseline, Limit, check_pooling, end_marks, is_clip, pool
 from .models import (
@@ -38,22 +39,23 @@ from .models import (
 from .settings import BaselineSettings
 
 BATCH_SIZE = 32
-_UNBOUNDED = 10**6  # what a tokenizer says that knows no limit is larger
+_UNBOUNDED = 10**6  # a tokenizer without a limit names a larger number
 
 
 def open_encoder(
     name: str, source: str, pooling: str | None, settings: BaselineSettings
 ) -> CosineBaseline:
-    """A folder or hub id → 1 − cosine of its vectors.
+    """Open a text encoder by its folder or hub id.
 
     name:    the row
-    pooling: "mean", "cls" or "eos" (see ``cosine.pool``; for CLIP eos goes through the model's
-             text projection, if it has one). None: a sentence-transformers model's own modules;
-             else eos for CLIP and mean for every other
+    pooling: "mean", "cls" or "eos", see ``cosine.pool``. For CLIP, eos goes through the text
+             projection if the model has one. None runs a sentence-transformers model by its own
+             modules; other models take eos (CLIP) or mean
 
-    Raises InputError where there is no such model, or none that encodes texts.
+    Raises InputError if there is no such model, or it is not a text encoder.
     """
     device = find_device(settings.device, settings.dtype)  # before gigabytes are fetched
+    settings = replace(settings, dtype=settle_dtype(settings.dtype, device))
     model = locate(source, settings, chained=pooling is None)
     if model.chain and pooling is None:
         return _sentence_transformer(name, model, device, settings)
@@ -71,11 +73,12 @@ def _transformer(
     network, projected = _network(model.name, model.network, config.model_type, settings)
     network = network.to(device)
     projected = projected and chosen == "eos"
-    limit = Limit(model.name, tokenizer, _most_tokens(model.name, tokenizer, config))
+    limit = Limit(model.name, tokenizer, _max_tokens(model.name, tokenizer, config))
     ends = end_marks(tokenizer)
 
     def encode(texts: list[str]) -> Tensor:
-        cut = {"truncation": True, "max_length": limit.most} if limit.most is not None else {}
+        longest = limit.max_tokens
+        cut = {} if longest is None else {"truncation": True, "max_length": longest}
         tokens = tokenizer(texts, padding=True, return_tensors="pt", **cut).to(device)
         for text, ids in zip(texts, tokens.input_ids.tolist(), strict=True):
             check_tokens(model.name, text, ids, network)
@@ -95,11 +98,11 @@ def _sentence_transformer(
     except ImportError as error:
         raise InputError(
             f"{model.name} is a sentence-transformers model: pip install 'conjure[baselines]', or"
-            f" say how to pool it, as in {name}:mean"
+            f" name a pooling, as in {name}:mean"
         ) from error
 
     for module in model.chain:
-        if module.kind == "network":  # sentence-transformers says of no weight that it is missing
+        if module.kind == "network":  # sentence-transformers does not report missing weights
             config = read_config(model.name, module.folder)
             _network(model.name, module.folder, config.model_type, settings, _spare(module.folder))
 
@@ -113,10 +116,10 @@ def _sentence_transformer(
         )
 
     network = read(model.name, load)
-    most = _whole(model.name, "max_seq_length", network.max_seq_length)
+    max_tokens = _whole(model.name, "max_seq_length", network.max_seq_length)
     if model.chain[0].kind == "network":
         check_vocabulary(model.name, network.tokenizer)
-        _check_room(model.name, network.tokenizer, most)
+        _check_room(model.name, network.tokenizer, max_tokens)
 
     def encode(texts: list[str]) -> Tensor:
         vectors: Tensor = network.encode(
@@ -124,7 +127,7 @@ def _sentence_transformer(
         )
         return vectors
 
-    limit = Limit(model.name, network.tokenizer, most)
+    limit = Limit(model.name, network.tokenizer, max_tokens)
     return _baseline(name, model, "its-own", device, settings, (encode, limit))
 
 
@@ -157,14 +160,14 @@ def _baseline(
 
 
 def _check_kind(name: str, config: Any) -> None:
-    """Refuse what does not encode texts: a language model, a picture model, a whole translator."""
+    """Raise InputError for a model that is not a text encoder: a language or picture model, say."""
     kind = config.model_type
     masked = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
     if masked or is_clip(kind) or kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
         return
     causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     hint = f"; for a causal language model give lm={name}" if causal else ""
-    raise InputError(f"{name} is of the kind {kind}, which is no text encoder{hint}")
+    raise InputError(f"{name} is of the kind {kind}, which is not a text encoder{hint}")
 
 
 def _network(
@@ -174,7 +177,7 @@ def _network(
     settings: BaselineSettings,
     spare: tuple[str, ...] = ("pooler", "text_projection"),
 ) -> tuple[Any, bool]:
-    """→ the encoder, and whether it came with a projection of its pooled state.
+    """The encoder, and whether it has a projection of its pooled state.
 
     spare: the parts whose weights may be missing
     """
@@ -182,42 +185,42 @@ def _network(
     if is_clip(kind):
         loader = CLIPTextModelWithProjection
     elif kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
-        loader = AutoModelForTextEncoding  # of T5, the encoder alone
+        loader = AutoModelForTextEncoding  # for T5, the encoder without the decoder
     network, absent = read_network(name, folder, loader, settings, spare)
     return network, is_clip(kind) and not any("text_projection" in key for key in absent)
 
 
 def _spare(folder: Path) -> tuple[str, ...]:
-    """What a Transformer module of sentence-transformers can do without, by its configuration."""
+    """The parts whose weights a Transformer module of sentence-transformers does not need."""
     asked = any(b"pooler" in path.read_bytes() for path in folder.glob("sentence_*_config.json"))
     return () if asked else ("pooler", "text_projection")
 
 
-def _most_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
-    """The most tokens of a text that tokenizer and network take; None where there is no end."""
+def _max_tokens(name: str, tokenizer: Any, config: Any) -> int | None:
+    """The maximum tokens of a text for tokenizer and network; None if there is no limit."""
     places = getattr(config, "max_position_embeddings", None)
-    # RoBERTa's kin count positions from behind their padding token's number.
+    # RoBERTa and its relatives start to count positions after the padding token's number.
     taken = 2 if "roberta" in config.model_type else 0
     known = [
         _whole(name, "model_max_length", tokenizer.model_max_length),
         _whole(name, "max_position_embeddings", places, taken),
     ]
-    most = min((each for each in known if each is not None), default=None)
-    _check_room(name, tokenizer, most)
-    return most
+    max_tokens = min((each for each in known if each is not None), default=None)
+    _check_room(name, tokenizer, max_tokens)
+    return max_tokens
 
 
-def _check_room(name: str, tokenizer: Any, most: int | None) -> None:
-    """Refuse a limit that leaves a text no token beside its marks."""
+def _check_room(name: str, tokenizer: Any, max_tokens: int | None) -> None:
+    """Raise InputError if the limit leaves no token for the text beside its marks."""
     marks = tokenizer.num_special_tokens_to_add()
-    if most is not None and most <= marks:
-        raise InputError(f"{name} reads {most} tokens of a text, {marks} of them its marks")
+    if max_tokens is not None and max_tokens <= marks:
+        raise InputError(f"{name} reads {max_tokens} tokens of a text, and {marks} are its marks")
 
 
 def _whole(name: str, field: str, value: Any, taken: int = 0) -> int | None:
-    """A number of tokens out of a configuration, less those taken; None for no limit."""
+    """A number of tokens from a configuration, minus ``taken``; None for no limit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > taken:
-        raise InputError(f"{name} says {field} {value!r:.80}, which is no number of tokens")
+        raise InputError(f"{name} says {field} {value!r:.80}, which is not a number of tokens")
     return None if value > _UNBOUNDED else int(value) - taken

@@ -1,4 +1,4 @@
-"""Where a baseline's model comes from: a folder or the hub; every refusal in one line."""
+"""Find and read the model of a baseline, in a folder or at the hub. Every error is one line."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ SOUGHT = Sought(
 
 _READ = ("*.json", "*.txt", "*.model")  # configurations, vocabularies, SentencePiece models
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
-_AS_IT_IS = {"local_files_only": True, "trust_remote_code": False}  # nor ask whether to trust
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}  # False also asks no question
 
-# What older checkpoints keep beside their weights: buffers that are computed today.
+# Buffers that older checkpoints store with their weights; today they are computed.
 _BUFFERS = (
     "position_ids",
     "token_type_ids",
@@ -49,10 +49,10 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True)
 class Model:
-    """A model's folder: checked, but not loaded.
+    """A model's folder, checked but not loaded.
 
-    revision: its commit at the hub, or a hash of all that will be read of the folder
-    chain:    the modules of a sentence-transformers model, in order; else nothing
+    revision: its commit at the hub, or a hash of all files that will be read
+    chain:    the modules of a sentence-transformers model, in order; empty for other models
     """
 
     folder: Path
@@ -67,11 +67,12 @@ class Model:
 
 
 def locate(source: str, settings: BaselineSettings, *, chained: bool = False) -> Model:
-    """A folder's path or a hub id → a folder whose weights may be read.
+    """Find a model by its folder or hub id, and check that its weights may be read.
 
-    chained: a sentence-transformers model is run by its own modules, so that theirs are read too
+    chained: whether a sentence-transformers model is run by its own modules; then the weights of
+             all modules are checked
 
-    Raises InputError where there is none.
+    Raises InputError if there is no such model, or its weights are refused.
     """
     try:
         folder = Path(source).expanduser()
@@ -96,10 +97,10 @@ def locate(source: str, settings: BaselineSettings, *, chained: bool = False) ->
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Whatever is raised within becomes an InputError of one line that begins with ``what``.
+    """Turn any exception within into an InputError of one line that begins with ``what``.
 
-    For what other libraries do with files that they did not write: what they raise has no common
-    base (SafetensorError, RecursionError, KeyError, plain Exception).
+    For calls of other libraries on files of unknown origin: their exceptions have no common base
+    (SafetensorError, RecursionError, KeyError, plain Exception).
     """
     try:
         yield
@@ -113,32 +114,32 @@ def refusing(what: str) -> Iterator[None]:
 
 
 def read(source: str, load: Callable[[], Loaded]) -> Loaded:
-    """What ``load`` loads, in silence; InputError where its library cannot make sense of it."""
+    """The result of ``load()``, without its log lines. Raises InputError if it fails."""
     with refusing(f"{source} cannot be loaded"), quiet():
         return load()
 
 
 def read_config(name: str, folder: Path) -> Any:
-    return read(name, lambda: AutoConfig.from_pretrained(folder, **_AS_IT_IS))
+    return read(name, lambda: AutoConfig.from_pretrained(folder, **_LOCAL))
 
 
 def read_tokenizer(name: str, folder: Path) -> Any:
-    """A folder's tokenizer; InputError where it cannot be read, or knows no word."""
-    tokenizer = read(name, lambda: AutoTokenizer.from_pretrained(folder, **_AS_IT_IS))
+    """A folder's tokenizer. Raises InputError if it cannot be read or has no vocabulary."""
+    tokenizer = read(name, lambda: AutoTokenizer.from_pretrained(folder, **_LOCAL))
     check_vocabulary(name, tokenizer)
     return tokenizer
 
 
 def check_vocabulary(name: str, tokenizer: Any) -> None:
-    """Refuse the empty tokenizer that is made where the files of one are missing."""
+    """Raise InputError for an empty tokenizer: transformers makes one if its files are missing."""
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise InputError(f"{name} is incomplete: its tokenizer has no vocabulary")
 
 
 def check_tokens(name: str, text: str, ids: Collection[int], network: Any) -> None:
-    """Refuse a text without tokens, or with one that the network has no embedding for.
+    """Raise InputError if a text has no tokens, or a token without an embedding in the network.
 
-    On a GPU the latter would end everything that runs there.
+    On a GPU, such a token would stop every later computation too.
     """
     known = network.get_input_embeddings().num_embeddings
     if not ids:
@@ -153,16 +154,17 @@ def check_tokens(name: str, text: str, ids: Collection[int], network: Any) -> No
 def read_network(
     name: str, folder: Path, loader: Any, settings: BaselineSettings, spare: Collection[str] = ()
 ) -> tuple[Any, list[str]]:
-    """→ the network, ready to run on the CPU, and which of its spare weights the files lack.
+    """The network, on the CPU, and the names of the weights that its files lack.
 
-    loader: a class of transformers; spare: parts of the network that it can do without
+    loader: a class of transformers
+    spare:  the parts whose weights may be missing
 
-    Raises InputError where other weights are missing, since they would be drawn at random, and
-    where the files hold weights of the network's own parts that have no place in it.
+    Raises InputError if other weights are missing, since transformers would draw them at random.
+    Raises it too if the files hold weights for the network's parts that have no place in it.
     """
-    # Of another shape are named below, which from_pretrained does not do in its error.
+    # The error of from_pretrained does not name weights of a wrong shape; the one below does.
     told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
-    options = {**load_options(settings), **_AS_IT_IS, **told}
+    options = {**load_options(settings), **_LOCAL, **told}
     network, info = read(name, lambda: loader.from_pretrained(folder, **options))
     missing = sorted(map(str, info["missing_keys"]))
     lacking = [key for key in missing if not set(key.split(".")) & set(spare)]
@@ -177,7 +179,7 @@ def read_network(
 
 
 def load_options(settings: BaselineSettings) -> dict[str, Any]:
-    """How ``from_pretrained`` is to read weights."""
+    """Arguments of ``from_pretrained`` about how weights are read."""
     return {
         "torch_dtype": getattr(torch, settings.dtype),
         "use_safetensors": None if settings.allow_pickle else True,
@@ -185,7 +187,7 @@ def load_options(settings: BaselineSettings) -> dict[str, Any]:
 
 
 def _is_own(key: str, network: Any) -> bool:
-    """Whether a name is within a part that the network has: another layer, say, but no head."""
+    """Whether a weight belongs to a part of the network, such as a further layer, not to a head."""
     key = key.removeprefix(f"{network.base_model_prefix}.")
     body = getattr(network, network.base_model_prefix, network)
     parts = {name for part in (network, body) for name, _ in part.named_children()}
@@ -193,7 +195,7 @@ def _is_own(key: str, network: Any) -> bool:
 
 
 def _incomplete(name: str, lacking: list[str], unused: list[str]) -> str:
-    """Why a network that does not fit its files is not used, in one line."""
+    """The message for a network that does not fit its files."""
     said = [f"it lacks {_some(lacking)}"] if lacking else []
     said += [f"it holds {_some(unused)} that its config.json has no place for"] if unused else []
     return f"{name} is incomplete or renamed: {'; '.join(said)}"
@@ -205,7 +207,7 @@ def _some(keys: list[str]) -> str:
 
 
 def _fetch(repo: str, settings: BaselineSettings) -> Path:
-    """A hub id → the folder in the hub's cache that holds it; what is cached is used offline."""
+    """The folder of a hub id in the hub's cache; offline, the cached files are used."""
 
     def snapshot(*patterns: str) -> Path:
         with quiet():
@@ -219,7 +221,7 @@ def _fetch(repo: str, settings: BaselineSettings) -> Path:
         with quiet():
             hf_hub_download(repo, SOUGHT.index, revision=settings.revision)
         folder = snapshot(_SAFE)
-        if settings.allow_pickle:  # only where there is nothing better, and of further modules
+        if settings.allow_pickle:  # pickles of the network only if it has no safetensors
             folder = snapshot("*/" + _PICKLED, *([] if any(folder.glob(_SAFE)) else [_PICKLED]))
     except Exception as error:
         raise InputError(explain(error, repo, settings.of_process(), SOUGHT)) from error
@@ -231,11 +233,14 @@ def _fetch(repo: str, settings: BaselineSettings) -> Path:
 def _check(
     folder: Path, source: str, settings: BaselineSettings, chained: bool
 ) -> tuple[tuple[Module, ...], list[Path]]:
-    """Refuse what is no model, or whose weights may not be read → its modules; all that is read."""
+    """The modules of a model, and all files that will be read.
+
+    Raises InputError if the folder is not a model, or its weights are refused.
+    """
     if (folder / "model_index.json").exists():
         raise InputError(f"{source} is a diffusers pipeline; as a baseline it is the row paragon")
     if not (folder / MODULES).exists() and not (folder / SOUGHT.index).exists():
-        raise InputError(f"{source} is no {SOUGHT.kind}: it has no {SOUGHT.index}")
+        raise InputError(f"{source} is not a {SOUGHT.kind}: it has no {SOUGHT.index}")
     chain = read_modules(folder, source)
     if chain and chained:
         weights = chain_files(chain, source, settings)

@@ -1,7 +1,7 @@
-"""The paragon of Table 2: the text encoder that a process is conditioned by, asked directly.
+"""The paragon of Table 2: the process's own text encoder, compared directly.
 
-All that a prompt can tell the denoiser goes through these states, so what they know bounds what
-the process can mean; how far it stays behind is what the comparison shows.
+All information about a prompt reaches the denoiser through these states. So they bound how well
+the process can know a meaning. The comparison shows how close the process comes to that bound.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from ..core.errors import InputError, PromptTruncatedWarning
 from ..core.process import GenerativeProcess
-from ..processes.stable_diffusion import padded_tokens
+from ..processes.tokens import padded_tokens
 from .baseline import sign
 from .cosine import CosineBaseline, Limit, check_pooling, end_marks, is_clip, pool
 
 
 def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBaseline:
-    """1 − cosine of the states that ``process.embed`` hands to the denoiser.
+    """1 − cosine of the states that ``process.embed`` passes to the denoiser.
 
-    pooling: "mean", "cls" or "eos" (see ``cosine.pool``); None is what the encoder was trained
-             by: eos for CLIP (the vector of the paper's CLIP row, less its projection, which
-             the denoiser does not see either), mean for every other
+    pooling: "mean", "cls" or "eos", see ``cosine.pool``. None is the pooling that the encoder was
+             trained with: eos for CLIP, mean for others. CLIP's eos state is taken without its
+             text projection, which the denoiser does not see either
 
-    Raises InputError where the process has no pipeline with a tokenizer and a text encoder.
+    Raises InputError if the process has no pipeline with a tokenizer and a text encoder.
     """
     pipeline: Any = getattr(process, "pipeline", None)
     tokenizer = getattr(pipeline, "tokenizer", None)
@@ -40,7 +40,7 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBas
 
     def encode(texts: list[str]) -> Tensor:
         with warnings.catch_warnings():
-            # of all texts at once instead, by ``Limit``
+            # ``Limit`` gives one warning for all texts instead.
             warnings.simplefilter("ignore", PromptTruncatedWarning)
             states = process.embed(texts).tensors["encoder_hidden_states"]
         tokens = padded_tokens(tokenizer, texts).to(states.device)

@@ -1,4 +1,4 @@
-"""The rows that the paper names, and how the name of a row is read. Loads nothing heavy."""
+"""The baseline rows of the paper, and how the name of a row is read. Loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Row:
     """One row: a model and the way it is used.
 
     source:  hub id or folder of the model; None for the paragon, which is part of a process
-    choice:  pooling of an encoder (None: the model's own), or "prompted" for a language model
-    title:   what the paper calls it
-    missing: why there is no model to load, where there is none
-    top_k:   of a language model, ``BaselineSettings.top_k`` where the row names it; strip likewise
+    choice:  the pooling of an encoder (None: the model's own), or "prompted" for a language model
+    title:   its name in the paper
+    missing: why there is no model to load; "" if there is one
+    top_k:   ``BaselineSettings.top_k`` of a language model, if the row's name sets it
+    strip:   ``BaselineSettings.strip`` of a language model, if the row's name sets it
     """
 
     kind: Kind
@@ -35,17 +36,17 @@ class Row:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What follows the model in the row's name."""
+        """The options after the model in the row's name."""
         named = (self.choice, self.top_k is not None and f"top{self.top_k}", self.strip and STRIP)
         return tuple(option for option in named if option)
 
     def settings(self) -> dict[str, Any]:
-        """The fields of ``BaselineSettings`` that the row's name settles."""
+        """The fields of ``BaselineSettings`` that the row's name sets."""
         named = {"top_k": self.top_k, "strip": self.strip}
         return {name: value for name, value in named.items() if value is not None}
 
 
-# Table 1 of Liu & Soatto (ICLR 2026) takes these from Table 1 of Liu et al. (ICLR 2024).
+# Table 1 of Liu & Soatto (ICLR 2026) takes these rows from Table 1 of Liu et al. (ICLR 2024).
 # docs/baselines.md says where each id and pooling comes from.
 ROWS: dict[str, Row] = {
     "clip": Row("encoder", "openai/clip-vit-large-patch14", "eos", "CLIP ViT-L/14 (text)"),
@@ -82,14 +83,14 @@ _TOP = re.compile(r"top(\d{1,9})", re.ASCII)
 
 
 def read_row(name: str) -> Row:
-    """The row that a name means.
+    """The row of a name.
 
-    name: one of ROWS, a language model's also with the options below; "paragon[:mean|cls|eos]";
-          "encoder=ID_OR_FOLDER[:mean|cls|eos]"; or "lm=ID_OR_FOLDER[:prompted][:topK][:strip]",
-          options in any order: ":top50" draws continuations from the 50 likeliest tokens, ":top0"
-          from all; ":strip" leaves out blanks at a text's end
+    name: one of ROWS; "paragon[:mean|cls|eos]"; "encoder=ID_OR_FOLDER[:mean|cls|eos]"; or
+          "lm=ID_OR_FOLDER[:prompted][:topK][:strip]", with its options in any order. The
+          language models of ROWS take these options too. ":top50" draws continuations from the
+          50 most likely tokens, ":top0" from all. ":strip" removes blanks at a text's end
 
-    Raises InputError for any other.
+    Raises InputError for any other name.
 
     >>> read_row("encoder=my/model:cls").choice
     'cls'
@@ -109,7 +110,7 @@ def read_row(name: str) -> Row:
         return Row("paragon", None, _pooling(name, rest) if colon else None, "Paragon")
     written, given, source = name.partition("=")
     if given and source and written in ("encoder", "lm"):
-        # What is behind a colon is an option, unless a path goes on there.
+        # Text after a colon is an option, unless it holds a slash and so belongs to the path.
         path, *options = _split(source)
         if path and written == "lm":
             return _with_options(name, Row("lm", path), options)
@@ -121,7 +122,7 @@ def read_row(name: str) -> Row:
 
 
 def _split(source: str) -> list[str]:
-    """A path, which may hold colons, and the options behind it."""
+    """A path, which may hold colons, and the options after it."""
     path, *parts = source.split(":")
     while parts and any("/" in part or "\\" in part for part in parts):
         path += ":" + parts.pop(0)
@@ -137,7 +138,7 @@ def _pooling(name: str, option: str) -> str:
 
 
 def _with_options(name: str, row: Row, options: list[str]) -> Row:
-    """A language model's row with what follows its name."""
+    """A language model's row with the options after its name."""
     for option in options:
         top = _TOP.fullmatch(option)
         if option == PROMPTED and row.choice is None:

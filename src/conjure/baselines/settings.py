@@ -1,4 +1,4 @@
-"""What a user may choose about a baseline, checked before anything heavy is loaded."""
+"""The settings of a baseline, checked before anything heavy is loaded."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ..processes.settings import ProcessSettings
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """How a model is read and run. The names that a process has too mean the same.
+    """How a model is read and run. Names that a process has too have the same meaning.
 
-    device:        "cpu", "cuda", "cuda:1", "mps"; else "cuda" where there is one, "cpu" otherwise
+    device:        "cpu", "cuda", "cuda:1", "mps"; None is "cuda" if there is one, else "cpu"
     dtype:         arithmetic inside the network: float32, float16, bfloat16 or float64
-    batch_size:    most texts or continuations that the network is given at once; else 32 texts,
-                   and 64 continuations on a CPU, 256 on a GPU. All continuations of one text
-                   go together, even where they are more
-    revision:      branch, tag or commit of a hub model; else its main branch
+    batch_size:    the maximum of texts or continuations in one batch; None is 32 texts, and 64
+                   continuations on a CPU or 256 on a GPU. All continuations of one text go
+                   together, even if they are more
+    revision:      branch, tag or commit of a hub model; None is its main branch
     allow_pickle:  accept weights that are not safetensors; unpickling a file can run any code
-    seed:          what a language model's continuations are drawn from, together with the text
-    continuations: n, how many a language model samples from each text
-    tokens:        the most tokens of a continuation
-    top_k:         each token of a continuation is drawn from that many likeliest ones; 0: from the
-                   whole vocabulary. 50 is what the authors' code does: generate() of the version
-                   of transformers that it asks for, 4.31, keeps 50 unless told otherwise
-    strip:         leave out blanks at a text's end before it is read. The authors' code does not,
-                   so that "Does it? " is read as "Does it? ."; nor does the default
+    seed:          a language model's continuations are drawn from the seed and the text
+    continuations: n, the continuations that a language model samples from each text
+    tokens:        the maximum tokens of a continuation
+    top_k:         each token of a continuation is drawn from this many most likely tokens; 0 draws
+                   from the whole vocabulary. 50 is what the authors' code does: it uses
+                   transformers 4.31, whose generate() has this default
+    strip:         remove blanks at a text's end before it is read. The authors' code does not, so
+                   it reads "Does it? " as "Does it? ."; the default follows it
 
-    Raises InputError where a value cannot be meant.
+    Raises InputError for an invalid value.
     """
 
     device: str | None = None
@@ -47,22 +47,22 @@ class BaselineSettings:
         self.of_process()
         if self.dtype is None:
             raise InputError("dtype must be float32, float16, bfloat16 or float64, not None")
-        for name, least in (("seed", 0), ("continuations", 1), ("tokens", 1), ("top_k", 0)):
+        for name, minimum in (("seed", 0), ("continuations", 1), ("tokens", 1), ("top_k", 0)):
             value = getattr(self, name)
             try:
-                good = operator.index(value) >= least and not isinstance(value, bool)
+                good = operator.index(value) >= minimum and not isinstance(value, bool)
             except TypeError:
                 good = False
             if not good:
                 raise InputError(
-                    f"{name} must be a whole number of at least {least}, not {value!r}"
+                    f"{name} must be a whole number of at least {minimum}, not {value!r}"
                 )
 
         if not isinstance(self.strip, bool):
             raise InputError(f"strip must be True or False, not {self.strip!r:.80}")
 
     def of_process(self) -> ProcessSettings:
-        """The settings that a process knows too, as it knows (and checks) them."""
+        """The settings that processes have too, as a ``ProcessSettings``, which checks them."""
         return ProcessSettings(
             device=self.device,
             dtype=self.dtype,

@@ -1,7 +1,7 @@
-"""Continuations of a text by a causal language model: sampled, and scored after other texts.
+"""Sample continuations of a text from a causal language model, and score them after other texts.
 
-Texts of one batch are padded on their left, so that all continuations begin in the same column,
-and go through the network once; their keys and values serve all n continuations.
+Texts of one batch are padded on the left, so that all continuations begin in the same column. Each
+text goes through the network once; its keys and values serve all n continuations.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor
 class Continuations:
     """n continuations of one text, on the CPU.
 
-    tokens:  (n, length) int64; what stands behind a continuation's end means nothing
-    lengths: (n,) int64, at least 1; a continuation that ended early has its end mark as last token
+    tokens:  (n, length) int64; tokens after a continuation's end are meaningless
+    lengths: (n,) int64, at least 1; the last token of a continuation that ended is its end mark
     scores:  (n,) float64, the mean log-probability a token (nats) after the text itself
     """
 
@@ -31,7 +31,7 @@ class Continuations:
 
 
 def draws(text: str, seed: int, n: int, length: int) -> Tensor:
-    """(n, length) float64 in [0, 1), from a generator that text and seed alone determine."""
+    """(n, length) float64 in [0, 1), from a generator seeded with the text and the seed."""
     digest = sha256(f"{seed}\0{text}".encode()).digest()
     generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
     return torch.rand(n, length, generator=generator, dtype=torch.float64)
@@ -44,26 +44,26 @@ def sample(
     ends: Sequence[int],
     top_k: int = 0,
 ) -> list[Continuations]:
-    """Ancestral sampling at temperature 1, from the whole vocabulary or the likeliest tokens.
+    """Ancestral sampling at temperature 1, from the whole vocabulary or the most likely tokens.
 
     texts:    m texts as tokens
-    uniforms: (m, n, length) in [0, 1): token j of a continuation is the quantile uniforms[…, j] of
-              its distribution, so that it depends on nothing else in the batch beyond rounding
-    ends:     tokens that end a continuation; the end is its last token, and counts
-    top_k:    a token is drawn from that many likeliest ones, their probabilities scaled to sum
-              to 1; 0: from all. Scores are of the whole vocabulary all the same
+    uniforms: (m, n, length) in [0, 1). Token j of a continuation is the quantile uniforms[…, j] of
+              its distribution, so it depends on the rest of the batch by rounding only
+    ends:     tokens that end a continuation; the end mark is its last token and is scored
+    top_k:    draw from this many most likely tokens, with probabilities scaled to sum to 1; 0
+              draws from all. Scores always use the whole vocabulary
     """
     _, n, length = uniforms.shape
     state, logits = _read(network, texts, n)
     tokens, scores = [], []
     for j in range(length):
         log_p = _log_softmax(logits)
-        rising = _likeliest(log_p, top_k).exp().cumsum(-1)
+        rising = _most_likely(log_p, top_k).exp().cumsum(-1)
         u, whole = uniforms[..., j].reshape(-1, 1).to(rising), rising[:, -1:]
-        # Below the whole even where rounding reaches it: the token there has a probability.
+        # Keep the quantile below the total, so that rounding cannot pick a token of probability 0.
         below = whole * (1 - torch.finfo(rising.dtype).eps)
         token = torch.searchsorted(rising, torch.minimum(u * whole, below), right=True)
-        token = token.clamp(max=rising.shape[-1] - 1)  # NaN finds no place
+        token = token.clamp(max=rising.shape[-1] - 1)  # NaN would give an index out of range
         tokens.append(token.cpu())
         scores.append(log_p.gather(1, token).cpu().double())
         if j + 1 < length:
@@ -79,10 +79,10 @@ def sample(
 def score(
     network: Any, texts: Sequence[Sequence[int]], continuations: Sequence[Continuations]
 ) -> Tensor:
-    """Mean log-probability a token of continuations after other texts: (m, n) float64, nats.
+    """The mean log-probability a token of continuations after other texts: (m, n) float64, nats.
 
-    texts: m texts as tokens; continuations: m sets of n, each appended to the text of its place
-    as the tokens that were sampled.
+    texts:         m texts as tokens
+    continuations: m sets of n; set i is appended to text i, as the tokens that were sampled
     """
     tokens = torch.cat([each.tokens for each in continuations])
     lengths = torch.cat([each.lengths for each in continuations])
@@ -99,10 +99,11 @@ def score(
 
 
 def misreading(network: Any, texts: Sequence[Sequence[int]]) -> float:
-    """How far the next token's distribution is off by padding and by cache, as they are used here.
+    """How much padding and the cache change the next token's distribution: 0 … 1.
 
-    texts: two or more, of different lengths. The largest total variation, 0 … 1, between reading
-    each alone in one go and reading all in one batch, its last token after the rest by the cache.
+    It is the largest total variation between reading each text alone, and reading all texts in
+    one padded batch with their last tokens through the cache.
+    texts: two or more, of different lengths
     """
     state, _ = _read(network, [text[:-1] for text in texts], 1)
     last = torch.tensor([text[-1:] for text in texts], device=network.device)
@@ -116,7 +117,7 @@ def misreading(network: Any, texts: Sequence[Sequence[int]]) -> float:
 
 @dataclass(frozen=True)
 class _State:
-    """How far the network has read: its cache, where there is text, each row's next position."""
+    """What the network has read: its cache, the mask of text, and each row's next position."""
 
     cache: Any
     mask: Tensor
@@ -124,7 +125,7 @@ class _State:
 
 
 def _read(network: Any, texts: Sequence[Sequence[int]], copies: int) -> tuple[_State, Tensor]:
-    """Read m texts → the state of m · copies rows and the logits of what comes next there."""
+    """Read m texts → the state of m · copies rows, and the logits of their next tokens."""
     longest = max(map(len, texts))
     ids = torch.zeros(len(texts), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -147,7 +148,7 @@ def _read(network: Any, texts: Sequence[Sequence[int]], copies: int) -> tuple[_S
 
 
 def _advance(network: Any, state: _State, tokens: Tensor) -> tuple[_State, Tensor]:
-    """Read (rows, k) further tokens → the state behind them, and (rows, k, vocabulary) logits."""
+    """Read (rows, k) further tokens → the state after them, and (rows, k, vocabulary) logits."""
     k = tokens.shape[1]
     mask = torch.cat([state.mask, torch.ones_like(tokens)], 1)
     out = network(
@@ -163,26 +164,26 @@ def _advance(network: Any, state: _State, tokens: Tensor) -> tuple[_State, Tenso
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """In float64, so that no rare token is lost in the sum; in float32 on what has no other."""
+    """log_softmax in float64, so that rare tokens count in the sum; MPS has no float64."""
     exact = torch.float32 if logits.device.type == "mps" else torch.float64
     return logits.to(exact).log_softmax(-1)
 
 
-def _likeliest(log_p: Tensor, top_k: int) -> Tensor:
-    """The top_k likeliest tokens of each row, and those as likely as the last; −∞ for the rest."""
+def _most_likely(log_p: Tensor, top_k: int) -> Tensor:
+    """Keep each row's top_k most likely tokens, with ties; set the others to −∞."""
     if not 0 < top_k < log_p.shape[-1]:
         return log_p
-    least = log_p.topk(top_k, dim=-1).values[:, -1:]
-    return log_p.where(log_p >= least, -math.inf)
+    threshold = log_p.topk(top_k, dim=-1).values[:, -1:]
+    return log_p.where(log_p >= threshold, -math.inf)
 
 
 def _lengths(tokens: Tensor, ends: Sequence[int]) -> Tensor:
-    """(rows, length) → the tokens of each row up to its first end mark, that included."""
+    """(rows, length) → (rows,), the number of tokens up to the first end mark, included."""
     ended = (tokens.unsqueeze(-1) == tokens.new_tensor(list(ends))).any(-1)
     return torch.where(ended.any(1), ended.int().argmax(1) + 1, tokens.shape[1])
 
 
 def _mean(scores: Tensor, lengths: Tensor) -> Tensor:
-    """(rows, length) → the mean of each row's first ``lengths`` entries."""
+    """(rows, length) → (rows,), the mean of each row's first ``lengths`` entries."""
     counts = torch.arange(scores.shape[1]) < lengths.unsqueeze(1)
     return scores.where(counts, 0).sum(1) / lengths

@@ -1,8 +1,8 @@
-"""Which files of a model's folder will be opened, and whether they may be: all of them are hashed.
+"""Find every file of a model's folder that will be opened, check that it may be, and hash it.
 
-Pickled weights can run code when they are read, and a folder has many ways of naming one: an index
-of shards, a module of sentence-transformers, a setting in a configuration. So every file that will
-be opened is resolved beforehand, by the rules of the libraries that open it.
+Pickled weights can run code when they are read. A folder can name one in many places: in an index
+of shards, in a module of sentence-transformers, in a configuration. So every file that will be
+opened is found beforehand, by the rules of the libraries that open it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..core.errors import InputError
 from ..processes.folders import pickle_refusal
 from .settings import BaselineSettings
 
-MODULES = "modules.json"  # what makes a folder a sentence-transformers model
+MODULES = "modules.json"  # a folder with this file is a sentence-transformers model
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
 
 Kind = Literal["network", "weights", "none"]
 
-# The modules that are run, by what they read: a network of transformers, weights of their own, or
-# nothing but settings. Others have other files, or code of their own.
+# The modules that are run, and what each reads: a network of transformers, its own weights, or
+# only settings. Other modules may have other files or their own code.
 _KINDS: dict[str, Kind] = {
     "Transformer": "network",
     "Dense": "weights",
@@ -43,28 +43,28 @@ _OBJECTS = (
     *("special_tokens_map.json", "added_tokens.json"),
 )
 
-# What a Transformer module's own configuration may hand to transformers: nothing that would open
-# another file than the one that was resolved.
+# The arguments that a Transformer module's configuration may pass to transformers. None of them
+# opens another file.
 _ARGUMENTS = re.compile(r"(model|tokenizer|processor|config)_(args|kwargs)")
 _HARMLESS = {"trust_remote_code", "torch_dtype", "dtype", "add_pooling_layer", "model_max_length"}
 
 
 @dataclass(frozen=True)
 class Module:
-    """One link of the chain that a sentence-transformers model is."""
+    """One module of a sentence-transformers model."""
 
     folder: Path
     type: str
 
     @property
     def kind(self) -> Kind | None:
-        """What it reads; None for a module that is not run."""
+        """What it reads; None for a module that is not run here."""
         found = _TYPE.fullmatch(self.type)
         return _KINDS.get(found["name"]) if found else None
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds, or InputError."""
+    """The content of a JSON file. Raises InputError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_modules(folder: Path, source: str) -> tuple[Module, ...]:
-    """What sentence-transformers chains, in order; nothing where it is no model of theirs."""
+    """The modules of a sentence-transformers model, in order; empty for any other model."""
     path = folder / MODULES
     if not path.exists():
         return ()
@@ -88,12 +88,12 @@ def read_modules(folder: Path, source: str) -> tuple[Module, ...]:
 
 
 def chain_files(chain: Iterable[Module], source: str, settings: BaselineSettings) -> list[Path]:
-    """The weight files of all modules; InputError for a module that is not run, or a pickle."""
+    """The weight files of all modules. Raises InputError for an unknown module or a pickle."""
     found: list[Path] = []
     for module in chain:
         if module.kind is None:
             raise InputError(
-                f"{source} chains {module.type!r:.80}, which is not part of what is run here"
+                f"{source} has a module {module.type!r:.80}, which is not one of those run here"
                 f" ({', '.join(_KINDS)} of sentence-transformers); name a pooling to use its"
                 " transformer alone, as in encoder=FOLDER:mean"
             )
@@ -106,10 +106,10 @@ def chain_files(chain: Iterable[Module], source: str, settings: BaselineSettings
 
 
 def network_files(folder: Path, source: str, settings: BaselineSettings) -> list[Path]:
-    """The weight files that transformers opens in a folder, with the index that names them.
+    """The weight files that transformers opens in a folder, and the index that names them.
 
-    Raises InputError where there are none, where one lies outside, and for a pickle that was not
-    asked for.
+    Raises InputError if there are none, if one lies outside the folder, and for a pickle unless
+    ``allow_pickle`` is set.
     """
     _check_config(folder, source)
     forms = [SAFE, *([PICKLED] if settings.allow_pickle else [])]
@@ -125,18 +125,18 @@ def network_files(folder: Path, source: str, settings: BaselineSettings) -> list
 
 
 def inside(folder: Path, name: str, source: str) -> Path:
-    """A file or folder that is named in a model's folder; InputError for one that lies elsewhere.
+    """The path of a name within a model's folder. Raises InputError if it leads outside.
 
-    By its name alone: in the hub's cache the files themselves are links to elsewhere.
+    Only the name is checked: in the hub's cache, the files are links to another folder.
     """
     windows, posix = PureWindowsPath(name), PurePosixPath(name.replace("\\", "/"))
     if windows.drive or posix.is_absolute() or ".." in posix.parts or not name.isprintable():
-        raise InputError(f"{source} names {name!r:.80}, which lies outside of its folder")
+        raise InputError(f"{source} names {name!r:.80}, which lies outside its folder")
     return folder / posix
 
 
 def fingerprint(folder: Path, paths: Iterable[Path]) -> str:
-    """A short name for what files below ``folder`` hold: over their names and all their bytes."""
+    """ "sha256-" and 12 digits: a hash of the names and all bytes of files in ``folder``."""
     digest = hashlib.sha256()
     for path in sorted({path for path in paths if path.is_file()}):
         with path.open("rb") as file:
@@ -166,7 +166,7 @@ def _shards(index: Path, source: str, settings: BaselineSettings) -> list[Path]:
 
 
 def _module_file(folder: Path, source: str, settings: BaselineSettings) -> Path:
-    """The one file that a module of sentence-transformers reads its weights from."""
+    """The weight file of a sentence-transformers module."""
     if (folder / SAFE).is_file():
         return folder / SAFE
     if not (folder / PICKLED).is_file():
@@ -179,10 +179,10 @@ def _module_file(folder: Path, source: str, settings: BaselineSettings) -> Path:
 
 
 def _check_config(folder: Path, source: str) -> None:
-    """Refuse a configuration that sends the libraries to other files, or to code on the hub."""
+    """Raise InputError if a configuration leads to files elsewhere or to code on the hub."""
     if (folder / "adapter_config.json").exists():
         raise InputError(
-            f"{source} holds an adapter, whose base model lies elsewhere: merge it into the model"
+            f"{source} holds an adapter, whose base model is elsewhere: merge it into the model"
         )
     for path in map(folder.joinpath, _OBJECTS):
         if path.exists() and not isinstance(read_json(path), dict):
@@ -191,8 +191,8 @@ def _check_config(folder: Path, source: str) -> None:
     for key, value in _entries(read_json(path)) if path.exists() else ():
         if key == "transformers_weights":
             raise InputError(
-                f"{path} names weights of its own ({key}), which are not followed: save the"
-                " model again with save_pretrained"
+                f"{path} names other weights ({key}), which are not read: save the model again"
+                " with save_pretrained"
             )
         if key.endswith("attn_implementation") and "/" in json.dumps(value):
             raise InputError(
@@ -201,7 +201,7 @@ def _check_config(folder: Path, source: str) -> None:
 
 
 def _check_module(folder: Path, source: str) -> None:
-    """Refuse settings of a Transformer module that would open what was not looked at."""
+    """Raise InputError for settings of a Transformer module that could open other files."""
     for path in folder.glob("sentence_*_config.json"):
         found = read_json(path)
         if not isinstance(found, dict):
@@ -211,13 +211,13 @@ def _check_module(folder: Path, source: str) -> None:
         foreign += [key for key in found if "name_or_path" in key and found[key] is not None]
         if foreign:
             raise InputError(
-                f"{source}: {path.name} sets {', '.join(foreign):.80}, which is not followed here;"
+                f"{source}: {path.name} sets {', '.join(foreign):.80}, which is not supported here;"
                 " name a pooling to use its transformer alone, as in encoder=FOLDER:mean"
             )
 
 
 def _entries(found: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of nested JSON with its value, however deep."""
+    """Every key of nested JSON with its value, at any depth."""
     waiting = [found]
     while waiting:
         one = waiting.pop()

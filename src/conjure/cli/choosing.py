@@ -15,7 +15,7 @@ from .process_wide import keep_freed_memory, uncollected
 
 if TYPE_CHECKING:
     from ..baselines import Baseline
-    from ..processes.stable_diffusion import StableDiffusion
+    from ..processes.base import PipelineProcess
     from ..runs.scorers import Scorer
 
 # What every baseline takes, and what the paragon takes, which runs as its process does.
@@ -23,7 +23,7 @@ _OF_BASELINE = ("device", "dtype", "batch_size", "revision", "allow_pickle")
 _OF_PARAGON = ("process", *_OF_BASELINE, "variant")
 
 
-def choose(flags: dict[str, Any]) -> tuple[StableDiffusion, Spec]:
+def choose(flags: dict[str, Any]) -> tuple[PipelineProcess, Spec]:
     """The process and spec that the flags name; what was not given is left to the library."""
     given = _given(flags)
     asked = {field.name: given.pop(field.name) for field in fields(Spec) if field.name in given}
@@ -52,7 +52,7 @@ def choose_scorer(baseline: str | None, max_memory: int | None, flags: dict[str,
     return BaselineScorer(load_baseline(baseline, given))
 
 
-def load_process(*source: str, **settings: Any) -> StableDiffusion:
+def load_process(*source: str, **settings: Any) -> PipelineProcess:
     """``conjure.load`` with what only a program of its own may do; see ``process_wide``."""
     from .. import load
 

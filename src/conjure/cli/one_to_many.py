@@ -11,7 +11,7 @@ import click
 from ..core.errors import InputError
 from ..core.text import brief, number_of, shown, text_fault
 from ..datasets.files import read_bytes
-from ..datasets.formats import READERS, BadRow, Row, Source
+from ..datasets.formats import READERS, BadRow, PairRow, Source
 from ..datasets.tables import PairTable, listed, read_rows
 from ..runs.scorers import ProcessScorer, Result
 from .choosing import choose
@@ -82,7 +82,7 @@ def _read(text: str, to: Path, column: str | None, kind: str) -> PairTable:
             raise InputError(f"{source} has no column {brief(column)}; it has {listed(names)}")
         if ONE in names:
             raise InputError(f"{source} has a column {ONE!r} already, which holds TEXT1 here")
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad: list[BadRow] = []
     for item in found:
         if isinstance(item, BadRow):
@@ -90,16 +90,16 @@ def _read(text: str, to: Path, column: str | None, kind: str) -> PairTable:
         elif fault := text_fault(item.cells.get(column)):
             bad.append(BadRow(item.line, f"{column} {fault}"))
         else:
-            rows.append(Row(item.line, {ONE: text, **item.cells}))
+            rows.append(PairRow(item.line, {ONE: text, **item.cells}))
     return PairTable((ONE, *names), (ONE, column), tuple(rows), tuple(bad))
 
 
-def _read_lines(to: Path) -> list[Row | BadRow]:
+def _read_lines(to: Path) -> list[PairRow | BadRow]:
     """A text a line, in UTF-8; blank lines are passed over."""
     if to.suffix.lower() in READERS:
         raise InputError(f"{to} is a table: name its column of texts by --column")
     data = stdin_bytes() if is_stream(to) else read_bytes(to)
-    found: list[Row | BadRow] = []
+    found: list[PairRow | BadRow] = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
             text = line.decode("utf-8").strip()
@@ -107,7 +107,7 @@ def _read_lines(to: Path) -> list[Row | BadRow]:
             found.append(BadRow(number, "it is not UTF-8"))
             continue
         if text:
-            found.append(Row(number, {LINE: text}))
+            found.append(PairRow(number, {LINE: text}))
     return found
 
 

@@ -14,7 +14,7 @@ from ..core.text import brief
 from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
 from ..paper.rows import GROUPS
-from ..paper.run import Choice, Run
+from ..paper.run import Run, RunOptions
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
 from .moved import FORMER_GROUPS
@@ -120,7 +120,9 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
 
 
 def _run(flags: dict[str, Any]) -> Run:
-    own = {option for option in Choice.__dataclass_fields__ if option not in ("process", "extra")}
+    own = {
+        option for option in RunOptions.__dataclass_fields__ if option not in ("process", "extra")
+    }
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
     extra = {"samples": chosen["samples"]}  # None where the command is to choose
     chosen["samples"] = chosen["samples"] or 1
@@ -129,7 +131,7 @@ def _run(flags: dict[str, Any]) -> Run:
     if isinstance(process.get("process"), tuple):
         process["process"], *extra["others"] = process["process"]
     return Run(
-        Choice(process=process, extra=extra, **chosen),
+        RunOptions(process=process, extra=extra, **chosen),
         say=tell,
         command=_typed(click.get_current_context()),
         bar=True,

@@ -1,4 +1,4 @@
-"""Predict any rows with a process's network: in batches that fit, naming what breaks."""
+"""Run rows through a process's network in batches that fit, and name the row that fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from torch import Tensor
 from .errors import InputError, NonFiniteError, SmallerBatchWarning
 from .process import GenerativeProcess
 from .reading import tell
+from .text import brief
 from .types import Conditioning
+
+
+def own_arithmetic(process: GenerativeProcess) -> torch.autocast:
+    """Within it, only the process's dtype says how it computes, not an autocast of the caller's."""
+    return torch.autocast(process.device.type, enabled=False)
 
 
 def predict_batched(
@@ -23,26 +29,24 @@ def predict_batched(
 ) -> Tensor:
     """The network's ε, one row for each row of x, at most ``batch_size`` rows at once.
 
-    x: (n, *latent_shape); step: (n,); cond_index: (n,), the row of ``cond`` that belongs to each
-    row of x; describe: what row i is, in words → (n, *latent_shape).
+    x:          (n, *latent_shape), in the solver's scale
+    step:       (n,), integers into the schedule
+    cond_index: (n,), the row of ``cond`` that belongs to each row of x
+    describe:   row number → what the row is, in words, for error messages
 
-    Where memory runs out, ``batch_size`` is halved from then on, and nothing done is lost.
-    Raises NonFiniteError for NaN or infinity, and InputError where not even one row fits.
+    If memory runs out, ``batch_size`` is halved for the rest of the run. Finished rows are kept.
+    Raises NonFiniteError for NaN or infinity, and InputError if not even one row fits.
     """
     answers: list[Tensor] = []
     done, before = 0, process.batch_size
     while done < len(x):
         batch = slice(done, done + process.batch_size)
         answer = _predict(process, x[batch], step[batch], cond.rows(cond_index[batch]))
-        if answer is None:  # too many at once
+        if answer is None:  # out of memory
             process.batch_size //= 2
             continue
-        if answer.shape != x[batch].shape:
-            raise InputError(
-                f"process {process.name!r} predicted shape {tuple(answer.shape)} for x of "
-                f"shape {tuple(x[batch].shape)}: predict must return one ε for each row of x"
-            )
-        answers.append(answer)
+        # a copy, where more follow: the process may use its memory for the next batch
+        answers.append(answer if len(answer) == len(x) else answer.clone())
         done += len(answer)
     if process.batch_size < before:
         tell(
@@ -57,7 +61,10 @@ def predict_batched(
 
 
 def require_finite(values: Tensor, step: Tensor, whose: Callable[[int], str]) -> None:
-    """values: (n, *latent_shape), row i the work of ``whose(i)`` at step ``step[i]``."""
+    """Raise NonFiniteError if a value is NaN or infinite.
+
+    values: (n, *latent_shape); row i comes from ``whose(i)``, in words, at step ``step[i]``
+    """
     finite = torch.isfinite(values).flatten(1).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0, 0])
@@ -70,13 +77,14 @@ def require_finite(values: Tensor, step: Tensor, whose: Callable[[int], str]) ->
 def _predict(
     process: GenerativeProcess, x: Tensor, step: Tensor, cond: Conditioning
 ) -> Tensor | None:
-    """What the process predicts, or None where memory ran out.
+    """What the process predicts, or None if memory ran out.
 
-    However few rows x has, there may be room for them in a smaller ``batch_size``: a compiled
-    network is given batches that are padded to it.
+    A smaller ``batch_size`` can help even if x has few rows: a compiled network pads every batch
+    to it.
     """
     try:
-        return process.predict(x, step, cond)
+        with own_arithmetic(process):
+            return _checked(process, process.predict(x, step, cond), x)
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise
@@ -85,12 +93,28 @@ def _predict(
                 f"not even one row of {process.name} fits the memory of {process.device}: "
                 "try another device or a smaller dtype"
             ) from error
-    # Only here, behind the handler: the traceback held on to the memory that was too little.
+    # Not inside the handler: there the traceback still holds the tensors.
     if process.device.type == "cuda":
         torch.cuda.empty_cache()
     return None
 
 
+def _checked(process: GenerativeProcess, answer: object, x: Tensor) -> Tensor:
+    """The process's own answer, or InputError where it is not one ε for each row of x."""
+    if not isinstance(answer, Tensor) or answer.shape != x.shape:
+        found = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else brief(answer)
+        raise InputError(
+            f"process {brief(process.name)} predicted {found} for x of shape {tuple(x.shape)}: "
+            "predict must return one ε for each row of x"
+        )
+    if not answer.is_floating_point():
+        raise InputError(
+            f"process {brief(process.name)} predicted {answer.dtype}: "
+            f"predict must return {process.latent_dtype}, or wider"
+        )
+    return answer
+
+
 def _out_of_memory(error: RuntimeError) -> bool:
-    """Only a GPU has an exception of its own for it; a CPU's allocator just says so."""
+    """PyTorch has an exception for a GPU without memory; on a CPU only the message says it."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,22 +1,22 @@
-"""What callers may pass: each check returns what is used, or raises an InputError in one line."""
+"""Checks of arguments: each returns the value to use, or raises InputError with one line."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .text import brief, text_fault
+from .text import brief, number_of, text_fault
 
 if TYPE_CHECKING:
     from .process import GenerativeProcess
-    from .types import Pair
+    from .types import Conditioning, Pair
 
 
 def checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs as a list, or InputError, naming the first that is not two texts."""
+    """The pairs as a list. Raises InputError that names the first item that is not two texts."""
     if isinstance(pairs, str | bytes):
         raise InputError("pairs must be a list of (text, text), not a single text")
     if not isinstance(pairs, Iterable):
@@ -36,7 +36,7 @@ def _checked_pair(number: int, pair: Pair) -> Pair:
 
 
 def whole(name: str, number: int, minimum: int) -> int:
-    """The number, or InputError where it is not whole or below ``minimum``."""
+    """The number as an int. Raises InputError if it is not whole or is below ``minimum``."""
     try:
         value = minimum - 1 if isinstance(number, bool) else int(operator.index(number))
     except TypeError:
@@ -47,7 +47,7 @@ def whole(name: str, number: int, minimum: int) -> int:
 
 
 def positive(name: str, number: float) -> float:
-    """The number, or InputError where it is none, not above 0 or not finite."""
+    """The number as a float. Raises InputError if it is not a finite number above 0."""
     try:
         value = math.nan if isinstance(number, bool | str) else float(number)
     except (TypeError, ValueError, OverflowError):
@@ -58,7 +58,7 @@ def positive(name: str, number: float) -> float:
 
 
 def checked_process(process: GenerativeProcess) -> GenerativeProcess:
-    """The process, or InputError where it lacks an attribute."""
+    """The process itself. Raises InputError if an attribute of the contract is missing."""
     from .process import GenerativeProcess
 
     wanted = [*GenerativeProcess.__annotations__, "embed", "unconditional", "predict", "solver"]
@@ -68,4 +68,69 @@ def checked_process(process: GenerativeProcess) -> GenerativeProcess:
             f"process {brief(process)} has no {', '.join(missing)}: "
             "give what conjure.load() returns, or an object with these attributes"
         )
+    for name, fits, what in _ATTRIBUTES:
+        if not fits(found := getattr(process, name)):
+            raise InputError(
+                f"process {brief(process.name)}: {name} must be {what}, not {brief(found)}"
+            )
+    if fault := process.schedule.fault():
+        raise InputError(f"process {brief(process.name)}: {fault}")
     return process
+
+
+def checked_cond(
+    process: GenerativeProcess, method: str, cond: Conditioning, rows: int
+) -> Conditioning:
+    """What embed() or unconditional() returned, or InputError where it is not ``rows`` rows.
+
+    More of them would go to the wrong prompts.
+    """
+    tensors = getattr(cond, "tensors", {})
+    counts = {len(tensor) for tensor in tensors.values()}
+    if counts != {rows}:
+        found = f"{', '.join(map(str, sorted(counts)))} rows" if counts else brief(cond)
+        raise InputError(
+            f"process {brief(process.name)}: {method}() must return a Conditioning of "
+            f"{number_of(rows, 'row')} here, not {found}"
+        )
+    return cond
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) > 0
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, str | bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, Sequence) and bool(value) and all(map(_is_count, value))
+
+
+# What an object of one's own gets wrong: attribute, check, what it must be.
+_ATTRIBUTES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    *((name, _is_text, "a str") for name in ("name", "revision", "sampler", "dtype")),
+    ("guidance", _is_number, "a finite number"),
+    (
+        "guidance_mode",
+        lambda value: value in ("classifier-free", "distilled", "none"),
+        "classifier-free, distilled or none",
+    ),
+    ("schedule", lambda value: type(value).__name__ == "Schedule", "a Schedule"),
+    ("latent_shape", _is_shape, "a tuple of whole numbers above 0"),
+    (
+        "latent_dtype",
+        lambda value: str(value) in ("torch.float32", "torch.float64"),
+        "torch.float32 or torch.float64",
+    ),
+    ("device", lambda value: hasattr(value, "type"), "a torch.device"),
+    ("batch_size", _is_count, "a whole number above 0"),
+)

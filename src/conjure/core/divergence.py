@@ -26,7 +26,7 @@ def pair_terms(
     spec: Spec = Spec(),  # noqa: B008  (frozen)
     max_memory: int | None = None,
 ) -> list[Terms]:
-    """Terms of each pair of texts, in the order given; the rest is as in ``measure``."""
+    """The terms of each pair, in the order given. The arguments are those of ``measure``."""
     found = dict(measure(process, pairs, seeds, spec, max_memory))
     return [found[place] for place in range(len(pairs))]
 
@@ -40,17 +40,19 @@ def measure(
     max_memory: int | None = None,
     observer: Observer | None = None,
 ) -> Iterator[tuple[int, Terms]]:
-    """Yield (place in ``pairs``, Terms) as soon as they are known; sample i is of ``seeds[i]``.
+    """Yield (place in ``pairs``, Terms) as soon as a pair is finished.
 
-    A pair that comes again, in either order, costs nothing; a text against itself is exactly
-    zero; what the others cost is known to ``plan``.
+    A repeated pair costs nothing, in either order. A text against itself has terms of exactly
+    zero. ``planner.plan`` says what the other pairs cost.
 
-    spec:       says what is recorded, and at how many steps; its own samples and seed play no part
-    max_memory: in bytes, for what is kept; None is a share of what is free
-    observer:   is shown every step of every trajectory, and every comparison before it is summed.
-                A pair is shown once, in alphabetical order; a text against itself is not shown
+    seeds:      sample i starts from the noise of ``seeds[i]``
+    spec:       which terms are recorded, and at how many steps. Its ``samples`` and ``seed`` are
+                not used here
+    max_memory: bytes for the trajectories that are kept; None is a share of the free memory
+    observer:   gets every step of every trajectory, and every comparison before it is summed. It
+                gets a pair once, in alphabetical order, and never a text against itself
 
-    Raises NonFiniteError, naming prompt and step.
+    Raises NonFiniteError that names the prompt and the step.
     """
     places: dict[Pair, list[int]] = defaultdict(list)
     for place, (a, b) in enumerate(pairs):
@@ -71,7 +73,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Work:
-    """What stays the same for all parts of a run."""
+    """What all parts of a run share."""
 
     sampler: TrajectorySampler
     spec: Spec
@@ -88,7 +90,7 @@ class _Work:
 
 
 def _measure_part(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tuple[Pair, Terms]]:
-    """Walk, compare and forget, as the part's steps say, for so many samples at a time."""
+    """Do the steps of a part, for ``part.samples`` samples at a time."""
     samples: dict[Pair, list[Terms]] = defaultdict(list)
     for start in range(0, len(seeds), part.samples):
         chunk = seeds[start : start + part.samples]
@@ -106,7 +108,7 @@ def _compare_all(work: _Work, part: Part, seeds: Sequence[int]) -> Iterator[tupl
         for text in step.forget:
             del kept[text]
         if step.walk:
-            # No name for the list: it would keep alive what is forgotten.
+            # The list gets no name: a name would keep forgotten trajectories in memory.
             kept |= zip(
                 step.walk, work.sampler.trajectories(step.walk, seeds, work.spec), strict=True
             )
@@ -125,8 +127,9 @@ class _PendingTerms:
     """n points of the trajectories of a and b where the cross prediction is still missing.
 
     x, eps_own, eps_uncond: (n, 2, *latent_shape), first on a's trajectory, then on b's
-    sample, step, seed:     (n,), which points they are, and what they fill in of ``terms``
-    cond:                   the conditioning of a and of b
+    sample, step:           (n,), the entries of ``terms`` that the points fill
+    seed:                   (n,), the noise of each point
+    cond:                   two rows, the conditioning of a and of b
     """
 
     pair: Pair
@@ -151,7 +154,7 @@ class _PendingTerms:
 def _pending(
     work: _Work, pair: Pair, trajectories: tuple[Trajectory, Trajectory], seeds: Sequence[int]
 ) -> _PendingTerms:
-    """Every point of a pair that lacks its cross prediction; what is known is in its terms."""
+    """The points of a pair whose cross prediction is missing; step 1 is filled in already."""
     a, b = trajectories
     terms = _blank(work.process, len(seeds), work.spec)
     if work.spec.cross_steps is not None:
@@ -184,16 +187,16 @@ def _pending(
 
 
 def _batches_ahead(device: torch.device) -> int:
-    """How many batches a device is given before its predictions are looked at.
+    """How many batches are queued on a device before a result is read.
 
-    Until then a GPU works while Python prepares what comes next; a CPU gains nothing by it. Only
-    few, for Ctrl-C loses them.
+    A GPU works on them while Python prepares the next ones. A CPU gains nothing. The number is
+    small because Ctrl-C loses what is queued.
     """
     return 8 if device.type == "cuda" else 1
 
 
 class _Queue:
-    """Pending terms of any pairs and steps, predicted in their order, in full batches."""
+    """Pending terms of any pairs and steps; predicts them in order, in full batches."""
 
     def __init__(self, work: _Work) -> None:
         self.work = work
@@ -203,23 +206,23 @@ class _Queue:
 
     @property
     def _max_points(self) -> int:
-        """Points that are predicted at once, two rows each."""
+        """How many points are predicted at once; each has two rows."""
         return max(1, self._batches * self.work.process.batch_size // 2)
 
     def add(self, pending: _PendingTerms) -> Iterator[tuple[Pair, Terms]]:
-        """Predict as long as a batch is full; yields the pairs that are complete then."""
+        """Predict while there is a full batch. Yields the pairs that are complete then."""
         self._waiting.append(pending)
         self._points += len(pending)
         while self._points >= (points := self._max_points):
             yield from self._predict(points)
 
     def empty(self) -> Iterator[tuple[Pair, Terms]]:
-        """Predict whatever is left."""
+        """Predict the rest."""
         while self._points:
             yield from self._predict(self._max_points)
 
     def _predict(self, points: int) -> Iterator[tuple[Pair, Terms]]:
-        """The next ``points`` points: two rows each, b on a's trajectory and a on b's."""
+        """Predict the next ``points`` points: b on a's trajectory and a on b's."""
         batch: list[_PendingTerms] = []
         complete: list[_PendingTerms] = []
         while self._waiting and points:
@@ -245,13 +248,16 @@ class _Queue:
         found = predict_batched(
             self.work.process, x.flatten(0, 1), step.to(x.device), cond, cond_index, describe
         )
-        # rounded as the kept own predictions are: equal ones differ by exactly 0
+        # Same dtype as the kept own predictions, so that equal ones differ by exactly 0.
         _fill(self.work, batch, found.to(x.dtype).reshape(x.shape))
         yield from ((pending.pair, pending.terms) for pending in complete)
 
 
 def _fill(work: _Work, batch: Sequence[_PendingTerms], eps_cross: Tensor) -> None:
-    """Algorithm 1 at the points of the whole batch, one after the other in ``eps_cross``."""
+    """Algorithm 1 at the points of a batch: the squared differences go into the terms.
+
+    eps_cross: (points in all, 2, *latent_shape), in the order of ``batch``
+    """
     eps_own = torch.cat([pending.eps_own for pending in batch])
     squares = work.weight * work.weight * _squares(eps_own - eps_cross)
     sums = squares.flatten(2).sum(dim=2).cpu()
@@ -286,17 +292,17 @@ def _fill(work: _Work, batch: Sequence[_PendingTerms], eps_cross: Tensor) -> Non
 
 
 def _squares(difference: Tensor) -> Tensor:
-    """Elementwise squares in float64; on the CPU where the device knows none (MPS)."""
+    """Elementwise squares in float64; on the CPU unless the device is CUDA (MPS has no float64)."""
     here = difference if difference.is_cuda else difference.cpu()
     return here.double().square()
 
 
 def _draw_steps(pair: Pair, seed: int, steps: int, cross_steps: int) -> list[float]:
-    """How often each step counts for one sample, where ``cross_steps`` of them are measured.
+    """The weight of each step for one sample, if only m = ``cross_steps`` steps are measured.
 
-    The first costs nothing and counts once. Of the N others m are drawn systematically, N/m apart
-    from a random start, so each with probability m/N, and counts N/m times: sums over steps are
-    unbiased. The start depends on pair and seed alone, never on order or company.
+    Step 1 costs nothing and has weight 1. Of the N other steps, m are drawn systematically: N/m
+    apart, from a random start. Each is drawn with probability m/N and has weight N/m, so sums over
+    steps are unbiased. The start depends on the pair and the seed only.
     """
     others = steps - 1
     start = random.Random(f"{seed}\n{pair[0]}\n{pair[1]}").randrange(others)
@@ -307,7 +313,7 @@ def _draw_steps(pair: Pair, seed: int, steps: int, cross_steps: int) -> list[flo
 
 
 def _blank(process: GenerativeProcess, samples: int, spec: Spec) -> Terms:
-    """Terms of zeros: those of a text against itself, or to be filled in."""
+    """Terms of zeros: the result for a text against itself, or a blank to fill in."""
 
     def zeros(*shape: int) -> Tensor:
         return torch.zeros(samples, *shape, dtype=torch.float64)

@@ -1,8 +1,8 @@
-"""What can go wrong, in words for people: each message says what was given and what to do."""
+"""Errors and warnings. Each message says what was given, what is wrong and what to do."""
 
 
 class ConjureError(Exception):
-    """Anything conjure refuses to do; the command line prints it on one line and exits with 2."""
+    """The base of all errors here; the command line prints one line and exits with status 2."""
 
 
 class InputError(ConjureError, ValueError):
@@ -14,12 +14,16 @@ class NonFiniteError(ConjureError, ArithmeticError):
 
 
 class SmallerBatchWarning(UserWarning):
-    """Memory ran out, and the network is given fewer rows at once from now on."""
+    """Memory ran out; from now on the network gets fewer rows at once."""
 
 
 class PromptTruncatedWarning(UserWarning):
-    """A prompt has more tokens than the text encoder reads; its end does not count."""
+    """A prompt has more tokens than the text encoder reads; the rest of it is ignored."""
 
 
 class UnknownTokensWarning(UserWarning):
     """A prompt holds characters that the tokenizer does not know or drops; they do not count."""
+
+
+class SlowDtypeWarning(UserWarning):
+    """The processor has no instructions for the dtype that was asked for."""

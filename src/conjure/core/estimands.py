@@ -1,7 +1,7 @@
-"""Terms → one number a sample: the estimands, one entry each.
+"""The estimands: each reduces the terms of a pair to one number a sample, in one entry.
 
-Every reduction is a pure function (Terms) → (samples,) float64. All but ``kl`` are symmetric in the
-two prompts. ``registry.py`` says what an entry holds.
+Every reduction is a pure function (Terms) → (samples,) float64. All except ``kl`` are symmetric in
+the two prompts. ``registry.py`` says what an entry holds; ``docs/estimands.md`` what it is worth.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def final(terms: Terms) -> Tensor:
 
 @estimand("output", "the pictures: ‖x_0 − x̃_0‖²", needs=frozenset({"output"}))
 def output(terms: Terms) -> Tensor:
-    """‖x_0 − x̃_0‖², the direct comparison of what comes out (a baseline of the paper)."""
+    """‖x_0 − x̃_0‖²: the final latents, compared directly (a baseline of the paper)."""
     return _recorded(terms.output, "output")
 
 
@@ -53,14 +53,14 @@ def coupled(terms: Terms) -> Tensor:
 
 
 def girsanov_reading(process: GenerativeProcess) -> dict[str, str]:
-    """What the integral of ``girsanov`` is taken over.
+    """What ``girsanov`` integrates over in this process: the fact ``reading`` of its signature.
 
-    path:       a stochastic sampler: the path measures of the two (guided) reverse SDEs
-    marginal:   a deterministic one without guidance: the marginals p_t, which the probability-flow
-                ODE shares with the SDE where the network predicts the score of p_t
-    trajectory: a deterministic one with guidance: the sampler's own trajectories, and no divergence
-                of known measures. A guided score is not the score of any forward-diffused density,
-                so ODE and SDE share no marginals, and the two integrals differ
+    path:       the sampler is stochastic. The path measures of the two reverse SDEs, guided or not
+    marginal:   the sampler is deterministic and there is no guidance. The marginals p_t, which the
+                probability-flow ODE and the SDE share if the network predicts the score of p_t
+    trajectory: the sampler is deterministic and guided. The sampler's own trajectories; no
+                divergence between known measures. A guided score is not the score of any
+                forward-diffused density, so ODE and SDE share no marginals
     """
     if process.schedule.stochastic:
         return {"reading": "path"}
@@ -72,17 +72,17 @@ def girsanov_reading(process: GenerativeProcess) -> dict[str, str]:
 def girsanov(terms: Terms) -> Tensor:
     """KL(P_a‖P_b) + KL(P_b‖P_a) in nats as T → ∞: Σ_j ½ g² ‖Δs_j‖² Δt on both trajectories.
 
-    ``girsanov_reading`` says what P are. At finite T it is a left Riemann sum with an error of
-    order 1/T. On unguided Gaussians with Stable Diffusion's noise schedule it is 30 to 52 % too low
-    at T = 10, 7 to 15 % at 50, 2 to 4 % at 200 (tests/processes/test_worth.py); where guided
-    Gaussians differ in spread it can be off by factors. At T = 10 read it as a weighted sum that
-    ranks pairs, not as a number of nats. ``chain`` is exact at any T, of what the sampler walks.
+    ``girsanov_reading`` says what P_a and P_b are. At finite T this is a left Riemann sum with an
+    error of order 1/T. On unguided Gaussians with Stable Diffusion's noise schedule it is 30 to
+    52 % too low at T = 10, 7 to 15 % at 50 and 2 to 4 % at 200 (tests/processes/test_worth.py). On
+    guided Gaussians of different spread it can be wrong by factors. At T = 10 use it to rank pairs,
+    not as a number of nats. ``chain`` is exact at any T.
     """
     return _both(terms) @ girsanov_weights(terms.schedule)
 
 
 def chain_refusal(schedule: Schedule) -> str | None:
-    """Why there is no finite divergence of the chains; None where there is one."""
+    """Why the chains have no finite divergence on this schedule; None if they have one."""
     if schedule.transitions is None and schedule.stochastic:
         return "the schedule of this sampler does not state its transitions"
     if schedule.transitions is None:
@@ -101,14 +101,18 @@ def chain_refusal(schedule: Schedule) -> str | None:
 
 @estimand("chain", "divergence of the sampled chain, in nats", additive=True, refuse=chain_refusal)
 def chain(terms: Terms) -> Tensor:
-    """KL(Q_a‖Q_b) + KL(Q_b‖Q_a) in nats: Q are the Markov chains that the sampler really walks.
+    """KL(Q_a‖Q_b) + KL(Q_b‖Q_a) in nats, where Q are the Markov chains that the sampler walks.
 
-    Exact at any T, for samplers that add noise: both steps from the same x_j are Gaussians of one
-    variance, so Σ_j ½ (shift_j/noise_j)² ‖Δε_j‖². The last step to σ̂ = 0 of ``ddpm`` and
-    ``euler-ancestral`` adds no noise: x_0 is a function of x_1 that differs between the prompts,
-    which no finite divergence can hold. So it is left out: Q are the laws of (x_T, …, x_1), down
-    to the last noise that is drawn. As T → ∞ it meets ``girsanov``; long steps draw less noise
-    than the SDE, so at T = 10 it is larger (8 to 14 times on those Gaussians; 1.3 to 1.9 at 50).
+    Exact at any T, for samplers that add noise. From the same x_j, both prompts' steps are
+    Gaussians of one variance, which gives Σ_j ½ (shift_j/noise_j)² ‖Δε_j‖².
+
+    The last step of ``ddpm`` and ``euler-ancestral``, to σ̂ = 0, adds no noise. Its x_0 is a
+    function of x_1 that differs between the prompts, so its divergence is infinite. The step is
+    left out: Q are the laws of (x_T, …, x_1).
+
+    ``chain`` and ``girsanov`` have the same limit as T → ∞. Long steps draw less noise than the
+    SDE does, so at T = 10 ``chain`` is larger: 8 to 14 times on those Gaussians, and 1.3 to 1.9
+    times at T = 50.
     """
     return _both(terms) @ chain_weights(terms.schedule)
 
@@ -137,10 +141,10 @@ def girsanov_weights(schedule: Schedule) -> Tensor:
 
 
 def chain_weights(schedule: Schedule) -> Tensor:
-    """½ (shift/noise)² for each step, 0 for a last one without noise: (steps,) float64.
+    """½ (shift/noise)² for each step, 0 for a last step without noise: (steps,) float64.
 
-    For Euler–Maruyama that is ``girsanov_weights``; for ``ddpm`` and ``euler-ancestral`` it is
-    ½ (1 − r)/r with r = σ̂²_{j+1}/σ̂²_j. Raises InputError where no finite divergence exists.
+    For Euler–Maruyama these are ``girsanov_weights``. For ``ddpm`` and ``euler-ancestral`` they are
+    ½ (1 − r)/r with r = σ̂²_{j+1}/σ̂²_j. Raises InputError if no finite divergence exists.
     """
     if reason := chain_refusal(schedule):
         raise InputError(f"estimand 'chain': {reason}")
@@ -154,7 +158,7 @@ def _both(terms: Terms) -> Tensor:
 
 
 def _weighted(terms: Terms, values: Tensor) -> Tensor:
-    """Where some steps were left out, those measured count for them too: sums stay unbiased."""
+    """Apply the weights of ``cross_steps``, so that sums over the measured steps are unbiased."""
     return values if terms.weights is None else values * terms.weights
 
 

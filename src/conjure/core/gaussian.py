@@ -1,6 +1,6 @@
-"""A process in which every prompt names a Gaussian: scores and divergences in closed form.
+"""A process in which every prompt names a Gaussian, with scores and divergences in closed form.
 
-It is how the estimator is checked against the truth, and how to watch it work within a second.
+The tests check the estimator against it. It also shows how the method works within a second.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TRANSITIONS = {"euler": None, "euler-maruyama": euler_maruyama, "euler-ancestral
 class GaussianProcess:
     """Prompts y ↦ N(μ_y, C_y), blurred to N(μ_y, C_y + σ² I) at noise level σ.
 
-    components: text → (mean (d,), covariance (d, d)); "" is the unconditional Gaussian, which
-                guidance other than 1 needs
+    components: text → (mean (d,), covariance (d, d)). "" is the unconditional Gaussian, needed
+                for guidance other than 1
     sampler:    "euler", the probability-flow ODE; "euler-maruyama", the reverse SDE; or
-                "euler-ancestral", the same SDE by DDPM's steps, which have less noise
-    sigma_max:  the noise that trajectories start at; they end at 0
+                "euler-ancestral", the same SDE with DDPM's steps, which have less noise
+    sigma_max:  the noise level of x_T; trajectories end at 0
 
     Variance exploding: x_T = sigma_max · noise, which is p_T up to O(1/sigma_max).
-    Raises InputError for a component that is no Gaussian, or a sampler of another name.
+    Raises InputError for a component that is not a Gaussian, or an unknown sampler.
     """
 
     name, guidance_mode = "gaussian", "classifier-free"
@@ -67,7 +67,7 @@ class GaussianProcess:
         self.revision = f"sha256-{sha256(repr(sorted(content)).encode()).hexdigest()[:12]}"
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
-        """Means and eigen-decomposed covariances: the score's inverse becomes a division."""
+        """Means and eigen-decomposed covariances, so that the score needs a division only."""
         for text in prompts:
             if text not in self.components:
                 raise InputError(f"no Gaussian is named {text!r}; declare it in components")
@@ -77,7 +77,7 @@ class GaussianProcess:
         return Conditioning({name: t.to(self.latent_dtype) for name, t in tensors.items()})
 
     def unconditional(self) -> Conditioning | None:
-        """The Gaussian named "", where w ≠ 1."""
+        """The Gaussian named "" if w ≠ 1, else None."""
         return None if self.guidance == 1 else self.embed([""])
 
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
@@ -100,7 +100,7 @@ class GaussianProcess:
         return gaussian_kl(mean1, covariance1 + blur, mean2, covariance2 + blur)
 
     def girsanov(self, text1: str, text2: str) -> float:
-        """What ``girsanov`` converges to: KL(p₀¹‖p₀²) − KL(p_T¹‖p_T²), both directions added.
+        """The limit of ``girsanov``: KL(p₀¹‖p₀²) − KL(p_T¹‖p_T²), both directions added.
 
         Without guidance only: a guided score is not the score of any forward-diffused Gaussian.
         """
@@ -121,7 +121,8 @@ class EulerSolver:
             now, then = self.schedule.sigmas[step : step + 2]
             return x + (then - now) * prediction  # dx = ε dσ
         shift, scale = self.schedule.transitions[step]
-        noise = torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators])
+        shape, kind = x.shape[1:], torch.float32
+        noise = torch.stack([torch.randn(shape, generator=g, dtype=kind) for g in generators])
         return x + shift * prediction + scale * noise.to(x)  # dx = −g² s dt + g dw
 
 
@@ -134,7 +135,7 @@ def gaussian_kl(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: 
 
 
 def _gaussian(text: str, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float64, or InputError."""
+    """Mean and covariance in float64. Raises InputError if they do not make a Gaussian."""
     mean = torch.as_tensor(mean, dtype=torch.float64)
     covariance = torch.as_tensor(covariance, dtype=torch.float64)
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):

@@ -1,4 +1,4 @@
-"""How much memory a run may take for what it keeps, where nobody has said."""
+"""The memory that a run may use for kept trajectories, if ``max_memory`` is not given."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-_SHARE = 4  # of what is free, one part in so many: the network and its batches want the rest
-_UNKNOWN = 2**30
+_SHARE = 4  # a quarter of what is free: the network and its batches need the rest
+_UNKNOWN = 2**30  # bytes, if the system does not say what is free
 
 
 def automatic_bound(device: torch.device) -> int:
-    """A quarter of what is free on the device, in bytes, down to a power of two.
+    """A quarter of the free memory of the device, in bytes, rounded down to a power of two.
 
-    Rounded so that two calls within a minute mostly agree.
+    Rounded so that two calls within a minute usually agree.
     """
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
@@ -24,7 +24,7 @@ def automatic_bound(device: torch.device) -> int:
 
 
 def _free_here() -> int:
-    """What the machine could give; where only Linux tells, half of all there is."""
+    """The free memory of the machine in bytes. Only Linux says it; elsewhere half of the total."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         found = dict(line.split(":") for line in lines)
@@ -38,7 +38,7 @@ def _free_here() -> int:
 
 
 def _free_in_group() -> int:
-    """What a container's limit leaves (cgroup 2), or more than there is where there is none."""
+    """What a container's limit (cgroup 2) leaves, in bytes; 2⁶³ if there is no limit."""
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))

@@ -1,10 +1,12 @@
-"""Any collection of pairs → the fewest network rows, in steps that fit memory.
+"""Plan the work for any collection of pairs: the fewest network rows that fit the memory.
 
-A trajectory that is kept need not be walked again, so the work is ordered such that as few as
-possible are kept at once: connected components of the graph of pairs one after the other, each
-trajectory freed behind its last pair. Where one component is too much for the memory, fewer
-samples are taken at a time; where that is too much, too, it is tiled, and some trajectories are
-walked more than once. Whatever happens is known beforehand, and so is what it costs.
+A text's trajectory serves all of its pairs, so it is kept until the last of them. The plan keeps
+few trajectories at once: it takes the connected components of the graph of pairs one after the
+other, and frees a trajectory after its last pair.
+
+A component that is too large for the memory is done with fewer samples at a time, which costs
+nothing. If one sample is too large, the component is tiled, and some trajectories are walked
+again. The plan is made before the run, and its cost is known exactly.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from .checks import checked_cond
 from .errors import InputError
 from .process import GenerativeProcess
 from .spec import Spec
@@ -23,13 +26,13 @@ from .types import Pair
 
 @dataclass(frozen=True)
 class Sizes:
-    """All that planning needs to know of a process; whoever has these plans without its weights.
+    """All that a plan depends on, so that it can be made without loading weights.
 
-    latent_bytes:  of one latent, in the dtype that trajectories are kept in
-    cond_bytes:    of one prompt's conditioning
+    latent_bytes:  bytes of one latent, in the dtype of the trajectories
+    cond_bytes:    bytes of one prompt's conditioning
     steps:         T
-    unconditional: whether the network is asked for ε_∅
-    batch_size:    most rows that the network is given at once
+    unconditional: whether the network predicts ε_∅
+    batch_size:    the maximum number of rows in one batch of the network
     """
 
     latent_bytes: int
@@ -40,10 +43,10 @@ class Sizes:
 
     @classmethod
     def of(cls, process: GenerativeProcess, prompt: str) -> Sizes:
-        """Those of a process that is loaded; it embeds the prompt to see how large that is."""
+        """The sizes of a loaded process. It embeds the prompt to measure its conditioning."""
         return cls(
             latent_bytes=prod(process.latent_shape) * process.latent_dtype.itemsize,
-            cond_bytes=process.embed([prompt]).nbytes,
+            cond_bytes=checked_cond(process, "embed", process.embed([prompt]), 1).nbytes,
             steps=len(process.schedule),
             unconditional=process.unconditional() is not None,
             batch_size=process.batch_size,
@@ -52,11 +55,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Step:
-    """What is done at once: forget trajectories, walk new ones, and compare, in this order.
+    """One step of the work: forget trajectories, walk new ones, then compare.
 
     forget:  texts whose trajectories are freed
     walk:    texts whose trajectories are walked, in lockstep
-    compare: pairs whose trajectories are all there now
+    compare: pairs of texts whose trajectories are in memory now
     """
 
     forget: Sequence[str]
@@ -66,10 +69,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Part:
-    """Pairs in the order of their work, for ``samples`` noises at a time.
+    """Pairs in the order of their comparison, for ``samples`` noises at a time.
 
-    room:  how many trajectories (of ``samples`` noises each) memory holds
-    group: how many are walked together, at most
+    room:  how many trajectories (of ``samples`` noises each) fit the memory
+    group: the maximum number of trajectories that are walked together
     """
 
     pairs: Sequence[Pair]
@@ -78,18 +81,18 @@ class Part:
     group: int
 
     def steps(self) -> Iterator[Step]:
-        """Each step takes as many pairs as its walk and the room allow.
+        """The steps of the work; each takes as many pairs as ``group`` and ``room`` allow.
 
-        To make room, it evicts the trajectory whose next use is farthest away. Pair by pair
-        nothing walks less often (Belady 1966); steps of many pairs walk hardly more often.
-        A connected component that fits is walked once.
+        To make room, a step evicts the trajectory whose next use is farthest away. For steps of
+        one pair this is optimal (Belady 1966); for steps of many pairs it is nearly so.
+        A component that fits the room is walked once.
         """
-        uses: dict[str, list[int]] = defaultdict(list)  # the next one last
+        uses: dict[str, list[int]] = defaultdict(list)  # places in reverse: the next use is last
         for place in range(len(self.pairs) - 1, -1, -1):
             for text in self.pairs[place]:
                 uses[text].append(place)
         kept: set[str] = set()
-        done: Sequence[str] = ()  # texts that the step before has used
+        done: Sequence[str] = ()  # the texts of the previous step
         start = 0
         while start < len(self.pairs):
             needed, missing, stop = self._reach(kept, start)
@@ -109,7 +112,7 @@ class Part:
             done, start = [*needed], stop
 
     def _reach(self, kept: set[str], start: int) -> tuple[dict[str, None], list[str], int]:
-        """The texts that the next step needs, those it must walk, and where it stops."""
+        """The texts that the next step needs, the texts it walks, and the place where it stops."""
         needed: dict[str, None] = {}
         missing: list[str] = []
         for place in range(start, len(self.pairs)):
@@ -123,16 +126,16 @@ class Part:
         return needed, missing, len(self.pairs)
 
     def walks(self) -> int:
-        """How often a text is walked; more than once each only in tiles."""
+        """How many trajectories are walked; a text counts again if it is walked again."""
         return sum(len(step.walk) for step in self.steps())
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a run, one after the other, and what they cost.
+    """The parts of a run, in order, and their cost.
 
-    rows:       network rows in all: how often a latent goes through the network
-    recomputed: how many of them are there only because memory is bounded
+    rows:       all network rows; one row is one latent through the network once
+    recomputed: how many of these rows more memory would save
     """
 
     parts: Sequence[Part]
@@ -141,10 +144,10 @@ class Plan:
 
 
 def distinct(pairs: Iterable[Pair]) -> list[Pair]:
-    """Each pair of different texts once, in one direction, in the order of first appearance.
+    """The distinct pairs of different texts, in the order of first appearance.
 
-    The direction is alphabetical, which makes d(a, b) and d(b, a) the same computation, equal to
-    the last bit.
+    Each is in alphabetical order. So d(a, b) and d(b, a) are the same computation, equal to the
+    last bit.
     """
     return list(dict.fromkeys((min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]))
 
@@ -156,13 +159,15 @@ def plan(
     spec: Spec,
     max_memory: int,
 ) -> Plan:
-    """The work for distinct pairs of different texts, as ``distinct`` gives them.
+    """The plan for pairs that come from ``distinct``.
 
-    max_memory bounds, in bytes, the trajectories and the conditioning that are kept; the network
-    itself and what it needs for a batch come on top. Where it suffices, S texts and P pairs cost
-    ``1 + S(2T−2) + 2P(T−1)`` rows a sample with guidance and ``S·T + 2P(T−1)`` without; S more with
-    guidance where the last step is taken; ``2Pm`` in place of ``2P(T−1)`` with m ``cross_steps``.
-    Raises InputError where not even one pair fits.
+    max_memory: bytes for the kept trajectories and conditioning. The network and its batches need
+                more memory in addition
+
+    S texts and P pairs cost, a sample, if the memory suffices:
+    with guidance ``1 + S(2T−2) + 2P(T−1)`` rows, and S more if the last step is taken;
+    without guidance ``S·T + 2P(T−1)`` rows. With m ``cross_steps``, 2P(T−1) becomes 2Pm.
+    Raises InputError if not even one pair fits.
     """
     if not pairs:
         return Plan((), 0, 0)
@@ -175,7 +180,7 @@ def plan(
             "allow that much"
         )
     parts: list[Part] = []
-    small: list[Pair] = []  # components that fit with all samples share walks, and a part
+    small: list[Pair] = []  # components that fit with all samples share a part, and its batches
 
     def part(pairs: list[Pair], at_once: int) -> Part:
         room = max_memory // (at_once * sample + cond)
@@ -194,7 +199,7 @@ def plan(
 
     needed = len({text for pair in pairs for text in pair})
     walked = sum(part.walks() for part in parts)
-    # A trajectory's own rows, and its unconditional ones where it moves on from a point of its own.
+    # A trajectory's own rows, and ε_∅ at each step that it moves on from. Step 1 is shared by all.
     moves = steps if spec.finish else steps - 1
     each = steps + (max(0, moves - 1) if guided else 0)
     cross = 2 * (spec.cross_steps or steps - 1)
@@ -203,13 +208,13 @@ def plan(
 
 
 def _components(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """The connected components of the graph of pairs, each in the order given."""
+    """The connected components of the graph of pairs; each keeps the given order."""
     parent: dict[str, str] = {}
 
     def root(text: str) -> str:
         parent.setdefault(text, text)
         while parent[text] != text:
-            parent[text] = text = parent[parent[text]]  # halves the path for the next time
+            parent[text] = text = parent[parent[text]]  # path halving
         return text
 
     for a, b in pairs:
@@ -221,11 +226,11 @@ def _components(pairs: Sequence[Pair]) -> list[list[Pair]]:
 
 
 def _tiled(part: Part) -> Part:
-    """A component that is too large for the room, in the cheaper of several orders.
+    """The part of a component that is too large for the room, in the cheaper of two orders.
 
-    A tile is a block of texts that stay, past which the others stream in groups. Dense graphs
-    want blocks as large as the room; sparse ones are done best in an order in which neighbours
-    are near each other, breadth first.
+    In a tile, a block of texts stays in memory while the other texts pass in groups. The two
+    orders of texts are the given one and breadth first. Breadth first suits sparse graphs: it
+    keeps neighbours near each other.
     """
     part = replace(part, group=min(part.group, max(1, part.room // 8)))
     stay = part.room - part.group
@@ -236,7 +241,7 @@ def _tiled(part: Part) -> Part:
 
         def tile(pair: Pair, place: Mapping[str, int] = place) -> tuple[int, ...]:
             low, high = sorted(place[text] for text in pair)
-            # Downwards, so that a pass ends beside the block of the next.
+            # Groups go downwards, so that a pass ends beside the block of the next one.
             return low // stay, -(high // part.group), low, high
 
         orders.append(sorted(part.pairs, key=tile))
@@ -244,7 +249,7 @@ def _tiled(part: Part) -> Part:
 
 
 def _breadth_first(pairs: Sequence[Pair]) -> list[str]:
-    """The texts of a connected graph, from one of its rim inwards (Cuthill & McKee 1969)."""
+    """The texts of a connected graph, breadth first from the rim (Cuthill & McKee 1969)."""
     near: dict[str, list[str]] = defaultdict(list)
     for a, b in pairs:
         near[a].append(b)
@@ -255,7 +260,7 @@ def _breadth_first(pairs: Sequence[Pair]) -> list[str]:
 
     order = [min(near, key=degree)]
     found = {*order}
-    for text in order:  # which grows as it is read
+    for text in order:  # ``order`` grows in the loop
         new = sorted((other for other in near[text] if other not in found), key=degree)
         order += new
         found |= {*new}

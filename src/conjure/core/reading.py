@@ -1,4 +1,7 @@
-"""What a process makes of texts before it measures anything: optional, and asked in one place."""
+"""Check how much of each text a process reads, before it measures anything.
+
+A process may offer this check; it need not.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,24 @@ _PACKAGE = str(Path(__file__).parent.parent)
 
 @runtime_checkable
 class ReadsTexts(Protocol):
-    """A process that can say beforehand how much it reads of a text. None needs to."""
+    """A process that can say how much of a text it reads. These methods are optional."""
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
-        """The texts of which the process reads nothing → why, in a sentence that names the text."""
+        """{text: reason} for the texts that the process cannot read; a reason names the text."""
         ...
 
     def remarks(self, texts: Sequence[str]) -> list[Warning]:
-        """What is to be told of texts read in part: one warning of a kind, each text once."""
+        """Warnings about texts that are read in part only: one of each kind."""
         ...
 
 
 def unreadable(process: GenerativeProcess, texts: Sequence[str]) -> dict[str, str]:
-    """The texts of which the process reads nothing → why; none where it cannot tell."""
+    """{text: reason} for the texts that the process cannot read; empty if it has no such check."""
     return process.unreadable(texts) if isinstance(process, ReadsTexts) else {}
 
 
 def check_texts(process: GenerativeProcess, pairs: Sequence[Pair]) -> None:
-    """Refuse texts of which the process reads nothing, and tell once of those it reads in part."""
+    """Raise InputError for a text that cannot be read; warn of texts that are read in part."""
     if not isinstance(process, ReadsTexts):
         return
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
@@ -45,7 +48,7 @@ def check_texts(process: GenerativeProcess, pairs: Sequence[Pair]) -> None:
 
 
 def tell(warning: Warning) -> None:
-    """Warn, as from the line outside this package that led here."""
+    """Give a warning with the location of the caller's line outside this package."""
     level, outermost = 1, 1
     frame = sys._getframe()
     while frame.f_back is not None:

@@ -1,4 +1,4 @@
-"""The registry of estimands: what an entry is, how one is added, how one is found by its name."""
+"""The registry of estimands: what an entry holds, how to add one, and how to find one by name."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 from .text import brief
 
-if TYPE_CHECKING:  # torch loads when an estimand is looked up
+if TYPE_CHECKING:  # torch loads only when an estimand is looked up
     from torch import Tensor
 
     from .process import GenerativeProcess
     from .schedule import Schedule
     from .types import Terms
 
-# What a run can record besides ``forward`` and ``backward``:
+# What a run can record in addition to ``forward`` and ``backward``:
 RECORDS = {
-    "output": "‖x_0 − x̃_0‖² (takes the last step: a row more a prompt and sample, with guidance)",
-    "coupled": "each prompt on its own trajectory (the last step, too)",
+    "output": "‖x_0 − x̃_0‖² (with guidance the last step costs one row a prompt and sample)",
+    "coupled": "each prompt on its own trajectory (takes the last step too)",
     "unconditional": "ε_∅ on every trajectory, for observers",
 }
 
 
 @dataclass(frozen=True)
 class Estimand:
-    """One way to reduce terms to a number; to add one, register an entry.
+    """One way to reduce terms to a number. To add an estimand, register an entry.
 
-    name:     what users write; an entry with ``at_step`` is asked for as "NAME:STEP"
+    name:     what users write; with ``at_step`` they write "NAME:STEP"
     title:    what it measures, in a few words, with its unit if it has one
     reduce:   (Terms) → (samples,) float64; with ``at_step`` (Terms, step from 1 to T) → the same
-    needs:    what a run must record for it: names out of RECORDS
-    additive: whether it adds over steps, so that some of them can estimate it
-    at_step:  whether it is of one step
-    refuse:   (Schedule) → why it does not exist there, or None where it does
+    needs:    what a run must record for it: names from RECORDS
+    additive: whether it is a sum over steps, so that a sample of steps estimates it
+    at_step:  whether it depends on a step that the user names
+    refuse:   (Schedule) → why it does not exist on that schedule, or None if it exists
     read:     (GenerativeProcess) → further facts for the signature
-    step:     filled in by ``find_estimand`` where ``at_step``
+    step:     the step of an entry with ``at_step``; ``find_estimand`` fills it in
     """
 
     name: str
@@ -57,13 +57,13 @@ class Estimand:
         return self.reduce(terms) if self.step is None else self.reduce(terms, self.step)
 
     def check(self, schedule: Schedule) -> None:
-        """Raise InputError where there is no such number on this schedule."""
+        """Raise InputError if the estimand does not exist on this schedule."""
         self.check_steps(len(schedule))
         if reason := self.refuse(schedule):
             raise InputError(f"estimand {self.name!r}: {reason}")
 
     def check_steps(self, steps: int) -> None:
-        """Raise InputError where T = ``steps`` has no such step."""
+        """Raise InputError if the estimand's step is larger than T = ``steps``."""
         if self.step is not None and self.step > steps:
             name = self.name.partition(":")[0]
             raise InputError(
@@ -71,7 +71,7 @@ class Estimand:
             )
 
     def reading(self, process: GenerativeProcess) -> dict[str, str]:
-        """What the number stands for in this process, where that depends on the process."""
+        """Facts for the signature about what the number means in this process."""
         return dict(self.read(process))
 
 
@@ -79,7 +79,7 @@ _REGISTRY: dict[str, Estimand] = {}
 
 
 def register_estimand(entry: Estimand) -> Estimand:
-    """Add an entry. Raises InputError where the name is taken, or ``needs`` cannot be recorded."""
+    """Add an entry. Raises InputError if the name is taken or ``needs`` has an unknown record."""
     if entry.name in _REGISTRY:
         raise InputError(f"there is an estimand {entry.name!r} already")
     if unknown := sorted(entry.needs - {*RECORDS}):
@@ -93,7 +93,7 @@ def register_estimand(entry: Estimand) -> Estimand:
 def estimand(
     name: str, title: str, **facts: Any
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Register the function below as the reduction of an entry; ``facts`` are its other fields."""
+    """A decorator that registers a reduction; ``facts`` are the other fields of its entry."""
 
     def enter(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
         register_estimand(Estimand(name, title, reduce, **facts))
@@ -104,7 +104,7 @@ def estimand(
 
 def estimands() -> dict[str, Estimand]:
     """All entries by name: ours, and those of the entry-point group ``conjure.estimands``."""
-    import_module(".estimands", __package__)  # which registers ours
+    import_module(".estimands", __package__)  # the import registers ours
     _load_plugins()
     return dict(_REGISTRY)
 
@@ -121,14 +121,14 @@ def usage() -> list[str]:
 
 
 def additive_names() -> list[str]:
-    """The estimands that add over steps."""
+    """The names of the estimands that are sums over steps."""
     return [name for name, entry in estimands().items() if entry.additive]
 
 
 def find_estimand(name: str) -> Estimand:
-    """The entry that a name stands for; "pointwise:3" is the entry "pointwise" at step 3.
+    """The entry of a name; "pointwise:3" is the entry "pointwise" at step 3.
 
-    Raises InputError for any other name, and tells the names there are.
+    Raises InputError for an unknown name; the message lists the known ones.
     """
     found = estimands()
     base, colon, step = name.partition(":") if isinstance(name, str) else (name, "", "")

@@ -1,20 +1,23 @@
-"""Walk the trajectories of several prompts down the schedule together, one yield a step.
+"""The sampler: a generator that walks the trajectories of several prompts, one step a yield.
 
-All rows of a step share the network's batches. At pure noise all prompts share x_T, so one
-unconditional row serves them all. Nothing is kept that the caller does not keep.
+All rows of a step share the network's batches. All prompts share x_T, so one unconditional row
+serves them all there. The sampler keeps no step that it has yielded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .batching import predict_batched, require_finite
+from .batching import own_arithmetic, predict_batched, require_finite
+from .checks import checked_cond
+from .errors import InputError
 from .process import GenerativeProcess
 from .spec import Spec
+from .text import brief
 from .types import Conditioning, Observer, Trajectory, TrajectoryStep
 
 
@@ -27,31 +30,35 @@ def walk(
 ) -> Iterator[TrajectoryStep]:
     """Yield the T steps of n distinct prompts × k samples, from noise towards the picture.
 
-    ``finish`` takes the last step too, which gives x_0 and costs one unconditional row a
-    trajectory; the terms of Algorithm 1 do without. Raises NonFiniteError, naming prompt and step.
+    finish: take the last step too. It gives x_0 and costs one unconditional row a trajectory; the
+            terms of Algorithm 1 do not need it
+
+    Raises NonFiniteError that names the prompt and the step.
     """
     return TrajectorySampler(process).walk(prompts, process.embed(prompts), seeds, finish=finish)
 
 
 def guide(eps_cond: Tensor, eps_uncond: Tensor | None, guidance: float) -> Tensor:
-    """ε_∅ + w (ε_y − ε_∅); without ε_∅ the conditional prediction, as it comes."""
+    """ε_∅ + w (ε_y − ε_∅); without ε_∅, the conditional prediction unchanged."""
     return eps_cond if eps_uncond is None else eps_uncond + guidance * (eps_cond - eps_uncond)
 
 
 def initial_noise(process: GenerativeProcess, generators: Sequence[torch.Generator]) -> Tensor:
-    """x_T, one row a generator: drawn in float32 on the CPU, wherever the network lives."""
-    noise = torch.stack([torch.randn(process.latent_shape, generator=g) for g in generators])
+    """x_T, one row a generator: drawn in float32 on the CPU, then moved to the device."""
+    # with the dtype named: torch.set_default_dtype would draw other numbers
+    shape, kind = process.latent_shape, torch.float32
+    noise = torch.stack([torch.randn(shape, generator=g, dtype=kind) for g in generators])
     return noise.to(process.device, process.latent_dtype) * process.schedule.initial_scale
 
 
 class TrajectorySampler:
-    """Walks one process's prompts, group after group; what all share is predicted once."""
+    """Walks groups of prompts of one process. It predicts ε_∅ at x_T once for all groups."""
 
     def __init__(self, process: GenerativeProcess, observer: Observer | None = None) -> None:
         self.process = process
         self.observer = observer
-        self.uncond = process.unconditional()
-        self._uncond_at_noise: dict[int, Tensor] = {}  # ε_∅ at the pure noise of each seed
+        self.uncond = _checked_uncond(process)
+        self._uncond_at_noise: dict[int, Tensor] = {}  # seed → ε_∅ at x_T
 
     def walk(
         self,
@@ -61,13 +68,13 @@ class TrajectorySampler:
         *,
         finish: bool = False,
     ) -> Iterator[TrajectoryStep]:
-        """As the function of that name, for prompts that are embedded already."""
+        """The same as the function ``walk``, for prompts that are embedded already."""
         process, last = self.process, len(self.process.schedule) - 1
         shape = (len(prompts), len(seeds), *process.latent_shape)
-        everything = cond if self.uncond is None else Conditioning.join([cond, self.uncond])
+        everything = self._with_uncond(checked_cond(process, "embed", cond, len(prompts)))
         group = _Group(process, prompts, everything, len(seeds))
         solver = process.solver()
-        # One generator a row: prompts share sample i's noise, whatever else is in the batch.
+        # One generator a row: all prompts share sample i's noise, in any batch.
         generators = [torch.Generator("cpu").manual_seed(seed) for _ in prompts for seed in seeds]
         x = initial_noise(process, generators)
         for step in range(last + 1):
@@ -77,7 +84,7 @@ class TrajectorySampler:
                 eps_cond, _ = group.predict(x, step, [])
             elif step > 0:
                 eps_cond, eps_uncond = group.predict(x, step, range(len(x)))
-            else:  # all prompts share x_T: one ε_∅ a seed serves every group
+            else:  # all prompts share x_T, so one ε_∅ a seed serves every group
                 known = self._uncond_at_noise
                 new = [i for i, seed in enumerate(seeds) if seed not in known]
                 eps_cond, rows = group.predict(x, step, new)
@@ -86,7 +93,9 @@ class TrajectorySampler:
             x_next = None
             if onward:
                 guided = guide(eps_cond, eps_uncond, process.guidance)
-                x_next = solver.step(x, guided, step, generators)
+                # copies: a solver that works in place must not change what is kept and compared
+                x_next = solver.step(x.clone(), guided.clone(), step, generators)
+                _require_latents(process, x_next, x)
                 group.require_finite(x_next, step)
             here = TrajectoryStep(
                 step,
@@ -101,12 +110,25 @@ class TrajectorySampler:
             if x_next is not None:
                 x = x_next
 
+    def _with_uncond(self, cond: Conditioning) -> Conditioning:
+        """The rows of the prompts, then that of ε_∅, if any."""
+        if self.uncond is None:
+            return cond
+        shapes = [{n: t.shape[1:] for n, t in c.tensors.items()} for c in (cond, self.uncond)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"process {brief(self.process.name)}: unconditional() must return the tensors that "
+                f"embed() returns, {_listed(shapes[0])}, not {_listed(shapes[1])}"
+            )
+        return Conditioning.join([cond, self.uncond])
+
     def trajectories(
         self, prompts: Sequence[str], seeds: Sequence[int], spec: Spec
     ) -> list[Trajectory]:
-        """Walk, and keep what ``spec`` needs; every trajectory owns its memory."""
+        """Walk, and keep what ``spec`` needs. Each trajectory can be freed by itself."""
         process, steps = self.process, len(self.process.schedule)
-        cond = process.embed(prompts)
+        with own_arithmetic(process):
+            cond = checked_cond(process, "embed", process.embed(prompts), len(prompts))
         with_uncond = spec.keeps_uncond and self.uncond is not None
 
         def blank(*leading: int) -> Tensor:
@@ -134,9 +156,44 @@ class TrajectorySampler:
         return kept
 
 
+def _checked_uncond(process: GenerativeProcess) -> Conditioning | None:
+    """The conditioning of ε_∅; InputError where it is not what the guidance says.
+
+    A number under w = 7.5 that is not guided would carry a signature that says it is.
+    """
+    with own_arithmetic(process):
+        found = process.unconditional()
+    if found is not None:
+        checked_cond(process, "unconditional", found, 1)
+        if process.guidance_mode != "classifier-free":
+            raise InputError(
+                f"process {brief(process.name)}: guidance_mode is {process.guidance_mode!r}, "
+                "so unconditional() must return None"
+            )
+    elif process.guidance_mode == "classifier-free" and process.guidance != 1:
+        raise InputError(
+            f"process {brief(process.name)}: guidance is {process.guidance:g}, "
+            "so unconditional() must return one row of conditioning, not None"
+        )
+    return found
+
+
+def _listed(shapes: Mapping[str, torch.Size]) -> str:
+    return ", ".join(f"{brief(name)} {tuple(shape)}" for name, shape in shapes.items())
+
+
+def _require_latents(process: GenerativeProcess, x_next: object, x: Tensor) -> None:
+    shape = tuple(x_next.shape) if isinstance(x_next, Tensor) else brief(x_next)
+    if shape != tuple(x.shape):
+        raise InputError(
+            f"process {brief(process.name)}: its solver returned {shape} for x of shape "
+            f"{tuple(x.shape)}: step must return the next latents, one for each row of x"
+        )
+
+
 @dataclass(frozen=True)
 class _Group:
-    """Prompts that walk together, ``samples`` rows each; ``cond`` ends with ε_∅'s row, if any."""
+    """Prompts that walk together, ``samples`` rows each; ``cond`` may end with the row of ε_∅."""
 
     process: GenerativeProcess
     prompts: Sequence[str]
@@ -144,7 +201,7 @@ class _Group:
     samples: int
 
     def predict(self, x: Tensor, step: int, uncond: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Conditional predictions at all rows of x, unconditional ones at the rows ``uncond``."""
+        """ε_cond at all rows of x, and ε_∅ at the rows ``uncond``."""
         own = torch.arange(len(self.prompts)).repeat_interleave(self.samples)
         index = torch.cat([own, torch.full((len(uncond),), len(self.prompts))])
         where = [*range(len(x)), *uncond]

@@ -1,4 +1,4 @@
-"""Noise levels, in one currency for every sampler: the noise-to-signal ratio σ̂ = σ/α."""
+"""The noise levels of a sampler, all as the noise-to-signal ratio σ̂ = σ/α."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 
 class Transition(NamedTuple):
     """One step of a sampler that adds noise, in the variance-exploding coordinate x/α.
 
-    x_{j+1}/α_{j+1} = (what x_j alone decides) + shift · ε + noise · z, with z standard normal.
+    x_{j+1}/α_{j+1} = (a function of x_j) + shift · ε + noise · z, with z standard normal.
     """
 
     shift: float
@@ -24,11 +25,11 @@ class Transition(NamedTuple):
 class Schedule:
     """The T steps of a sampler, from noise to picture.
 
-    timesteps:     T values, what the network is told at each step
-    sigmas:        T + 1 ratios σ̂_j = σ(t_j)/α(t_j), falling; the last is where the sampler ends
+    timesteps:     T values, the network's time input at each step
+    sigmas:        T + 1 ratios σ̂_j = σ(t_j)/α(t_j), falling; the last one is the end of the walk
     initial_scale: x_T = initial_scale · standard normal noise, in the solver's own scale
     stochastic:    whether the solver adds noise on the way (an SDE) or not (its ODE)
-    transitions:   of a stochastic solver its T steps, or None where it does not state them
+    transitions:   the T steps of a stochastic solver; None if it does not state them
     """
 
     timesteps: tuple[float, ...]
@@ -39,13 +40,32 @@ class Schedule:
 
     @property
     def digest(self) -> str:
-        """8 hexadecimal digits for the steps themselves, to six significant digits.
+        """8 hexadecimal digits that stand for all values, each to six significant digits.
 
-        It tells two grids apart that go by one sampler's name, in two versions of a library say.
+        Two grids of one sampler's name, from two versions of a library say, have two digests.
         """
         values = (*self.timesteps, *self.sigmas, self.initial_scale)
         text = " ".join(f"{value:.6g}" for value in values) + f" {self.stochastic}"
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def fault(self) -> str | None:
+        """What is wrong with it, in words that name the field; None where nothing is.
+
+        Its last step may stay at its σ̂, as that of diffusers' ``ddim`` does.
+        """
+        steps = len(self.timesteps)
+        if not steps:
+            return "its schedule has no steps"
+        if len(self.sigmas) != steps + 1:
+            return f"its schedule has {steps} timesteps and {len(self.sigmas)} sigmas, not one more"
+        falling = all(then < now for now, then in itertools.pairwise(self.sigmas[:-1]))
+        if not (falling and 0 <= self.sigmas[-1] <= self.sigmas[-2]):
+            return "the sigmas of its schedule must fall, and not below 0"
+        if not (isinstance(self.initial_scale, Real) and math.isfinite(self.initial_scale)):
+            return "the initial_scale of its schedule must be a finite number"
+        if self.transitions is not None and len(self.transitions) != steps:
+            return f"its schedule has {steps} timesteps and {len(self.transitions)} transitions"
+        return None
 
     def __len__(self) -> int:
         return len(self.timesteps)
@@ -61,7 +81,8 @@ def ancestral(sigmas: Sequence[float]) -> tuple[Transition, ...]:
     """Steps that draw from q(x_{j+1} | x_j, x₀) with x₀ = x_j/α_j − σ̂_j ε, as DDPM does.
 
     (Ho et al. 2020, equations 6 and 7; diffusers' ``ddpm`` and ``euler-ancestral``.) The mean is
-    Euler–Maruyama's, the variance smaller by r = σ̂²_{j+1}/σ̂²_j. No noise where σ̂_{j+1} = 0.
+    that of Euler–Maruyama; the variance is r = σ̂²_{j+1}/σ̂²_j times its variance. There is no noise
+    if σ̂_{j+1} = 0.
     """
     found = []
     for (now, then), step in zip(itertools.pairwise(sigmas), euler_maruyama(sigmas), strict=True):

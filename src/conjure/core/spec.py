@@ -1,13 +1,15 @@
-"""What decides a number, and the name that a number carries: ``Spec`` and ``Signature``.
+"""``Spec``: what to measure. ``Signature``: how a number was measured.
 
-A *key* holds what determines a number; work that is kept is found by it. *Provenance* holds what
-only rounds a number: the batch size actually used, the device, the versions.
+A signature's *key* holds everything that determines a number; a store finds kept work by it. Its
+*provenance* holds what only changes the rounding: the batch size that was used, the device, the
+versions.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -22,30 +24,30 @@ if TYPE_CHECKING:
     from .process import GenerativeProcess
     from .uncertainty import Estimate
 
-SCHEMA = 1  # raised when the same key would give other numbers
-_PACKAGES = ("conjure", "torch", "diffusers", "transformers")  # whose versions may round a number
+SCHEMA = 1  # increased when the same key would give other numbers
+_PACKAGES = ("conjure", "torch", "diffusers", "transformers")  # their versions may change rounding
 
 Fact = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything besides the process that decides a number.
+    """What to measure: everything besides the process that determines a number.
 
-    samples:     k, noises to average over; sample i starts from the noise of seed + i
+    samples:     k, the noises to average over; sample i starts from the noise of seed + i
     seed:        the first seed, at least 0
     estimand:    a registered name, such as "jeffreys" or "pointwise:3"
-    cross_steps: an estimate: predict under the other prompt at m of the T − 1 steps behind the
-                 first only, drawn anew for each pair and sample. That takes 2m rows a pair and
-                 sample in place of 2(T − 1). Unbiased, for estimands that add over steps
-    tolerance:   adaptive k: begin with ``samples`` and double them until the 95 % interval
-                 reaches at most ``tolerance`` × the value above the value. The result is the mean
-                 of all samples; the interval was looked at several times, so it covers somewhat
-                 less than 95 %
-    max_samples: where adaptive k ends
-    record:      what to keep besides what the estimand needs: names out of RECORDS
+    cross_steps: m. An estimate: cross predictions at m of the last T − 1 steps only, drawn anew
+                 for each pair and sample. It costs 2m rows a pair and sample in place of
+                 2(T − 1). Unbiased, for estimands that are sums over steps
+    tolerance:   adaptive k. An estimate: start with ``samples`` and double them until the upper
+                 end of the 95 % interval is at most ``tolerance`` × the value above the value. The
+                 result is the mean of all samples. The interval is tested several times, so it
+                 covers somewhat less than 95 %
+    max_samples: the maximum of adaptive k
+    record:      what to record besides what the estimand needs: names from RECORDS
 
-    Raises InputError for a value that cannot be meant. ``check`` looks at what T decides.
+    Raises InputError for an invalid value. ``check`` tests what depends on the process.
     """
 
     samples: int = 1
@@ -75,7 +77,7 @@ class Spec:
             self._check_tolerance(self.tolerance)
 
     def _settle(self, name: str, minimum: int) -> None:
-        """Check a whole number, and keep it as an int: NumPy's integers are taken, too."""
+        """Check a whole number and keep it as an int; NumPy's integers are accepted."""
         object.__setattr__(self, name, whole(name, getattr(self, name), minimum=minimum))
 
     def _check_tolerance(self, tolerance: float) -> None:
@@ -91,50 +93,51 @@ class Spec:
 
     @property
     def needs(self) -> frozenset[str]:
-        """Everything that is to be recorded."""
+        """Everything that a run must record: names from RECORDS."""
         return self.entry.needs | frozenset(self.record)
 
     @property
     def finish(self) -> bool:
-        """Whether trajectories take their last step, to x_0: whatever is recorded needs it."""
+        """Whether trajectories take their last step, to x_0; every record needs it."""
         return bool(self.needs)
 
     @property
     def keeps_uncond(self) -> bool:
-        """Whether ε_∅ stays with the trajectories."""
+        """Whether trajectories keep ε_∅."""
         return bool(self.needs & {"coupled", "unconditional"})
 
     @property
     def adaptive(self) -> bool:
-        """Whether k grows until the interval is small enough."""
+        """Whether k grows until the interval is narrow enough."""
         return self.tolerance is not None
 
     def check(self, process: GenerativeProcess) -> None:
-        """Raise InputError for what does not go with the process's steps or sampler."""
+        """Raise InputError if the spec does not fit the steps or the sampler of the process."""
         self.check_steps(len(process.schedule))
+        process_key(process)  # its settings may be none that a signature can hold
         self.entry.check(process.schedule)
 
     def check_steps(self, steps: int) -> None:
-        """Raise InputError for what does not go with T = ``steps``; no process is needed yet."""
+        """Raise InputError if the spec does not fit T = ``steps``; needs no process."""
         if self.cross_steps is not None and self.cross_steps > steps - 1:
             raise InputError(
-                f"cross_steps must be at most {steps - 1}, the steps behind the first, "
+                f"cross_steps must be at most {steps - 1}, the number of steps after the first, "
                 f"not {self.cross_steps}"
             )
         self.entry.check_steps(steps)
 
     def enough(self, found: Estimate, samples: int) -> bool:
-        """Whether so many samples suffice."""
+        """Whether this number of samples is enough for the tolerance."""
         if self.tolerance is None or found.interval is None or samples >= self.max_samples:
             return True
         return found.interval[1] - found.value <= self.tolerance * abs(found.value)
 
     def next_samples(self, samples: int) -> int:
-        """How many samples to take where so many were not enough."""
+        """The next number of samples to try."""
         return min(2 * samples, self.max_samples)
 
     def approximation(self) -> dict[str, Fact]:
-        """What is only estimated; empty where nothing is."""
+        """The settings that make the number an estimate; empty if it is not one."""
         found: dict[str, Fact] = {}
         if self.cross_steps is not None:
             found["cross_steps"] = self.cross_steps
@@ -145,12 +148,12 @@ class Spec:
 
 @dataclass(frozen=True)
 class Signature:
-    """How a number was measured. Equal keys name equal numbers, up to rounding.
+    """How a number was measured. Equal keys mean equal numbers, up to rounding.
 
-    key:        what determines the number
-    provenance: what only rounds it: batch size, device, versions; not compared
+    key:        everything that determines the number
+    provenance: what only changes the rounding: batch size, device, versions. Not compared
 
-    ``str(signature)`` is one line for people, in sacreBLEU's manner. Nothing reads it back:
+    ``str(signature)`` is one line for people, in the manner of sacreBLEU. No program parses it:
     programs use the object.
     """
 
@@ -159,7 +162,7 @@ class Signature:
 
     def __str__(self) -> str:
         facts = {"process": self.provenance.get("name"), **self.key, **self.provenance}
-        if self.key.get("process") is None:  # the key leaves a mere label out
+        if self.key.get("process") is None:  # the key omits a name that is only a label
             facts["process"] = self.provenance.get("name")
         return "|".join(
             f"{fact(_SHORT.get(name, name), ':')}:{fact(_printed(value), ':')}"
@@ -186,16 +189,16 @@ class Signature:
         }
 
 
-_UNPRINTED = ("name", "torch", "diffusers", "transformers")  # only the object has them
-_USUAL = (("guidance", "classifier-free"), ("schema", SCHEMA))  # the printed line leaves them out
-# What the printed line calls a fact, where that is shorter.
+_UNPRINTED = ("name", "torch", "diffusers", "transformers")  # in the object only
+_USUAL = (("guidance", "classifier-free"), ("schema", SCHEMA))  # not printed
+# Short names of facts in the printed line.
 _SHORT = {"revision": "rev", "steps": "T", "guidance_scale": "w", "samples": "k", "conjure": "v"}
 
 
 def sign(process: GenerativeProcess, spec: Spec) -> Signature:
-    """The signature of a number that ``spec`` asks of ``process``, as things stand now.
+    """The signature of a number that is measured by ``spec`` in ``process``.
 
-    Made after a run, its provenance holds the batch size that was used in the end.
+    Make it after the run: then its provenance holds the batch size that was used in the end.
     """
     measured = {
         "samples": f"{spec.samples}..{spec.max_samples}" if spec.adaptive else spec.samples,
@@ -208,22 +211,22 @@ def sign(process: GenerativeProcess, spec: Spec) -> Signature:
 
 
 def sign_process(process: GenerativeProcess) -> Signature:
-    """The signature of everything that a process gives, whatever is measured with it.
+    """The signature of a process alone, for terms that are kept for any estimand.
 
-    Kept terms are found by its key, together with their pair and seed.
+    A store finds terms by its key, the pair and the seed.
     """
     return Signature(process_key(process), provenance(process))
 
 
 def process_key(process: GenerativeProcess) -> dict[str, Fact]:
-    """What of a process determines a number.
+    """The facts about a process that determine a number.
 
-    The name is left out where the revision is a hash of all weights: then the name is a label.
-    Further settings of a family (image size, negative prompt, adapters) come from its
-    ``settings``, a mapping, where it has one.
+    The name is omitted if the revision is a hash of all weights: then it is only a label. Further
+    settings of a family (image size, negative prompt, adapters) come from the mapping
+    ``process.settings``, if there is one.
     """
     hashed = process.revision.startswith("sha256-")
-    return {
+    own = {
         "process": None if hashed else process.name,
         "revision": process.revision or None,
         "sampler": process.sampler,
@@ -232,14 +235,33 @@ def process_key(process: GenerativeProcess) -> dict[str, Fact]:
         "guidance_scale": process.guidance,
         "guidance": process.guidance_mode,
         "size": "x".join(map(str, process.latent_shape)),
-        **dict(getattr(process, "settings", {})),
         "dtype": process.dtype,
         "schema": SCHEMA,
     }
+    settings = getattr(process, "settings", {})
+    if not isinstance(settings, Mapping):
+        raise InputError(
+            f"process {brief(process.name)}: settings must be a mapping, not {brief(settings)}"
+        )
+    for name, value in settings.items():
+        if name in own or not _is_fact(value):
+            why = "is a name of conjure's own" if name in own else f"cannot be {brief(value)}"
+            raise InputError(
+                f"process {brief(process.name)}: the setting {brief(name)} {why}; a signature holds"
+                " other names, with texts, finite numbers, True, False or None"
+            )
+    return {**own, **settings}
+
+
+def _is_fact(value: object) -> bool:
+    """Whether a value can be written into a signature."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
 
 
 def provenance(process: GenerativeProcess) -> dict[str, Fact]:
-    """What of a run only rounds its numbers, and the name that the process goes by."""
+    """The facts that only change the rounding, and the name of the process."""
     return {
         "name": process.name,
         "batch": process.batch_size,

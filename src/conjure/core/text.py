@@ -1,8 +1,8 @@
-"""Texts of others, made safe for one line of a terminal, of Markdown or of a signature.
+"""Make foreign texts safe for one line of a terminal, of Markdown or of a signature.
 
-A text, a column's name or a model's card may hold anything: line breaks, escape sequences that
-move a terminal's cursor, marks that turn the direction of writing around. What is printed for
-people goes through here once, where it is printed. Results keep texts as they are.
+A text, a column name or a model card may hold anything: line breaks, escape sequences that move a
+terminal's cursor, marks that reverse the direction of writing. Every such text passes through here
+once, where it is printed. Results keep texts unchanged.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-TEXT = 200  # most characters of one text or name that a line shows
-MESSAGE = 1000  # and of a whole message
+TEXT = 200  # maximum characters of one text or name in a line
+MESSAGE = 1000  # maximum characters of a message
 
 # Controls (C0, DEL, C1), marks of direction, line and paragraph separators, lone surrogates.
 _UNSAFE = re.compile(
@@ -20,7 +20,7 @@ _UNSAFE = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with what could move a cursor or forge a line as visible escapes.
+    """The text with control characters, line breaks and marks of direction as visible escapes.
 
     >>> printable("a\\x1b[2Jb\\nc")
     'a\\\\x1b[2Jb\\\\nc'
@@ -28,25 +28,31 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def shown(text: str, most: int = TEXT) -> str:
-    """The text safe to print, of a long one the beginning and the end.
+def shown(text: str, max_length: int = TEXT) -> str:
+    """The text, safe to print; a long one loses its middle.
 
     >>> shown("a" * 300, 20)
     'aaaaaaaaaaaaa…aaaaaa'
     """
-    if len(text) > most:
-        end = most // 3
-        text = f"{text[: most - end - 1]}…{text[-end:]}"
+    if len(text) > max_length:
+        end = max_length // 3
+        text = f"{text[: max_length - end - 1]}…{text[-end:]}"
     return printable(text)
 
 
 def message(text: str) -> str:
-    """A message as one line: what others' libraries break over several is joined by spaces."""
+    """A message as one line; line breaks of other libraries' messages become spaces."""
     return shown(" ".join(text.split()), MESSAGE)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message that is not blank; its class where there is none."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((f"{line:.300}" for line in lines if line), type(error).__name__)
+
+
 def brief(value: object) -> str:
-    """``repr`` of whatever was given where it makes no sense, short; never raises.
+    """A short ``repr`` of a wrong argument, for an error message; never raises.
 
     >>> brief("x" * 500)[:9], brief(10**5000)
     ("'xxxxxxxx", 'an int')
@@ -59,7 +65,7 @@ def brief(value: object) -> str:
 
 
 def number_of(count: int, noun: str) -> str:
-    """A count with its noun.
+    """A count with its noun, in the plural unless the count is 1.
 
     >>> number_of(1, "pair"), number_of(1200, "pair")
     ('1 pair', '1,200 pairs')
@@ -68,7 +74,7 @@ def number_of(count: int, noun: str) -> str:
 
 
 def text_fault(text: object) -> str | None:
-    """Why something cannot be compared as a text; None where it can."""
+    """Why a value cannot be compared as a text; None if it can."""
     if text is None:
         return "is missing"
     if not isinstance(text, str):
@@ -83,9 +89,9 @@ def text_fault(text: object) -> str | None:
 
 
 def fact(value: object, also: str = "") -> str:
-    """A value as one field of a signature, in which "|" parts the fields; different ones differ.
+    """A value as one field of a signature line, whose fields are separated by "|".
 
-    also: further characters to escape
+    Different values give different fields. also: further characters to escape
 
     >>> fact("m|seed:7"), fact("m|seed:7", also=":"), fact("100%"), fact("café")
     ('m%7Cseed:7', 'm%7Cseed%3A7', '100%25', 'café')
@@ -98,7 +104,7 @@ def fact(value: object, also: str = "") -> str:
 
 
 def markdown(text: str) -> str:
-    """A text as Markdown shows it: no HTML, no code, no link, one line. Emphasis stays.
+    """A text escaped for one line of Markdown: no HTML, code or links. Emphasis stays.
 
     >>> markdown("<b>`x`</b> | [a](b)")
     '&lt;b&gt;\\\\`x\\\\`&lt;/b&gt; | [a]\\\\(b)'
@@ -116,7 +122,7 @@ def markdown(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A text as code in a line of Markdown, whatever backticks it holds.
+    """A text as inline code of Markdown; backticks in it are allowed.
 
     >>> code("ls"), code("echo `date`")
     ('`ls`', '`` echo `date` ``')

@@ -1,4 +1,4 @@
-"""The frozen records that travel from room to room."""
+"""The frozen records that the rooms pass to each other. (``Schedule`` has its own module.)"""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a network is told about n prompts: named tensors with n rows each.
+    """The network's text input for n prompts: named tensors with n rows each.
 
-    The names are the process's own affair (``encoder_hidden_states``, ``attention_mask``, pooled
-    vectors …); the core only selects, repeats and joins rows.
+    The process chooses the names (``encoder_hidden_states``, ``attention_mask``, pooled vectors …).
+    The core only selects, repeats and joins rows.
     """
 
     tensors: Mapping[str, Tensor]
@@ -32,13 +32,13 @@ class Conditioning:
         return sum(t.nbytes for t in self.tensors.values())
 
     def rows(self, index: Sequence[int] | Tensor) -> Conditioning:
-        """The rows that ``index`` names, repeats included: (m,) integers → m rows."""
+        """The rows at ``index``, (m,) integers with repeats allowed → m rows."""
         chosen = torch.as_tensor(index, dtype=torch.long)
         return Conditioning({name: t[chosen.to(t.device)] for name, t in self.tensors.items()})
 
     @classmethod
     def join(cls, parts: Sequence[Conditioning]) -> Conditioning:
-        """The rows of all parts, one after the other; a prompt's row has one shape in all."""
+        """The rows of all parts, in order. Rows must have the same shape in all parts."""
         names = parts[0].tensors
         return cls({name: torch.cat([part.tensors[name] for part in parts]) for name in names})
 
@@ -50,8 +50,8 @@ class TrajectoryStep:
     step:       j, from 0 (pure noise) to T − 1
     x:          (n, k, *latent_shape), x_j in the solver's scale
     eps_cond:   (n, k, *latent_shape), ε(x_j | the trajectory's own prompt)
-    eps_uncond: (n, k, *latent_shape), ε_∅(x_j), or None where nothing needs it
-    x_next:     (n, k, *latent_shape), x_{j+1}, or None where the walk ends before it
+    eps_uncond: (n, k, *latent_shape), ε_∅(x_j), or None if nothing needs it
+    x_next:     (n, k, *latent_shape), x_{j+1}, or None if the walk ends at x_j
     """
 
     step: int
@@ -63,13 +63,13 @@ class TrajectoryStep:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One prompt's trajectories, kept: T steps, k samples; every prediction is unguided.
+    """The kept trajectories of one prompt: T steps, k samples; every prediction is unguided.
 
     x:          (T, k, *latent_shape), x_j in the solver's scale
     eps_cond:   (T, k, *latent_shape), ε(x_j | the prompt)
-    eps_uncond: (T, k, *latent_shape), ε_∅(x_j), or None where it was not asked for
-    x_0:        (k, *latent_shape), or None where it was not asked for
-    cond:       the prompt's row of conditioning
+    eps_uncond: (T, k, *latent_shape), ε_∅(x_j), or None if it is not recorded
+    x_0:        (k, *latent_shape), or None if it is not recorded
+    cond:       one row, the prompt's conditioning
     """
 
     x: Tensor
@@ -81,19 +81,19 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Comparison:
-    """n points of a pair's trajectories with both predictions: what an observer is shown.
+    """n points of a pair's trajectories with both predictions, for an observer.
 
     Axis 1 is the trajectory: first a's, then b's. Predictions are unguided.
 
     pair:       (a, b)
-    seed, step: (n,) integers, which noise and which step j each point is of
+    seed, step: (n,) integers, the noise and the step j of each point
     x:          (n, 2, *latent_shape), x_j in the solver's scale
     eps_own:    (n, 2, *latent_shape), ε(x_j | the trajectory's own prompt)
     eps_cross:  (n, 2, *latent_shape), ε(x_j | the other prompt)
-    eps_uncond: (n, 2, *latent_shape), ε_∅(x_j); None without guidance, or where
-                "unconditional" was not recorded
-    squares:    (n, 2, *latent_shape) float64, the squared differences of the guided predictions:
-                summed over the latent they are ``Terms.forward`` and ``Terms.backward``
+    eps_uncond: (n, 2, *latent_shape), ε_∅(x_j); None without guidance, or if neither
+                "unconditional" nor "coupled" is recorded
+    squares:    (n, 2, *latent_shape) float64, the squared differences of the guided predictions.
+                Their sums over the latent are ``Terms.forward`` and ``Terms.backward``
     """
 
     pair: Pair
@@ -107,31 +107,32 @@ class Comparison:
 
 
 class Observer(Protocol):
-    """Sees the work as it is done; see ``divergence.measure``. Nothing is computed twice for it."""
+    """Receives the steps and comparisons of ``divergence.measure``; costs no network row."""
 
     def on_step(self, prompts: Sequence[str], seeds: Sequence[int], step: TrajectoryStep) -> None:
-        """One step of trajectories: axis 0 is ``prompts``, axis 1 ``seeds``.
+        """One step of trajectories: axis 0 is ``prompts``, axis 1 is ``seeds``.
 
-        Where memory makes a trajectory walk again, its steps come again, with the same numbers.
+        If a trajectory is walked again for lack of memory, its steps come again, with the same
+        numbers up to rounding.
         """
         ...
 
     def on_comparison(self, comparison: Comparison) -> None:
-        """Some points of one pair. Each point of each pair comes exactly once, in any order."""
+        """Some points of one pair. Every point of every pair comes exactly once, in any order."""
         ...
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Squared differences of the guided predictions, before any reduction: one pair of prompts.
+    """The terms of one pair (a, b): squared differences of guided predictions, not yet reduced.
 
     forward:  (samples, steps) float64, ‖ε(x_j|a) − ε(x_j|b)‖² on a's trajectory
     backward: (samples, steps) float64, the same on b's trajectory
-    schedule: the steps they were taken at
-    output:   (samples,) float64, ‖x_0 − x̃_0‖², or None where it was not asked for
+    schedule: the steps of the sampler
+    output:   (samples,) float64, ‖x_0 − x̃_0‖², or None if it is not recorded
     coupled:  (samples, steps) float64, ‖ε(x_j|a) − ε(x̃_j|b)‖² + ‖ε(x̃_j|a) − ε(x_j|b)‖², or None
-    weights:  (samples, steps) float64, how often a term counts where only some steps were measured
-              (``cross_steps``): 0 at the others, whose terms are 0; None where all were
+    weights:  (samples, steps) float64, the weight of each term if ``cross_steps`` leaves steps out;
+              at those, weight and terms are 0. None if all steps are measured
 
     ‖·‖² is the sum over all latent entries.
     """
@@ -144,12 +145,12 @@ class Terms:
     weights: Tensor | None = None
 
     def swapped(self) -> Terms:
-        """The same for (b, a)."""
+        """The terms of (b, a)."""
         return replace(self, forward=self.backward, backward=self.forward)
 
     @classmethod
     def join(cls, parts: Sequence[Terms]) -> Terms:
-        """The samples of all parts, one after the other; recorded alike in all."""
+        """The samples of all parts, in order. All parts must have the same records."""
 
         def column(name: str) -> Tensor | None:
             values = [getattr(part, name) for part in parts]

@@ -1,8 +1,8 @@
-"""What each human-annotated set is: its size, scale, subsets, origin, licence and files.
+"""A card for each human-annotated set: its size, scale, subsets, origin, licence and files.
 
-The sets are not part of the package: their licences differ. They come from a folder, as TSVs
-without quoting with the columns ``subset score sentence1 sentence2``, or, the sentence sets, from
-the hub at the revisions that mteb pins for its tasks of the same names.
+The sets are not part of the package, since their licences differ. They are read from a folder, as
+TSVs without quoting and with the columns ``subset score sentence1 sentence2``. The sentence sets
+can also come from the hub, at the revisions that mteb pins for its tasks of the same names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ HUB_FILES = ("*test*.jsonl.gz", "*test*.jsonl", "*test*.parquet")
 
 @dataclass(frozen=True)
 class HubSource:
-    """A dataset repository of the hub at one commit; its test part is the whole of the set."""
+    """A dataset repository of the hub at one commit; its test part is the whole set."""
 
     repo: str
     revision: str
@@ -24,11 +24,12 @@ class HubSource:
 class DatasetCard:
     """One set as it is published.
 
-    title:   what papers call it, and so tables and figures; files and cells hold its name
-    pairs:   how many there are; ``subsets``: how many of them belong to each subset, if it has any
-    scale:   (lowest, highest) human score; a higher one means more similar
+    title:   the set's name in papers, used in tables and figures
+    pairs:   the number of pairs
+    scale:   (lowest, highest) human score; higher means more similar
+    subsets: {subset: number of pairs}, or None if there are none
     files:   the files of a folder that make up the set, in order
-    hub:     where the hub has it, without its subsets; None where it has not
+    hub:     its place on the hub, which does not keep subsets; None if the hub does not have it
     """
 
     title: str
@@ -172,12 +173,12 @@ DATASETS: dict[str, DatasetCard] = {
     ),
 }
 
-# Over these the paper averages (Table 1): SICK-R whole, as those it compares with score it.
+# The sets that the paper averages over (Table 1). SICK-R is whole, as in the work it compares with.
 SEVEN = ("stsb", "sts12", "sts13", "sts14", "sts15", "sts16", "sickr")
 
 
 def set_title(name: str) -> str:
-    """What papers call a set; anything that is not known by name is called that.
+    """The title of a known set; for any other name, the name itself.
 
     >>> set_title("stsb"), set_title("mine.tsv")
     ('STS-B', 'mine.tsv')

@@ -1,4 +1,4 @@
-"""Cells of tables as JSON and as plain text: strictly read, and nothing written that is no JSON."""
+"""Cells of tables as JSON and as plain text; only strict JSON is read and written."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from ..core.errors import InputError
 
-MOST_NESTED = 100  # levels of a JSON cell: what Python reads at one depth it may fail to write
+MAX_DEPTH = 100  # levels of a JSON cell; Python may read a deeper one and then fail to write it
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """One line of JSON lines; ValueError, which says what is wrong, where it is no JSON object.
+    """The object in one line of JSON lines. Raises ValueError if it is not a JSON object.
 
-    Python reads more than JSON: NaN, names that come twice, of which the last one wins.
+    NaN and repeated names are errors too; Python's own reader accepts both.
     """
     try:
         found = json.loads(line, parse_constant=_no_number, object_pairs_hook=_object)
@@ -26,14 +26,14 @@ def json_object(line: str) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from error
     except RecursionError:
-        raise ValueError(f"nested more than {MOST_NESTED} levels deep") from None
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     if not isinstance(found, dict):
         raise ValueError(f"not a JSON object but {type(found).__name__}")
     return found
 
 
 def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -44,10 +44,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deep(line: str, cells: Any) -> bool:
-    if line.count("[") + line.count("{") <= MOST_NESTED:
-        return False  # as nearly always, and known without a walk
+    if line.count("[") + line.count("{") <= MAX_DEPTH:
+        return False  # nearly always so, and cheap to see
     level = [cells]
-    for _ in range(MOST_NESTED):
+    for _ in range(MAX_DEPTH):
         level = [part for one in level for part in _parts(one)]
     return bool(level)
 
@@ -59,9 +59,10 @@ def _parts(cell: Any) -> Iterable[Any]:
 
 
 def json_cell(cell: Any) -> str:
-    """A cell, or a row of them, as JSON, which has no NaN and no infinity.
+    """A cell, or a row of cells, as JSON.
 
-    NaN, a number that is missing, becomes null; InputError for an infinite number.
+    NaN is a missing number and becomes null. Raises InputError for an infinite number, which JSON
+    cannot hold.
     """
     try:
         return json.dumps(cell, ensure_ascii=False, default=plain, allow_nan=False)
@@ -80,9 +81,9 @@ def _without_nan(cell: Any) -> Any:
 
 
 def plain(cell: Any) -> str:
-    """A cell as TSV and CSV print it: nothing for None, JSON for what is nested.
+    """A cell as TSV and CSV print it: empty for None, JSON for nested cells.
 
-    Raises InputError for bytes that are no text, which only Parquet carries.
+    Raises InputError for bytes that are not text, which only Parquet can hold.
     """
     if cell is None:
         return ""
@@ -92,5 +93,5 @@ def plain(cell: Any) -> str:
         try:
             return cell.decode()
         except UnicodeDecodeError:
-            raise InputError("a cell holds bytes that are no text: write to .parquet") from None
+            raise InputError("a cell holds bytes that are not text: write to .parquet") from None
     return str(cell)

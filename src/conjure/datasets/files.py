@@ -1,4 +1,4 @@
-"""Files of the user's: read with one line where that fails, written whole or not at all."""
+"""The user's files: read errors are one line, and a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.errors import InputError
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds; InputError, which says why, where it cannot be read."""
+    """The bytes of a file. Raises InputError that says why it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -24,7 +24,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse now a file that could not be written after hours of computing."""
+    """Raise InputError if the output could not be written, before hours of computing."""
     try:
         if not path.parent.is_dir():
             raise InputError(f"no such folder: {path.parent}")
@@ -43,7 +43,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def is_same(path: Path, other: Path) -> bool:
-    """Whether two paths are one file, by whatever links."""
+    """Whether two paths lead to the same file, through any links."""
     try:
         return path.samefile(other)
     except (OSError, ValueError):  # one of them does not exist
@@ -51,7 +51,7 @@ def is_same(path: Path, other: Path) -> bool:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse now a folder of results that could not be made, or not be written to."""
+    """Raise InputError if a folder of results could not be made or written to."""
     try:
         there = next(one for one in (path, *path.absolute().parents) if one.exists())
         if not there.is_dir():
@@ -66,11 +66,11 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a new empty file beside ``path`` to be written, which takes its place at the end.
+    """A new empty file beside ``path`` to write to; at the end it replaces ``path``.
 
-    Where anything fails the new file is removed, and what was there stays. A link is followed.
-    The name is drawn at random and the file is made anew, so that no file of the user's is
-    touched. Raises InputError where the system refuses.
+    If anything fails, the new file is removed and the old one stays. A link is followed. The new
+    file has a random name, so no other file of the user is touched. Raises InputError if the
+    system refuses.
     """
     draft = None
     try:
@@ -86,12 +86,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise InputError(f"cannot write {path}: {reason(error)}") from error
     finally:
         if draft is not None:
-            with suppress(OSError):  # after success it is not there; else nothing more can be done
+            with suppress(OSError):  # after success it is gone already
                 draft.unlink(missing_ok=True)
 
 
 def _new_file(folder: Path) -> Path:
-    """An empty file that did not exist, with the rights that any new file gets."""
+    """A new empty file with a random name and the usual permissions."""
     while True:
         path = folder / f".conjure-{secrets.token_hex(6)}.tmp"
         with suppress(FileExistsError):
@@ -100,7 +100,7 @@ def _new_file(folder: Path) -> Path:
 
 
 def refused(error: OSError) -> str:
-    """What the system refused, with the file, in words for people.
+    """The system's reason for an error, with the file.
 
     >>> refused(OSError(28, "No space left on device", "out.csv"))
     'No space left on device: out.csv'
@@ -109,7 +109,7 @@ def refused(error: OSError) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What the system says, less its number: "No space left on device".
+    """The system's reason for an error, without its number.
 
     >>> reason(OSError(28, "No space left on device"))
     'No space left on device'

@@ -1,4 +1,4 @@
-"""How each table format is read and written, row by row; ``tables`` says what rows mean."""
+"""Read and write each table format row by row; ``tables`` says what the rows mean."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .files import read_bytes, reason
 
 
 @dataclass(frozen=True)
-class Row:
+class PairRow:
     """One usable row: where it begins (1-based line; in Parquet the row) and all its cells."""
 
     line: int
@@ -29,13 +29,13 @@ class Row:
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row that was set aside, and why."""
+    """One row that cannot be used, and why."""
 
     line: int
     reason: str
 
 
-COMPRESSED = ".gz"  # read after the extension of any text format; never written
+COMPRESSED = ".gz"  # may follow the extension of a text format; read only
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def extension(path: Path) -> str:
 
 # Reading: each reader yields lists of column names and the rows, good and bad, in file order.
 
-Items = Iterator[list[str] | Row | BadRow]
+Items = Iterator[list[str] | PairRow | BadRow]
 
 
 def _read_text(path: Source) -> str:
@@ -95,7 +95,7 @@ def _read_delimited(path: Source, delimiter: str, quoting: Literal[0, 3]) -> Ite
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            if names is None:  # or the next line would be taken for the names of the columns
+            if names is None:  # without a header, the next line would become the column names
                 raise InputError(f"{path}: the line of column names: {error}") from error
             yield BadRow(begin, f"{error}{_up_to(begin, reader.line_num)}")
             continue
@@ -111,7 +111,7 @@ def _read_delimited(path: Source, delimiter: str, quoting: Literal[0, 3]) -> Ite
             count = f"{number_of(len(fields), 'field')} instead of {len(names)}"
             yield BadRow(begin, f"{count}{_up_to(begin, reader.line_num)}")
         else:
-            yield Row(begin, dict(zip(names, fields, strict=True)))
+            yield PairRow(begin, dict(zip(names, fields, strict=True)))
     if names is None:
         raise InputError(f"{path} is empty; its first line should name the columns")
 
@@ -144,7 +144,7 @@ def _read_jsonl(path: Source) -> Items:
             yield BadRow(number, str(error))
             continue
         yield list(cells)
-        yield Row(number, cells)
+        yield PairRow(number, cells)
 
 
 def _read_parquet(path: Source) -> Items:
@@ -159,10 +159,10 @@ def _read_parquet(path: Source) -> Items:
     _check_header(path, names)
     yield names
     for number, cells in enumerate(rows, start=1):
-        yield Row(number, cells)
+        yield PairRow(number, cells)
 
 
-# Writing: each writer fills a file that does not exist yet.
+# Writing: each writer fills a new file.
 
 
 def _write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -184,7 +184,7 @@ def _tsv_cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
 
 
 class _UnixLines:
-    """Ends rows with \\n. The csv module must think of \\r\\n, or it leaves a lone \\r unquoted."""
+    """Ends rows with \\n. The csv module has to use \\r\\n, or it leaves a lone \\r unquoted."""
 
     def __init__(self, file: TextIO) -> None:
         self.file = file
@@ -235,7 +235,7 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
 
 
 def _first_line(error: Exception) -> str:
-    """What a library says, less the lines that explain it and a colon that led to them."""
+    """The first line of a library's message, without a colon at its end."""
     return (reason(error).splitlines() or [""])[0].rstrip(" :")
 
 

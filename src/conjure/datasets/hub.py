@@ -9,9 +9,9 @@ from .cards import HUB_FILES, HubSource
 
 
 def fetch(name: str, source: HubSource) -> Path:
-    """The file of a set in the hub's cache, downloaded where it is not there yet.
+    """The file of a set in the hub's cache, downloaded if it is not there.
 
-    What is cached is used as it is when the hub cannot be reached. Raises InputError.
+    If the hub cannot be reached, the cached file is used. Raises InputError if there is none.
     """
     from huggingface_hub import errors, snapshot_download
 
@@ -27,10 +27,10 @@ def fetch(name: str, source: HubSource) -> Path:
             f"{name} is not cached and the hub cannot be reached: go online once (and unset "
             "HF_HUB_OFFLINE), or give --data-dir"
         ) from None
-    except Exception as error:  # whatever the hub's HTTP client, which changes by version, raises
+    except Exception as error:  # the hub's HTTP client raises other errors in each version
         first = next(iter(str(error).splitlines()), "")
         raise InputError(
-            f"{name} could not be had from the hub ({source.repo} at {source.revision}): "
+            f"{name} could not be fetched from the hub ({source.repo} at {source.revision}): "
             f"{type(error).__name__}: {first}; give --data-dir instead"
         ) from error
     found = [path for pattern in HUB_FILES for path in sorted(Path(folder).rglob(pattern))]

@@ -1,7 +1,7 @@
-"""Human-annotated sets read and checked: a known set by its name, or any file with scores.
+"""Read and check human-annotated sets: a known set by its name, or any file with scores.
 
-A known set must be whole: its pairs are counted, and so are those of its subsets, and every score
-lies on its scale. Of any other file, rows that cannot be used are set aside.
+A known set must be whole: the pairs of the set and of each subset are counted, and every score
+must lie on the scale. In any other file, rows that cannot be used are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from ..core.errors import InputError
 from ..core.text import brief, shown
 from .cards import DATASETS, DatasetCard
-from .formats import BadRow, Row, Source
+from .formats import BadRow, PairRow, Source
 from .hub import fetch
 from .tables import PairTable, listed, read_pairs
 
@@ -33,8 +33,8 @@ class Dataset:
     """Pairs with human scores, row by row.
 
     subsets: the subset of each pair, or None where the set has none
-    total:   how many pairs there were before any subsample was drawn
-    paths:   the files that they were read from
+    total:   the number of pairs before a subsample was drawn
+    paths:   the files that were read
     """
 
     name: str
@@ -46,12 +46,14 @@ class Dataset:
 
 
 def read_dataset(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """Read a set by its name, from ``folder`` or else from the hub, or any file with scores.
+    """Read a known set by its name, or the user's own file by its path.
 
-    A set from the hub comes without subsets: the hub does not keep them. A file of one's own needs
-    the columns ``score sentence1 sentence2``, and may have ``subset``.
-    Raises InputError for an unknown name, a file or column that is missing, a score off its scale,
-    a count that is not the published one.
+    folder: where the files of a known set are; None reads it from the hub, which does not keep
+            subsets
+
+    The user's own file needs the columns ``score sentence1 sentence2`` and may have ``subset``.
+    Raises InputError for an unknown name, a missing file or column, a score outside the scale, or
+    a number of pairs that is not the published one.
     """
     if name in DATASETS:
         return _read_known(name, DATASETS[name], folder)
@@ -72,7 +74,7 @@ def read_scored(source: Source) -> Dataset:
 
 
 def subsample(dataset: Dataset, limit: int) -> Dataset:
-    """``limit`` pairs drawn with a fixed seed, in the set's order; all where there are fewer."""
+    """``limit`` pairs drawn with a fixed seed, in the set's order; all if there are fewer."""
     if limit >= len(dataset.scores):
         return dataset
     places = range(len(dataset.scores))
@@ -80,7 +82,7 @@ def subsample(dataset: Dataset, limit: int) -> Dataset:
 
 
 def rows_at(dataset: Dataset, places: Sequence[int]) -> Dataset:
-    """The set's rows at those places alone."""
+    """The set with only the rows at these places."""
     subsets = dataset.subsets
     return replace(
         dataset,
@@ -123,7 +125,7 @@ def _read_scored(path: Path | Source) -> PairTable:
     table = read_pairs(path, TEXTS)
     if SCORE not in table.columns:
         raise _no_column(path, SCORE, table)
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad = list(table.bad)
     for row in table.rows:
         if _number(row) is None:
@@ -134,13 +136,13 @@ def _read_scored(path: Path | Source) -> PairTable:
     return replace(table, rows=tuple(rows), bad=tuple(sorted(bad, key=lambda item: item.line)))
 
 
-def _number(row: Row) -> float | None:
+def _number(row: PairRow) -> float | None:
     cell = row.cells.get(SCORE)
     if isinstance(cell, bool):
         return None
     try:
         value = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):  # such as an int of hundreds of digits
+    except (TypeError, ValueError, OverflowError):  # OverflowError: an int of hundreds of digits
         return None
     return value if math.isfinite(value) else None
 
@@ -151,7 +153,7 @@ def _no_column(path: Path | Source, column: str, table: PairTable) -> InputError
 
 def _joined(paths: list[Path], tables: list[PairTable]) -> PairTable:
     """Several files as one set; rows are counted on through them, so that each has its own line."""
-    rows: list[Row] = []
+    rows: list[PairRow] = []
     bad: list[BadRow] = []
     offset = 0
     for path, table in zip(paths, tables, strict=True):

@@ -1,7 +1,7 @@
-"""Pair tables in and out: TSV, CSV, JSON lines and Parquet, told apart by the file's extension.
+"""Read and write tables of pairs: TSV, CSV, JSON lines and Parquet, by the file's extension.
 
-TSV is read and written without quoting (as the human-annotated sets are), CSV with it. Everything
-is UTF-8. One row that cannot be used is set aside with its line number; the others are kept.
+TSV has no quoting (as in the human-annotated sets), CSV has. Everything is UTF-8. A row that
+cannot be used is left out with its line number; the other rows are kept.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.text import brief, number_of, shown, text_fault
 from .files import replacing
-from .formats import READERS, WRITERS, BadRow, Row, Source, extension
+from .formats import READERS, WRITERS, BadRow, PairRow, Source, extension
 
 NAMED_COLUMNS = (("sentence1", "sentence2"), ("text1", "text2"))
-BAD_ROWS_TOLD = 5
+BAD_ROWS_SHOWN = 5
 _ID_NAMES = ("id", "uuid", "guid", "index", "key")
 _ID_LENGTH = 64
 
 
 @dataclass(frozen=True)
 class PairTable:
-    """A table with two columns of texts, named by ``texts``; the other columns are carried.
+    """A table with two columns of texts; the other columns are kept.
 
-    guessed: whether nothing but their place, the first two, says that they are the texts
+    texts:   the names of the two columns
+    guessed: whether they are just the first two, without a known name
     """
 
     columns: tuple[str, ...]
     texts: tuple[str, str]
-    rows: tuple[Row, ...]
+    rows: tuple[PairRow, ...]
     bad: tuple[BadRow, ...]
     guessed: bool = False
 
@@ -61,21 +62,21 @@ def read_pairs(
         raise InputError(f"{path} has no row that can be used; line {first.line}: {first.reason}")
     texts, guessed = _text_columns(path, names, columns)
     if guessed:
-        _check_guess(path, names, texts, [item for item in found if isinstance(item, Row)])
-    checked = [_check_texts(item, texts) if isinstance(item, Row) else item for item in found]
+        _check_guess(path, names, texts, [item for item in found if isinstance(item, PairRow)])
+    checked = [_check_texts(item, texts) if isinstance(item, PairRow) else item for item in found]
     return PairTable(
         columns=tuple(names),
         texts=texts,
-        rows=tuple(item for item in checked if isinstance(item, Row)),
+        rows=tuple(item for item in checked if isinstance(item, PairRow)),
         bad=tuple(item for item in checked if isinstance(item, BadRow)),
         guessed=guessed,
     )
 
 
-def read_rows(source: Source) -> tuple[list[str], list[Row | BadRow]]:
+def read_rows(source: Source) -> tuple[list[str], list[PairRow | BadRow]]:
     """The names of the columns, and the rows, good and bad, in the order of the table."""
     names: list[str] = []
-    found: list[Row | BadRow] = []
+    found: list[PairRow | BadRow] = []
     for item in READERS[source.kind](source):
         if isinstance(item, list):
             names += [name for name in item if name not in names]
@@ -85,26 +86,26 @@ def read_rows(source: Source) -> tuple[list[str], list[Row | BadRow]]:
 
 
 def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
-    """Lines that say which rows were left out and why: the first few, then how many more."""
+    """Lines for people about rows that were left out: the first few, then the number of others."""
     where = f"{source}, " if source else ""
-    lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_TOLD]]
-    more = len(bad) - BAD_ROWS_TOLD
+    lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_SHOWN]]
+    more = len(bad) - BAD_ROWS_SHOWN
     if more > 0:
         lines.append(f"{where}{number_of(more, 'more row')} left out, {len(bad):,} in all")
     return lines
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as TSV, CSV, JSONL or Parquet, all or nothing: ``path`` never holds half a table.
+    """Write rows as TSV, CSV, JSONL or Parquet; ``path`` never holds half a table.
 
-    Raises InputError where the format cannot carry a cell (a tab or line break in TSV, say).
+    Raises InputError if the format cannot hold a cell, such as a line break in TSV.
     """
     with replacing(path) as draft:
         _write(path, draft, columns, rows)
 
 
 def check_writable(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Raise now what ``write_rows`` would raise after hours of computing, by writing a draft."""
+    """Raise the errors of ``write_rows`` now, before hours of computing, by writing a draft."""
     with suppress(_Enough), replacing(path) as draft:
         _write(path, draft, columns, rows)
         raise _Enough  # so that the draft is removed
@@ -133,7 +134,7 @@ def _write(
         raise InputError(f"cannot write {path}: a cell is nested too deeply") from error
 
 
-def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
+def _check_texts(row: PairRow, texts: tuple[str, str]) -> PairRow | BadRow:
     for name in texts:
         if fault := text_fault(row.cells.get(name)):
             return BadRow(row.line, f"{name} {fault}")
@@ -143,7 +144,7 @@ def _check_texts(row: Row, texts: tuple[str, str]) -> Row | BadRow:
 def _text_columns(
     path: Source, names: Sequence[str], columns: Sequence[str] | None
 ) -> tuple[tuple[str, str], bool]:
-    """The two columns of texts, and whether they were guessed."""
+    """The names of the two columns of texts, and whether they are a guess."""
     if columns is not None:
         if isinstance(columns, str) or len(columns) != 2:
             raise InputError(f"columns must be two names, not {brief(columns)}")
@@ -162,16 +163,16 @@ def _text_columns(
     return (names[0], names[1]), True
 
 
-def listed(names: Sequence[str], most: int = 20) -> str:
-    """Names of columns, separated by commas; of many the first ones."""
-    more = [f"{len(names) - most:,} more"] if len(names) > most else []
-    return ", ".join([*(shown(name, 40) for name in names[:most]), *more])
+def listed(names: Sequence[str], max_names: int = 20) -> str:
+    """Names of columns, separated by commas; at most ``max_names`` of them."""
+    more = [f"{len(names) - max_names:,} more"] if len(names) > max_names else []
+    return ", ".join([*(shown(name, 40) for name in names[:max_names]), *more])
 
 
 def _check_guess(
-    path: Source, names: Sequence[str], texts: tuple[str, str], rows: Sequence[Row]
+    path: Source, names: Sequence[str], texts: tuple[str, str], rows: Sequence[PairRow]
 ) -> None:
-    """Refuse the guess where one of the first two columns does not look like texts."""
+    """Raise InputError if one of the two guessed columns does not look like texts."""
     for name in texts:
         if doubt := _doubt(name, [row.cells.get(name) for row in rows]):
             raise InputError(
@@ -182,12 +183,12 @@ def _check_guess(
 
 
 def _doubt(name: str, cells: Sequence[Any]) -> str | None:
-    """Why a column that was only guessed to hold texts does not look like it; None if it does.
+    """Why a guessed column does not look like texts; None if it does.
 
-    It holds numbers where more than half of its cells are numbers or dates. It holds ids where it
-    is named so ("id", "pair_id", "index"), or where no value comes twice and each is one short
-    word, more than half of them with a digit or an underscore (p1, img_04, 3f2a-77). Texts are
-    mostly unique, too, but words with digits in them are rare.
+    It holds numbers if more than half of its cells are numbers or dates. It holds ids if its name
+    says so ("id", "pair_id", "index"). It also holds ids if all values are different single short
+    words, and more than half of them have a digit or an underscore (p1, img_04, 3f2a-77): texts
+    are usually different too, but words with digits are rare.
     """
     if re.fullmatch(rf"({'|'.join(_ID_NAMES)})|.*[_ -]id", name.strip().casefold(), re.DOTALL):
         return "is named like an id"
@@ -204,7 +205,7 @@ def _doubt(name: str, cells: Sequence[Any]) -> str | None:
 
 
 def _is_number(cell: Any) -> bool:
-    """Whether a cell is a number, or one in writing: 3, 1e-5, 12 %, 1.234,5, 2026-01-31."""
+    """Whether a cell is a number or is written like one: 3, 1e-5, 12 %, 1.234,5, 2026-01-31."""
     if isinstance(cell, str) and any(map(str.isdigit, cell)) and not any(map(str.isalpha, cell)):
         return True
     try:

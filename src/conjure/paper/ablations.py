@@ -1,27 +1,30 @@
-"""Beyond the paper: agreement by guidance, sampler and prompt length, and of two processes.
+"""Beyond the paper: agreement with people by guidance, sampler and length; of two processes.
 
-Each setting of a process is another pass, so ablations are measured on small sets where nothing
-else is asked for; length is read off the pass of Table 1.
+Each setting of a process needs a pass of its own, so by default ablations use small sets. Length
+uses the pass of Table 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..datasets.cards import SEVEN, set_title
 from ..datasets.read import Dataset, subsample
-from ..report.cells import Cell, Distances, cell_of, cells
-from ..report.differences import Difference, differences
-from ..report.pages import Page, finished, grid_of, heading, notes_on, page_of, shown
+from ..report.cells import Cell, Distances, cell_of, cells, subsample_notes
+from ..report.differences import RowDifference, differences
+from ..report.grids import NONE, Titles, figure_text, figure_title, set_grid
+from ..report.notes import cell_notes, interval_notes
 from ..report.plots.points import Point, draw_along, draw_beside_names, draw_panels
 from ..report.plots.style import SPEARMAN
-from ..report.render import NONE, brackets
+from ..report.report import Report
 from ..stats.comparison import agreement as agreement_of
 from .lengths import BINS, by_length
 from .measuring import measure_process
-from .rows import CONJURING
+from .rows import CONJURING, titles_of
 from .run import Run, all_pairs
 from .variants import GUIDANCES, guided, named, sampled
 
@@ -35,49 +38,31 @@ AGREEMENT = "Spearman × 100 between the distances of both"
 Variants = dict[str, dict[str, Distances]]  # label of a process → set → distances
 
 
-def guidance(run: Run) -> str:
-    return finished(run, guidance_page)
-
-
-def samplers(run: Run) -> str:
-    return finished(run, samplers_page)
-
-
-def length(run: Run) -> str:
-    return finished(run, length_page)
-
-
-def agreement(run: Run) -> str:
-    return finished(run, agreement_page)
-
-
-def guidance_page(run: Run) -> Page:
-    """``conjuring`` at each of GUIDANCES; the rest of the settings is as the user chose."""
+def guidance(run: Run) -> Report:
+    """``conjuring`` at each of GUIDANCES; the other settings are as the user chose."""
     datasets = few(run)
     measured = measure_variants(run, guided(run.process), datasets)
     made = correlated(measured, datasets)
-    own = f"w = {run.process.guidance:g}"
+    chosen = f"w = {run.process.guidance:g}"
     draw_along(
         GUIDANCES,
         series(made, datasets),
-        run.choice.out / "guidance",
+        run.options.out / "guidance",
         title=settings_line(run, "guidance"),
         intervals=bars(made, "bands"),
         axis="guidance w (1 is unguided)",
     )
-    title = "Agreement with people by guidance"
-    return page_of(
+    return _report(
         "guidance",
-        title,
+        "Agreement with people by guidance",
         made,
-        {"*measured*": grid_of(made)},
         notes(datasets, made),
-        _apart(own, measured, datasets),
+        _apart(chosen, measured, datasets),
     )
 
 
-def samplers_page(run: Run) -> Page:
-    """``conjuring`` under each sampler; the rest of the settings is as the user chose."""
+def samplers(run: Run) -> Report:
+    """``conjuring`` under each sampler; the other settings are as the user chose."""
     datasets = few(run)
     variants, faults = sampled(run.process)
     measured = measure_variants(run, variants, datasets)
@@ -85,17 +70,20 @@ def samplers_page(run: Run) -> Page:
     draw_beside_names(
         [*variants],
         series(made, datasets),
-        run.choice.out / "samplers",
+        run.options.out / "samplers",
         title=settings_line(run, "sampler"),
         intervals=bars(made),
     )
-    title = "Agreement with people by sampler"
-    told = [*notes(datasets, made), *faults]
-    apart = _apart(run.process.sampler, measured, datasets)
-    return page_of("samplers", title, made, {"*measured*": grid_of(made)}, told, apart)
+    return _report(
+        "samplers",
+        "Agreement with people by sampler",
+        made,
+        [*notes(datasets, made), *faults],
+        _apart(run.process.sampler, measured, datasets),
+    )
 
 
-def length_page(run: Run) -> Page:
+def length(run: Run) -> Report:
     """``conjuring`` by the number of words in the texts, from the pass of Table 1."""
     datasets = run.datasets(SEVEN)
     found = measure_process(run.process, run.passes, [CONJURING], datasets)[CONJURING]
@@ -104,7 +92,7 @@ def length_page(run: Run) -> Page:
         distances = found[name]
         assert isinstance(distances, Distances), distances  # jeffreys is in every pass
         bins = by_length(data, distances.samples)
-        panels[heading(data)] = {size: Point.of(part) for size, part in bins.items()}
+        panels[figure_title(data)] = {size: Point.of(part) for size, part in bins.items()}
         made += [
             cell_of(CONJURING, data, f"{size} words", part, distances.signature)
             for size, part in bins.items()
@@ -112,24 +100,26 @@ def length_page(run: Run) -> Page:
     draw_panels(
         [*BINS],
         panels,
-        run.choice.out / "length",
+        run.options.out / "length",
         title=settings_line(run),
         intervals=bars(made),
         axis="words in a text, mean of the pair; below: number of pairs",
     )
-    title = "Agreement with people by the length of the texts"
     known = {(cell.dataset, cell.subset): cell for cell in made}
     grid = [["words", *map(set_title, datasets)]]
     for size in BINS:
         line = [known.get((name, f"{size} words")) for name in datasets]
-        grid.append([size, *(NONE if c is None else f"{shown(c)}, n = {c.n:,}" for c in line)])
-    return page_of("length", title, made, {"*measured*": grid}, notes(datasets, made))
+        texts = (NONE if c is None else f"{figure_text(c)}, n = {c.n:,}" for c in line)
+        grid.append([size, *texts])
+    title = "Agreement with people by the length of the texts"
+    told = notes(datasets, made, titles=titles_of([CONJURING]))
+    return replace(_report("length", title, made, told), grids=(("*measured*", grid),))
 
 
-def agreement_page(run: Run) -> Page:
-    """How alike processes rank the same pairs: every two that were given.
+def agreements(run: Run) -> Report:
+    """How alike processes rank the same pairs, for every two that the user gave.
 
-    Of a single one, it is compared with itself under each other sampler.
+    A single one is compared with itself under each other sampler.
     """
     datasets = few(run)
     processes: Mapping[str, GenerativeProcess] = given(run)
@@ -137,10 +127,10 @@ def agreement_page(run: Run) -> Page:
     couples = list(combinations(processes, 2))
     title = "Two processes on the same pairs, from the same noise"
     if not couples:
-        own = run.process.sampler
+        chosen = run.process.sampler
         title = f"{settings_line(run, 'sampler')}: two samplers, the same noise"
         processes, faults = sampled(run.process)
-        couples = [(own, other) for other in processes if other != own]
+        couples = [(chosen, other) for other in processes if other != chosen]
     measured = measure_variants(run, processes, datasets)
     made = [
         _agreement(one, other, measured, data)
@@ -151,18 +141,17 @@ def agreement_page(run: Run) -> Page:
     draw_beside_names(
         rows,
         series(made, datasets),
-        run.choice.out / "agreement",
+        run.options.out / "agreement",
         title=title,
         intervals=bars(made),
         unit=AGREEMENT,
     )
     told = [
         *notes(datasets, made, f"{AGREEMENT}."),
-        "Both start from the same noise: with other seeds even one process ranks pairs otherwise.",
+        "Both start from the same noise. Another seed alone makes one process rank pairs anew.",
         *faults,
     ]
-    named_so = "Agreement of processes with each other"
-    return page_of("agreement", named_so, made, {"*measured*": grid_of(made)}, told)
+    return _report("agreement", "Agreement of processes with each other", made, told)
 
 
 def _agreement(one: str, other: str, measured: Variants, data: Dataset) -> Cell:
@@ -172,10 +161,29 @@ def _agreement(one: str, other: str, measured: Variants, data: Dataset) -> Cell:
     return cell_of(f"{one} ~ {other}", data, "all", found, line)
 
 
+def _report(
+    name: str,
+    title: str,
+    made: Sequence[Cell],
+    told: Sequence[str],
+    compared: tuple[RowDifference, ...] = (),
+) -> Report:
+    """A report with one table, rows by sets, and one picture of the same name."""
+    return Report(
+        name,
+        title,
+        (("*measured*", set_grid(made)),),
+        tuple(told),
+        cells=tuple(made),
+        differences=compared,
+        pictures=((name, title),),
+    )
+
+
 def few(run: Run) -> dict[str, Dataset]:
-    """The sets of an ablation: small ones, and FEW pairs of a large one, unless told otherwise."""
+    """The sets of an ablation: small ones and FEW pairs of a large one, or what the user chose."""
     datasets = run.datasets(SETS)
-    if run.choice.datasets is None and run.choice.limit is None:
+    if run.options.datasets is None and run.options.limit is None:
         return {
             name: subsample(data, FEW) if name == "stsb" else data
             for name, data in datasets.items()
@@ -184,16 +192,16 @@ def few(run: Run) -> dict[str, Dataset]:
 
 
 def given(run: Run) -> dict[str, GenerativeProcess]:
-    """The processes that the user named, by their labels; the bundled one where none is."""
-    others = run.choice.extra.get("others", ())
-    settings = {name: value for name, value in run.choice.process.items() if name != "process"}
+    """The processes that the user gave, by their labels; the bundled one by default."""
+    others = run.options.extra.get("others", ())
+    settings = {name: value for name, value in run.options.process.items() if name != "process"}
     return named([run.process, *(run.load(source, **settings) for source in others)])
 
 
 def measure_variants(
     run: Run, processes: Mapping[str, GenerativeProcess], datasets: Mapping[str, Dataset]
 ) -> Variants:
-    """``conjuring`` of every process on every set; what it will all cost is told beforehand."""
+    """``conjuring`` of every process on every set; says beforehand what all of it costs."""
     pairs = all_pairs(datasets)
     rows = sum(run.passes.cost(process, pairs).rows for process in processes.values())
     run.say(f"{len(processes)} processes, {rows:,} network rows in all that are not measured yet")
@@ -206,10 +214,12 @@ def measure_variants(
     return found
 
 
-def _apart(own: str, measured: Variants, datasets: Mapping[str, Dataset]) -> tuple[Difference, ...]:
-    """The process as the user has it against each other setting; nothing where it is not there."""
+def _apart(
+    chosen: str, measured: Variants, datasets: Mapping[str, Dataset]
+) -> tuple[RowDifference, ...]:
+    """The setting that the user chose against each other one; empty where it is not measured."""
     rows = {_row(label): each for label, each in measured.items()}
-    return differences(_row(own), rows, datasets)
+    return differences(_row(chosen), rows, datasets)
 
 
 def _row(label: str) -> str:
@@ -226,9 +236,9 @@ def correlated(measured: Variants, datasets: Mapping[str, Dataset]) -> list[Cell
 
 
 def series(made: list[Cell], datasets: Mapping[str, Dataset]) -> dict[str, list[Point]]:
-    """Cells as points for a figure: for each set, one of each row, in order."""
+    """Cells as points for a figure: a series for each set, with one point a row."""
     return {
-        heading(data): [
+        figure_title(data): [
             Point(cell.spearman, cell.interval, cell.n or 0)
             for cell in made
             if cell.dataset == name
@@ -238,19 +248,24 @@ def series(made: list[Cell], datasets: Mapping[str, Dataset]) -> dict[str, list[
 
 
 def notes(
-    datasets: Mapping[str, Dataset], made: list[Cell], what: str = f"{SPEARMAN}."
+    datasets: Mapping[str, Dataset],
+    made: Sequence[Cell],
+    what: str = f"{SPEARMAN}.",
+    titles: Titles = MappingProxyType({}),
 ) -> list[str]:
-    return [what, *(f"{line}." for line in brackets(made)), *notes_on(datasets, made)]
+    """What the figures are, which sets were subsampled, what is missing, and the signatures."""
+    about = [f"{line}." for line in interval_notes(made, titles)]
+    return [what, *about, *subsample_notes(datasets), *cell_notes(made, titles)]
 
 
 def bars(made: Sequence[Cell], drawn: str = "bars") -> str:
-    """What the intervals in a figure are about, for its legend: the same in all cells of a run."""
+    """What the intervals in a figure vary, for its legend; the same for all cells of a run."""
     over = sorted({cell.over.partition(";")[0] for cell in made if cell.interval and cell.over})
     return f"{drawn}: 95 % intervals over {' or '.join(over)}" if over else "no intervals"
 
 
 def settings_line(run: Run, varied: str = "") -> str:
-    """The process and its settings, for a figure's title, less what the figure varies."""
+    """The process and its settings for the title of a figure, without what the figure varies."""
     process, passes = run.process, run.passes
     facts = {
         "name": process.name,

@@ -1,18 +1,19 @@
 """The control: a generative process that ignores its prompt must agree with nobody.
 
-"A random sampler attributes no meaning." Algorithm 1 itself would give such a process a distance
-of 0 for every pair, since both texts start from the same noise; that has no correlation at all.
-So the null process is asked for pictures, as one asks a sampler, and gives any that it has: each
-side of each pair draws one of a pool of unconditional pictures (the process's own sampler, the
-empty prompt), and the distance is ‖x_0 − x̃_0‖² between the two.
+"A random sampler attributes no meaning." Algorithm 1 cannot show that: it gives such a process a
+distance of 0 for every pair, because both texts start from the same noise, and a constant has no
+correlation. So the control compares pictures instead. Each side of each pair draws one picture at
+random from a pool of unconditional pictures (the process's sampler with the empty prompt). The
+distance of the pair is ‖x_0 − x̃_0‖² between its two pictures.
 
-One such draw agrees with people by chance, one way or the other. So a hundred are made from the
-pool, for no further network row; the row's figure is their mean, beside what most lie between.
+One such draw agrees with people by chance, a little above or below zero. So a hundred draws are
+made from the same pool, which costs no further network row. The figure of the row is their mean,
+and its interval is the range that holds 95 % of them.
 
-Pictures are drawn for a place in the set and a side of it, never for a text: were they the text's,
-a text beside itself would always be at distance 0, and identical texts do score 5 of 5: the
-control would know something. Texts and pairs that come again would tie their places together,
-too. Drawn like this, distances are independent of the texts and, given the pool, of each other.
+A picture is drawn for a place in the set (pair and side), never for a text. If a text had its own
+picture, a text beside itself would be at distance 0; identical texts have the highest human score,
+so the control would know something. Texts and pairs that occur twice would be tied together, too.
+Drawn by place, distances are independent of the texts and, given the pool, of each other.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from ..core.spec import sign_process
 from ..datasets.files import replacing
 from ..stats.resampling import Array
 
-DRAWS = 100  # of all pairs of a set; each has a figure of its own
-POOL = 256  # pictures: picture m starts from the noise of seed m, whatever seed a run has
+DRAWS = 100  # of all pairs of a set; each gives one figure
+POOL = 256  # pictures; picture m starts from the noise of seed m, whatever the seed of the run
 
 
-def null_distances(
+def control_distances(
     process: GenerativeProcess, name: str, count: int, seed: int, folder: Path
 ) -> Array:
-    """Distances of the pairs of a set, so called and so many, by the null process: (DRAWS, count).
+    """Distances of the ``count`` pairs of the set ``name`` under the control: (DRAWS, count).
 
-    The pool is walked once for a process (2·POOL·T network rows at most) and kept in ``folder``.
-    Raises InputError where the process knows no empty prompt.
+    The pool is sampled once for a process (at most 2·POOL·T network rows) and kept in ``folder``.
+    Raises InputError where the process cannot take the empty prompt.
     """
     apart = pool_distances(process, folder)
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -48,8 +49,8 @@ def null_distances(
 
 
 def pool_distances(process: GenerativeProcess, folder: Path) -> Array:
-    """‖x_0 − x̃_0‖² between any two pictures of the pool: (POOL, POOL), from disk if it is there."""
-    path = folder / f"null-{sign_process(process).digest}.npy"
+    """‖x_0 − x̃_0‖² between any two pictures of the pool: (POOL, POOL); read from disk if kept."""
+    path = folder / f"control-{sign_process(process).digest}.npy"
     if path.exists():
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
     pictures = _pictures(process).double().flatten(1)
@@ -68,6 +69,6 @@ def _pictures(process: GenerativeProcess) -> torch.Tensor:
         seeds = range(start, min(start + process.batch_size, POOL))
         for step in walk(process, [""], seeds, finish=True):
             last = step.x_next
-        assert last is not None  # a walk that is finished ends with x_0
+        assert last is not None  # with ``finish`` the last step gives x_0
         found.append(last[0].cpu())
     return torch.cat(found)

@@ -1,4 +1,4 @@
-"""Figure 2 of the paper: the distances between its words, drawn, tabled and tested."""
+"""Figure 2 of the paper: distances between its words as pictures, tables and a test."""
 
 from __future__ import annotations
 
@@ -10,50 +10,46 @@ import torch
 
 from ..core.spec import Spec, sign
 from ..core.uncertainty import estimate
-from ..report.pages import Page, figure_samples, finished
+from ..report.grids import Grid
 from ..report.plots.matrices import UNITS, decimals_of, draw_matrices
-from ..report.render import Grid
+from ..report.report import Report
 from ..stats.resampling import Array
 from .ablations import settings_line
 from .run import Run
 from .words import GROUPS, Separation, WordGroup, separation, word_matrices
 
 
-def figure2(run: Run) -> str:
-    return finished(run, figure2_page)
-
-
-def figure2_page(run: Run) -> Page:
+def figure2(run: Run) -> Report:
     """Distances between the paper's words, and whether their classes show."""
-    k = figure_samples(run)
+    k = run.figure_samples
     matrices = [word_matrices(run.passes, run.process, group.words, k) for group in GROUPS]
     means = [matrix.mean(axis=0) for matrix in matrices]
     tests = [separation(mean, g.labels) for mean, g in zip(means, GROUPS, strict=True)]
     draw_matrices(
-        GROUPS,
+        [group.classes for group in GROUPS],
         means,
         [matrix.std(axis=0, ddof=1) / np.sqrt(k) for matrix in matrices] if k > 1 else None,
         [_caption(group, test) for group, test in zip(GROUPS, tests, strict=True)],
-        run.choice.out / "figure2",
+        run.options.out / "figure2",
         title=_title(settings_line(run, "samples"), k),
     )
     signature = sign(run.process, Spec(k, run.passes.seed))
     parts = list(zip(GROUPS, matrices, tests, strict=True))
-    return Page(
+    return Report(
         "figure2",
         "Figure 2: distances between words",
-        (("figure2", "Distances between words of two classes, as heat maps"),),
         (
             ("Mean distance within classes and across them", _tests_grid(parts)),
             *((f"{g.name}: {_joined(UNITS)}", _matrix_grid(g, matrix)) for g, matrix, _ in parts),
         ),
         (
-            "p: share of all divisions of the words into classes of these sizes under which they "
-            "stand at least as far apart; exact, one-sided. No p-value can be less than the least.",
-            "± is a standard error over k samples; a word is at 0 from itself.",
+            "p: share of all divisions of the words into classes of these sizes that are at least "
+            "as far apart; exact, one-sided. No division can give less than the smallest p.",
+            "± is a standard error over k samples. The distance of a word to itself is 0.",
             f"Measured: {signature}",
         ),
-        {
+        pictures=(("figure2", "Distances between words of two classes, as heat maps"),),
+        objects={
             "unit": _joined(UNITS),
             "signature": signature.object(),
             "groups": [_group_object(*part) for part in parts],
@@ -71,12 +67,12 @@ def _caption(group: WordGroup, test: Separation) -> str:
     return (
         f"{group.name}: {' and '.join(group.classes)}\n"
         f"mean distance within classes {test.within:.3g}, across {test.between:.3g}\n"
-        f"permutation test: p = {test.p_value:.2g} (least possible {test.least_p:.2g})"
+        f"permutation test: p = {test.p_value:.2g} (least possible {test.min_p:.2g})"
     )
 
 
 def _tests_grid(parts: Iterable[tuple[WordGroup, Array, Separation]]) -> Grid:
-    grid = [["words", "within", "across", "across − within", "p", "least p", "divisions"]]
+    grid = [["words", "within", "across", "across − within", "p", "smallest p", "divisions"]]
     for group, matrix, test in parts:
         each = [separation(one, group.labels) for one in matrix]
         apart = np.array([one.between - one.within for one in each])
@@ -88,7 +84,7 @@ def _tests_grid(parts: Iterable[tuple[WordGroup, Array, Separation]]) -> Grid:
                 f"{test.between:.{decimals}f}",
                 _with_error(apart, decimals),
                 f"{test.p_value:.3f}",
-                f"{test.least_p:.3f}",
+                f"{test.min_p:.3f}",
                 str(test.divisions),
             ]
         )
@@ -96,7 +92,7 @@ def _tests_grid(parts: Iterable[tuple[WordGroup, Array, Separation]]) -> Grid:
 
 
 def _with_error(values: Array, decimals: int) -> str:
-    """The mean over samples and its standard error, where there is one."""
+    """The mean over samples, with its standard error where there are several."""
     found = estimate(torch.from_numpy(values))
     error = "" if found.standard_error is None else f" ± {found.standard_error:.{decimals}f}"
     return f"{found.value:.{decimals}f}{error}"
@@ -111,7 +107,7 @@ def _matrix_grid(group: WordGroup, matrix: Array) -> Grid:
 
 
 def _group_object(group: WordGroup, matrix: Array, test: Separation) -> dict[str, Any]:
-    """``samples``: (k, n, n) distances; the rest follows from them."""
+    """``samples`` holds the (k, n, n) distances; everything else follows from them."""
     return {
         "name": group.name,
         "words": list(group.words),
@@ -121,7 +117,7 @@ def _group_object(group: WordGroup, matrix: Array, test: Separation) -> dict[str
         "within": test.within,
         "between": test.between,
         "p_value": test.p_value,
-        "least_p": test.least_p,
+        "min_p": test.min_p,
         "divisions": test.divisions,
     }
 

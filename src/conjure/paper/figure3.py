@@ -1,4 +1,4 @@
-"""Figure 3 of the paper: what each timestep and sample adds, and processes side by side."""
+"""Figure 3 of the paper: agreement by timestep and samples, and processes side by side."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from ..core.spec import Signature, Spec, sign
 from ..datasets.read import Dataset, subsample
 from ..report.cells import ALL, Cell, cell_of
-from ..report.pages import Page, figure_samples, finished, grid_of, heading
+from ..report.grids import figure_title, set_grid
 from ..report.plots.points import Point, draw_beside_names, draw_priors
+from ..report.report import Report
 from .ablations import (
     FEW,
     bars,
@@ -32,13 +33,9 @@ if TYPE_CHECKING:
 SETS = ("stsb",)
 
 
-def figure3(run: Run) -> str:
-    return finished(run, figure3_page)
-
-
-def figure3_page(run: Run) -> Page:
-    """Left: priors over timesteps, for k = 1 … ; right: processes on the same pairs."""
-    k, datasets = figure_samples(run), run.datasets(SETS)
+def figure3(run: Run) -> Report:
+    """Left: both priors over timesteps for each k; right: processes on the same pairs."""
+    k, datasets = run.figure_samples, run.datasets(SETS)
     left: list[Cell] = []
     pictures: list[tuple[str, str]] = []
     for name, data in datasets.items():
@@ -46,38 +43,37 @@ def figure3_page(run: Run) -> Page:
         points = prior_curves(data.scores, terms)
         left += [_prior_cell(run, data, point) for point in points]
         file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{Path(name).stem}"
-        pictures.append((file, f"Agreement with people by timestep on {heading(data)}"))
-        title = f"{heading(data)}: {settings_line(run, 'samples')}"
+        pictures.append((file, f"Agreement with people by timestep on {figure_title(data)}"))
+        title = f"{figure_title(data)}: {settings_line(run, 'samples')}"
         curves, intervals = _curves(points), "bands: 95 % intervals"
-        draw_priors(curves, run.choice.out / file, title=title, intervals=intervals)
+        draw_priors(curves, run.options.out / file, title=title, intervals=intervals)
     right, compared, faults = _right(run, datasets)
     pictures.append(("figure3-right", "Agreement with people by process"))
-    most = f"k = {k}"
-    shown = [cell for cell in left if cell.row.endswith(most)]
-    return Page(
+    all_samples = f"k = {k}"
+    in_grid = [cell for cell in left if cell.row.endswith(all_samples)]
+    return Report(
         "figure3",
         "Figure 3: timesteps, samples and processes",
-        tuple(pictures),
         (
-            (f"Left, *measured*, {most} (every k is in the JSON)", grid_of(shown)),
-            ("Right, *measured*", grid_of(right)),
+            (f"Left, *measured*, {all_samples} (every k is in the JSON)", set_grid(in_grid)),
+            ("Right, *measured*", set_grid(right)),
         ),
         (
-            *notes(datasets, [replace(cell, signature=None) for cell in shown]),
-            "Left: every curve is read off one pass of k samples; fewer are the first of them.",
+            *notes(datasets, [replace(cell, signature=None) for cell in in_grid]),
+            "Left: all curves come from one pass of k samples; fewer are the first of these.",
             f"Measured: left, at each STEP and k: {_at_each_step(run, k)}",
             *notes(compared, right),
             *faults,
         ),
-        [cell.object() for cell in [*left, *right]],
-        (*left, *right),
+        cells=(*left, *right),
+        pictures=tuple(pictures),
     )
 
 
 def _right(
     run: Run, datasets: Mapping[str, Dataset]
 ) -> tuple[list[Cell], Mapping[str, Dataset], list[str]]:
-    """The processes that were given; of a single one, what it is under each sampler."""
+    """The processes that the user gave; a single one under each sampler."""
     processes: Mapping[str, GenerativeProcess] = given(run)
     compared: Mapping[str, Dataset] = datasets
     faults: list[str] = []
@@ -85,13 +81,13 @@ def _right(
     if len(processes) == 1:
         processes, faults = sampled(run.process)
         title = f"One model, several processes: {settings_line(run, 'sampler')}"
-        if run.choice.datasets is None and run.choice.limit is None:
+        if run.options.datasets is None and run.options.limit is None:
             compared = {name: subsample(data, FEW) for name, data in datasets.items()}
     made = correlated(measure_variants(run, processes, compared), compared)
     draw_beside_names(
         [*processes],
         series(made, compared),
-        run.choice.out / "figure3-right",
+        run.options.out / "figure3-right",
         title=title,
         intervals=bars(made),
     )
@@ -105,18 +101,18 @@ def _prior_cell(run: Run, data: Dataset, point: PriorPoint) -> Cell:
 
 
 def _curves(points: Sequence[PriorPoint]) -> dict[str, dict[str, list[Point]]]:
-    """The fewest and the most samples: those between would hide them. The JSON has all."""
+    """One sample and all samples: curves between would hide them. The JSON has every k."""
     found: dict[str, dict[str, list[Point]]] = {prior: {} for prior in PRIORS}
-    most = max(point.samples for point in points)
+    largest = max(point.samples for point in points)
     for point in points:
-        if point.samples in (1, most):
+        if point.samples in (1, largest):
             label = f"k = {point.samples}, over {point.found.over}"
             found[point.prior].setdefault(label, []).append(Point.of(point.found))
     return found
 
 
 def _at_each_step(run: Run, samples: int) -> Signature:
-    """What all points of one k share; STEP stands for the step of each."""
+    """The signature of all points of one k; STEP stands for the step of each point."""
     first = _signature(run, "pointwise:1", samples)
     return replace(first, key={**first.key, "estimand": "pointwise:STEP"})
 

@@ -1,4 +1,4 @@
-"""Rows and sets → distances: the process's rows all from one pass, the baselines' one by one."""
+"""Rows and sets → distances: all rows of the process from one pass, then each baseline."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from ..core.spec import Signature, Spec, sign
 from ..datasets.read import Dataset
 from ..report.cells import Distances, Draws, Measured
 from ..runs.passes import Passes
-from .control import null_distances
-from .rows import CONDITIONAL, DIFFUSION, NULL, PARAGON, reduced
+from .control import control_distances
+from .rows import CONDITIONAL, CONTROL, DIFFUSION, PARAGON, reduced
 from .run import Run, all_pairs
 
-_SHARED = ("device", "allow_pickle")  # flags of the process that a baseline takes, too
+_SHARED = ("device", "allow_pickle")  # settings of the process that a baseline shares
 
-Found = dict[str, dict[str, Measured]]  # row → set → distances, or why there are none
+RowsFound = dict[str, dict[str, Measured]]  # row → set → distances: MeasuredRows in the making
 
 
-def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> Found:
-    """Every row on every set. What a row cannot have is reported once, and stops nothing."""
-    found: Found = {}
-    if own := [row for row in rows if row in DIFFUSION]:
-        process = run.process  # where there is none, there is no table
+def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> RowsFound:
+    """Every row on every set. A row that fails is reported once, and the others go on."""
+    found: RowsFound = {}
+    if diffusion := [row for row in rows if row in DIFFUSION]:
+        process = run.process  # without a process there is no table
         try:
-            found = measure_process(process, run.passes, own, datasets)
+            found = measure_process(process, run.passes, diffusion, datasets)
         except ConjureError as error:
-            if len(own) == len(rows):
+            if len(diffusion) == len(rows):
                 raise
-            found = {row: dict.fromkeys(datasets, _in_one_line(error)) for row in own}
-        _tell(run, found)
+            found = {row: dict.fromkeys(datasets, _in_one_line(error)) for row in diffusion}
+        _report_empty(run, found)
     for row in rows:
         if row in found:
             continue
         try:
-            found[row] = _null(run, datasets) if row == NULL else _baseline(run, row, datasets)
+            found[row] = (
+                _control(run, datasets) if row == CONTROL else _baseline(run, row, datasets)
+            )
         except (ConjureError, OSError) as error:
             found[row] = dict.fromkeys(datasets, _in_one_line(error))
-        _tell(run, {row: found[row]})
+        _report_empty(run, {row: found[row]})
     return {row: found[row] for row in rows}
 
 
-def _tell(run: Run, found: Found) -> None:
-    """Say which rows are empty, where and why: once a row, and once for rows that share that."""
+def _report_empty(run: Run, found: RowsFound) -> None:
+    """Say which rows are empty, on which sets and why. Rows with one reason share a line."""
     alike: dict[tuple[str, str], list[str]] = {}
     for row, each in found.items():
         reasons = {name: why for name, why in each.items() if isinstance(why, str)}
@@ -66,10 +68,10 @@ def measure_process(
     passes: Passes,
     rows: Sequence[str],
     datasets: Mapping[str, Dataset],
-) -> Found:
-    """Rows of DIFFUSION, all of them from one pass over the pairs of all sets."""
+) -> RowsFound:
+    """Rows of DIFFUSION, all from one pass over the pairs of all sets."""
     terms = passes.measure(process, all_pairs(datasets))
-    found: Found = {row: {} for row in rows}
+    found: RowsFound = {row: {} for row in rows}
     start = 0
     for name, data in datasets.items():
         here = terms[start : start + len(data.scores)]
@@ -84,37 +86,37 @@ def measure_process(
 
 
 def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> Signature:
-    """The signature of a row of the process's own, which names its estimand, or the row itself."""
+    """The signature of a row of the process: it names the estimand, or the row if it has none."""
     spec = Spec(passes.samples, passes.seed, DIFFUSION.get(row, "jeffreys"))
     signature = sign(process, spec)
-    if row not in (CONDITIONAL, NULL):
+    if row not in (CONDITIONAL, CONTROL):
         return signature
     return replace(signature, key={**signature.key, "estimand": row})
 
 
-def _null(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
+def _control(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     passes = run.passes
-    line = row_signature(NULL, run.process, passes)
+    line = row_signature(CONTROL, run.process, passes)
     return {
         name: Draws(
-            null_distances(run.process, name, len(data.scores), passes.seed, passes.folder), line
+            control_distances(run.process, name, len(data.scores), passes.seed, passes.folder), line
         )
         for name, data in datasets.items()
     }
 
 
 def _baseline(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
-    from .. import baselines as baselines
+    from .. import baselines
 
-    own = row.partition(":")[0] == PARAGON
-    flags = run.choice.process
-    settings = {} if own else {name: flags[name] for name in _SHARED if name in flags}
-    baseline = baselines.load(row, process=run.process if own else None, **settings)
+    is_paragon = row.partition(":")[0] == PARAGON
+    flags = run.options.process
+    settings = {} if is_paragon else {name: flags[name] for name in _SHARED if name in flags}
+    baseline = baselines.load(row, process=run.process if is_paragon else None, **settings)
     each: dict[str, Measured] = {}
     for name, data in datasets.items():
         try:
             values = run.baselines.measure(baseline, data.table.pairs())
-        except ConjureError as error:  # a text that it cannot read; other sets may have none such
+        except ConjureError as error:  # a text that it cannot read; other sets may have none
             each[name] = _in_one_line(error)
         else:
             measured = np.array(values, dtype=np.float64)

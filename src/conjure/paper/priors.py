@@ -1,8 +1,8 @@
-"""Figure 3, left: how much each timestep knows, and how little more samples add.
+"""Figure 3, left: agreement with people by timestep and by number of samples.
 
-The paper's priors over timesteps are the step alone (pointwise) and all steps up to it
-(cumulative). All of them, for any number of samples up to k, are reductions of the terms of one
-pass of k samples: no curve costs a network evaluation.
+The paper has two priors over timesteps: one step alone (pointwise), and all steps up to one
+(cumulative). Every curve, for any number of samples up to k, is computed from the terms of one pass
+of k samples: no curve costs a network evaluation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from ..stats.correlation import Correlation, correlate
-from .variants import distances
+from .variants import sample_distances
 
 if TYPE_CHECKING:
     from ..core.types import Terms
@@ -24,7 +24,7 @@ PRIORS = ("pointwise", "cumulative")
 
 @dataclass(frozen=True)
 class PriorPoint:
-    """One point of a curve: a prior that ends at ``step`` (from 1), averaged over k samples."""
+    """One point of a curve: a prior up to ``step`` (from 1), averaged over ``samples``."""
 
     prior: str
     step: int
@@ -33,17 +33,17 @@ class PriorPoint:
 
 
 def prior_curves(scores: ArrayLike, terms: Sequence[Terms]) -> list[PriorPoint]:
-    """Every prior, step and number of samples that the terms of one pass hold.
+    """One point for every prior, step and number of samples.
 
-    scores: (n,) human scores; terms: of the n pairs, with the same k samples each. k' samples are
-    the first k', so those of k' = 1 are what a pass of one sample gives.
+    scores: (n,) human scores; terms: of the n pairs, with the same k samples each. A point of fewer
+    samples uses the first of them, so the points of one sample are those of a pass of one.
     """
-    most, steps = terms[0].forward.shape
+    max_samples, steps = terms[0].forward.shape
     points = []
     for prior in PRIORS:
         for step in range(1, steps + 1):
-            every = distances(terms, f"{prior}:{step}")
-            for samples in range(1, most + 1):
+            every = sample_distances(terms, f"{prior}:{step}")
+            for samples in range(1, max_samples + 1):
                 found = correlate(scores, every[:samples])
                 points.append(PriorPoint(prior, step, samples, found))
     return points

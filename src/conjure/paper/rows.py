@@ -1,4 +1,4 @@
-"""What the rows of the tables are called, and what each of them measures. Loads nothing heavy."""
+"""The rows of the tables: name, title and what each measures. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..core.errors import InputError
 if TYPE_CHECKING:
     from ..stats.resampling import Array
 
-CONJURING, NULL, PARAGON = "conjuring", "null", "paragon"
+CONJURING, CONTROL, PARAGON = "conjuring", "control", "paragon"
 CONDITIONAL = "conditional"
 
-# Rows that are read off the terms of one pass: the row → its estimand (core/estimands.py).
-# ``conditional`` compares ε(x|a) with ε(x|b) themselves, without guidance, on the same (guided)
-# trajectories. Guided predictions at the same x share ε_∅, so their difference is w times that:
-# the row is jeffreys/w², which ranks pairs exactly as ``conjuring`` does.
+# Rows computed from the terms of one pass: row → estimand (core/estimands.py).
+# ``conditional`` compares the conditional predictions ε(x|a) and ε(x|b) on the same (guided)
+# trajectories. Two guided predictions at the same x share ε_∅, so their difference is w times that
+# of the conditional ones: the row is jeffreys/w², which ranks pairs exactly as ``conjuring`` does.
 DIFFUSION = {
     CONJURING: "jeffreys",
     "kl": "kl",
@@ -38,24 +38,26 @@ TITLES = {
     "girsanov": "Girsanov weights (nats)",
     "coupled": "Coupled (poster)",
     CONDITIONAL: "Conditional predictions",
-    NULL: "Null (prompt ignored)",
+    CONTROL: "Control (prompt ignored)",
     PARAGON: "Paragon (own text encoder)",
 }
 
-GROUPS = {"diffusion": (*DIFFUSION, NULL), "baselines": (PARAGON, *ROWS)}
+RENAMED = {"null": CONTROL}  # former names, still taken
+GROUPS = {"diffusion": (*DIFFUSION, CONTROL), "baselines": (PARAGON, *ROWS)}
 
 
 def read_rows(names: Iterable[str]) -> tuple[str, ...]:
-    """The rows that names mean, each once; InputError for a name that means none.
+    """The rows of these names, each once. Raises InputError for an unknown name.
 
-    A name is one of DIFFUSION, "null", a baseline's (``baselines.rows.read_row``), or a group's:
-    "diffusion", "baselines".
+    A name is one of DIFFUSION, "control" (formerly "null"), a baseline (see
+    ``baselines.rows.read_row``), or a group: "diffusion", "baselines".
 
     >>> read_rows(["diffusion", "bert-mean", "null"])[-3:]
-    ('conditional', 'null', 'bert-mean')
+    ('conditional', 'control', 'bert-mean')
     """
     found: dict[str, None] = {}
-    for name in names:
+    for given in names:
+        name = RENAMED.get(given, given)
         if name in GROUPS:
             found |= dict.fromkeys(GROUPS[name])
             continue
@@ -70,7 +72,7 @@ def read_rows(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def title(row: str) -> str:
-    """What a table calls a row: the paper's name for it where there is one.
+    """The title of a row in a table: the paper's name for it where there is one.
 
     >>> title("bert-cls"), title("encoder=my/model:cls")
     ('BERT (CLS)', 'my/model (cls)')
@@ -87,10 +89,15 @@ def title(row: str) -> str:
     return f"{name} ({', '.join(found.options)})" if found.options else name
 
 
-def reduced(row: str, terms: Iterable[Any], guidance: float) -> Array:
-    """Distances of a row of DIFFUSION: the ``Terms`` of n pairs, k samples each → (k, n).
+def titles_of(rows: Iterable[str]) -> dict[str, str]:
+    """The title of each row."""
+    return {row: title(row) for row in rows}
 
-    Raises InputError where the row does not exist for the process.
+
+def reduced(row: str, terms: Iterable[Any], guidance: float) -> Array:
+    """Distances of a row of DIFFUSION from the ``Terms`` of n pairs with k samples each: (k, n).
+
+    Raises InputError where the process cannot have the row.
     """
     import numpy as np
 
@@ -99,7 +106,9 @@ def reduced(row: str, terms: Iterable[Any], guidance: float) -> Array:
     scale = 1.0
     if row == CONDITIONAL:
         if guidance == 0:
-            raise InputError("with guidance 0 no trajectory knows its prompt, and no term is left")
+            raise InputError(
+                "row conditional needs guidance above 0: at 0 no prediction depends on the prompt"
+            )
         scale = guidance**-2
     values = [per_sample(pair, DIFFUSION[row]).numpy() for pair in terms]
     return np.asarray(scale * np.stack(values, axis=1))

@@ -1,4 +1,4 @@
-"""What the commands of ``conjure reproduce`` share: process, sets, terms and baselines."""
+"""One invocation of ``conjure reproduce``: its process, data sets, and stores of results."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from ..datasets.tables import left_out
 
 if TYPE_CHECKING:
     from ..core.types import Pair
-    from ..processes.stable_diffusion import StableDiffusion
+    from ..processes.base import PipelineProcess
     from ..runs.baseline_distances import BaselineDistances
     from ..runs.passes import Passes
 
-KEPT = "measured"  # the folder within ``out`` of what an interrupted run goes on from
+KEPT = "measured"  # folder within ``out``; an interrupted run continues from it
+FIGURE_SAMPLES = 5  # default k of figures 2 and 3: the paper's goes from 1 to 5
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the user asked for; None leaves it to the command.
+class RunOptions:
+    """What the user asked for. None means that the command chooses.
 
-    process: the flags of ``conjure.load``, ``process`` being its source
-    limit:   that many pairs of each set, drawn with a fixed seed
-    extra:   options that a command alone has
+    process: the arguments of ``conjure.load``; ``process`` is its source
+    limit:   number of pairs of each set, drawn with a fixed seed
+    extra:   options that only some commands have: ``samples``, None where it was not given, and
+             ``others``, further processes
     """
 
     process: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Choice:
 
 
 class Run:
-    """One invocation; several commands of it share what is loaded and measured.
+    """One invocation. Its commands share what is loaded and measured.
 
     say:     is given a line at a time: what is done and what it will cost
     command: what was typed, to be written beside the results
@@ -51,14 +53,14 @@ class Run:
 
     def __init__(
         self,
-        choice: Choice,
+        options: RunOptions,
         *,
         say: Callable[[str], object],
         command: str,
         bar: bool = False,
-        load: Callable[..., StableDiffusion] | None = None,
+        load: Callable[..., PipelineProcess] | None = None,
     ) -> None:
-        self.choice, self.command = choice, command
+        self.options, self.command = options, command
         self._load = load
         self.say, self._bar = say, bar
         self._datasets: dict[str, Dataset] = {}
@@ -72,12 +74,12 @@ class Run:
             opened.close()
 
     @cached_property
-    def process(self) -> StableDiffusion:
-        settings = dict(self.choice.process)
+    def process(self) -> PipelineProcess:
+        settings = dict(self.options.process)
         source = [settings.pop("process")] if "process" in settings else []
         return self.load(*source, **settings)
 
-    def load(self, *source: str, **settings: Any) -> StableDiffusion:
+    def load(self, *source: str, **settings: Any) -> PipelineProcess:
         """A process, by the loader that the run was given."""
         from .. import load
 
@@ -88,10 +90,10 @@ class Run:
         from ..runs.passes import Passes
 
         opened = Passes(
-            self.choice.out / KEPT,
-            samples=self.choice.samples,
-            seed=self.choice.seed,
-            max_memory=self.choice.max_memory,
+            self.options.out / KEPT,
+            samples=self.options.samples,
+            seed=self.options.seed,
+            max_memory=self.options.max_memory,
             say=self.say,
             bar=self._bar,
         )
@@ -102,26 +104,31 @@ class Run:
     def baselines(self) -> BaselineDistances:
         from ..runs.baseline_distances import BaselineDistances
 
-        opened = BaselineDistances(self.choice.out / KEPT, say=self.say, bar=self._bar)
+        opened = BaselineDistances(self.options.out / KEPT, say=self.say, bar=self._bar)
         self._opened.append(opened)
         return opened
 
-    def datasets(self, names: Sequence[str]) -> dict[str, Dataset]:
-        """The sets of these names, or those that the user chose; {name: set}.
+    @property
+    def figure_samples(self) -> int:
+        """k of figures 2 and 3."""
+        return int(self.options.extra.get("samples") or FIGURE_SAMPLES)
 
-        Raises InputError for a name that means none and a set that cannot be read.
+    def datasets(self, names: Sequence[str]) -> dict[str, Dataset]:
+        """The sets that the user chose, else those of ``names``: {name: set}.
+
+        Raises InputError for an unknown name and for a set that cannot be read.
         """
-        return {name: self._dataset(name) for name in self.choice.datasets or names}
+        return {name: self._dataset(name) for name in self.options.datasets or names}
 
     def _dataset(self, name: str) -> Dataset:
         if name not in self._datasets:
             from ..stats.correlation import check_scores  # numpy: not for --help
 
-            data = read_dataset(name, self.choice.data_dir)
+            data = read_dataset(name, self.options.data_dir)
             for line in left_out(data.table.bad, name):
                 self.say(line)
-            if self.choice.limit is not None:
-                data = subsample(data, self.choice.limit)
+            if self.options.limit is not None:
+                data = subsample(data, self.options.limit)
             check_scores(data.scores)
             self._datasets[name] = data
         return self._datasets[name]

@@ -1,49 +1,46 @@
-"""Several processes on the same pairs: given ones, or one model under other settings.
+"""Several processes on the same pairs: those that the user gave, or one model in other settings.
 
-Nothing but the guidance or the sampler differs within an ablation, and all share the weights and
-the seeds' noise.
+Within an ablation only the guidance or the sampler differs. All variants share the weights and the
+noise of the seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import InputError
 from ..processes.settings import SAMPLERS
-from ..stats.comparison import agreement
-from ..stats.correlation import Correlation
 from ..stats.resampling import Array
 
 if TYPE_CHECKING:
     from ..core.process import GenerativeProcess
     from ..core.types import Terms
-    from ..processes.stable_diffusion import StableDiffusion
+    from ..processes.base import PipelineProcess
 
 GUIDANCES = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0)
 
 
-def guided(process: StableDiffusion) -> dict[str, StableDiffusion]:
+def guided(process: PipelineProcess) -> dict[str, PipelineProcess]:
     """The process at each of GUIDANCES: {"w = 1": …}."""
     return {f"w = {w:g}": process.with_settings(guidance=w) for w in GUIDANCES}
 
 
-def sampled(process: StableDiffusion) -> tuple[dict[str, StableDiffusion], list[str]]:
-    """The process under each sampler that its model can take, and why not under the others."""
-    able, faults = {}, []
+def sampled(process: PipelineProcess) -> tuple[dict[str, PipelineProcess], list[str]]:
+    """The process under each sampler that its model takes, and why others are left out."""
+    taken, faults = {}, []
     for name in SAMPLERS:
         try:
-            able[name] = process.with_settings(sampler=name)
+            taken[name] = process.with_settings(sampler=name)
         except InputError as error:
             faults.append(f"{name} is left out: {error}")
-    return able, faults
+    return taken, faults
 
 
 def named(processes: Iterable[GenerativeProcess]) -> dict[str, GenerativeProcess]:
-    """Processes by their names, with what tells them apart where two have the same.
+    """Processes by their names; where two have the same name, with their revisions.
 
     Raises InputError where one is given twice.
     """
@@ -58,16 +55,8 @@ def named(processes: Iterable[GenerativeProcess]) -> dict[str, GenerativeProcess
     return found
 
 
-def distances(terms: Sequence[Terms], estimand: str) -> Array:
+def sample_distances(terms: Sequence[Terms], estimand: str) -> Array:
     """One estimand of n pairs with k samples each: (k, n)."""
     from ..core.registry import per_sample
 
     return np.stack([per_sample(pair, estimand).numpy() for pair in terms], axis=1)
-
-
-def agreements(measured: Mapping[str, Array]) -> dict[tuple[str, str], Correlation]:
-    """How alike any two processes rank the same pairs; measured: {process: (k, n) distances}."""
-    return {
-        (one, other): agreement(measured[one], measured[other])
-        for one, other in combinations(measured, 2)
-    }

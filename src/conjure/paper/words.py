@@ -1,8 +1,8 @@
-"""Figure 2: how far apart the paper's words are, and whether their classes show.
+"""Figure 2: distances between the paper's words, and a test whether their classes show.
 
-Each group is eight words of two classes. That a class shows means that distances within classes
-are smaller than those between them; whether chance would do as much is told by a permutation
-test over all ways of dividing the words into classes of the same sizes.
+Each group has eight words of two classes. The classes show if distances within them are smaller
+than distances across. A permutation test over all divisions of the words into two classes of the
+same sizes tells how often chance does as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WordGroup:
-    """Words of two classes, in the order in which the figure shows them: {class: its words}."""
+    """Words of two classes, in the order of the figure: {class: its words}."""
 
     name: str
     classes: dict[str, tuple[str, ...]]
@@ -58,26 +58,26 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Separation:
-    """How far classes stand apart in a matrix of distances, tested by permutation.
+    """How far the classes in a matrix of distances are apart, with a permutation test.
 
-    within, between: mean distance of pairs of one class, and of pairs across
-    p_value:         share of all divisions into classes of these sizes, the true one among them,
+    within, between: mean distance of pairs within a class, and of pairs across classes
+    p_value:         share of all divisions into classes of these sizes, the true one included,
                      whose between − within is at least as large; one-sided
-    least_p:         the smallest p-value that so many divisions can give
-    divisions:       how many there are: 35 of eight words into four and four
+    min_p:           the smallest p-value that this number of divisions can give
+    divisions:       their number: 35 for eight words in classes of four
     """
 
     within: float
     between: float
     p_value: float
-    least_p: float
+    min_p: float
     divisions: int
 
 
 def word_matrices(
     passes: Passes, process: GenerativeProcess, words: Sequence[str], samples: int
 ) -> Array:
-    """Jeffreys' distance between any two words, one matrix a sample: (samples, n, n), symmetric."""
+    """The ``jeffreys`` distance between any two words, a matrix a sample: (samples, n, n)."""
     from ..core.estimands import jeffreys
 
     pairs = list(combinations(words, 2))
@@ -94,9 +94,8 @@ def word_matrices(
 def separation(matrix: Array, labels: Sequence[str]) -> Separation:
     """Test whether the classes of a symmetric (n, n) matrix show; labels: the class of each word.
 
-    The test is exact: it goes through every division of the words into two classes of the sizes
-    that there are, so that no number of words or of their pairs is assumed to be normal or
-    independent.
+    The test is exact: it tries every division of the words into two classes of the given sizes. It
+    assumes neither normal nor independent distances.
     """
     first = frozenset(n for n, label in enumerate(labels) if label == labels[0])
     words = range(len(labels))
@@ -107,7 +106,7 @@ def separation(matrix: Array, labels: Sequence[str]) -> Separation:
     true = frozenset({first, frozenset(words) - first})
     within, between = _means(matrix, true)
     observed = between - within
-    slack = 1e-12 * abs(matrix).max()  # sums in another order differ in the last digits
+    slack = 1e-12 * abs(matrix).max()  # a sum in another order differs in the last digits
     as_far = 0
     for division in divisions:
         inside, across = _means(matrix, division)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .family import Family, Part
+from .registry import register_family
 from .settings import DTYPES, SAMPLERS, ProcessSettings
 
 if TYPE_CHECKING:
-    from .stable_diffusion import StableDiffusion
+    from .base import PipelineProcess
 
-__all__ = ["DTYPES", "SAMPLERS", "ProcessSettings", "load"]
+__all__ = ["DTYPES", "SAMPLERS", "Family", "Part", "ProcessSettings", "load", "register_family"]
 
 
 def load(
@@ -26,18 +28,20 @@ def load(
     revision: str | None = None,
     variant: str | None = None,
     allow_pickle: bool = False,
-) -> StableDiffusion:
+) -> PipelineProcess:
     """A generative process: the bundled one, a pipeline folder, or a model of the hub.
 
-    source:       "emoji", which ships with the package; the path of a ``StableDiffusionPipeline``
-                  folder; or a hub id such as "CompVis/stable-diffusion-v1-4"
+    source:       "emoji", which ships with the package; the path of a diffusers pipeline's
+                  folder; or a hub id such as "CompVis/stable-diffusion-v1-4". Its class must be
+                  of a known family (``docs/families.md``)
     sampler:      "lms", "euler", "euler-ancestral", "ddim", "ddpm" or "dpm-solver++"; None is what
                   the model recommends, else "lms"
     steps:        T, at least 1 and at most the training steps; None: recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; None: recommended, else 7.5
     device:       "cpu", "cuda", "cuda:1", "mps"; None: "cuda" where there is one, else "cpu"
-    dtype:        arithmetic inside the networks: "float32", "float16", "bfloat16" or "float64";
-                  None is "float32". Latents are float32, or float64 with "float64"
+    dtype:        arithmetic inside the networks: "float32", "float16", "bfloat16", "float64",
+                  or "auto": the fastest that the device computes with natively. None is
+                  "float32". Latents are float32, or float64 with "float64"
     batch_size:   most rows the network is given at once; None: what suits device and latents
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
@@ -45,7 +49,8 @@ def load(
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
 
     No code of a folder or of the hub is run. Raises InputError, in one line that says what to do,
-    where that cannot be had.
+    where there is no such process. Warns with SlowDtypeWarning of a dtype that the processor has no
+    instructions for.
     """
     chosen = ProcessSettings(  # before the seconds that the imports below take
         sampler=sampler,
@@ -59,8 +64,9 @@ def load(
         variant=variant,
         allow_pickle=allow_pickle,
     )
+    from .devices import settle
     from .hub import open_pipeline
-    from .stable_diffusion import StableDiffusion, find_device
 
-    found = find_device(chosen.device, chosen.dtype)  # before gigabytes are fetched
-    return StableDiffusion(open_pipeline(source, chosen), found, chosen)
+    found, settled = settle(chosen)  # before gigabytes are fetched
+    opened = open_pipeline(source, settled)
+    return opened.family.process(opened, found, settled)

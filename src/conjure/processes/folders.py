@@ -1,4 +1,4 @@
-"""A pipeline's folder: whether it is one, what it recommends, and which weights it holds.
+"""A pipeline's folder: what it recommends, which weights it holds, and what it lacks.
 
 Nothing here loads a model. All of it is checked before diffusers or transformers see the folder.
 """
@@ -6,18 +6,15 @@ Nothing here loads a model. All of it is checked before diffusers or transformer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
+from ..core.text import brief
+from .family import Family
 from .hashing import hash_files
-from .settings import ProcessSettings, shown
-
-__all__ = ["check_class", "check_weights", "content_hash", "hash_files", "weight_files"]
-
-NETWORKS = ("unet", "vae", "text_encoder")
-PARTS = (*NETWORKS, "tokenizer", "scheduler")
+from .settings import ProcessSettings
 
 # What diffusers and transformers call the weights of one model.
 _STEMS = {
@@ -26,22 +23,11 @@ _STEMS = {
 }
 
 
-def check_class(index: Path, source: str) -> None:
-    """Refuse what is not a StableDiffusionPipeline by its model_index.json."""
-    found = read_object(index, f"{source} is no diffusers pipeline: it has no model_index.json")
-    kind = found.get("_class_name")
-    if kind != "StableDiffusionPipeline":
-        raise InputError(
-            f"{source} is a {kind if isinstance(kind, str) else shown(kind)}; conjure reads a"
-            " StableDiffusionPipeline (Stable Diffusion 1.x, 2.x and fine-tunes of them)"
-        )
-
-
-def check_weights(folder: Path, source: str, settings: ProcessSettings) -> None:
+def check_weights(folder: Path, source: str, family: Family, settings: ProcessSettings) -> None:
     """Refuse a folder that lacks a part, and weights that may not be read."""
-    for part in NETWORKS:
+    for part in family.networks:
         part_weights(folder, part, settings)
-    gone = missing(folder, settings)
+    gone = missing(folder, family, settings)
     if not gone:
         return
     if not settings.allow_pickle and any((folder / gone).glob("*.bin")):
@@ -51,11 +37,11 @@ def check_weights(folder: Path, source: str, settings: ProcessSettings) -> None:
     )
 
 
-def missing(folder: Path, settings: ProcessSettings) -> str | None:
+def missing(folder: Path, family: Family, settings: ProcessSettings) -> str | None:
     """What the folder lacks to be loaded, or None. A variant may be of one network alone."""
     varied = settings.variant is None
-    for part in PARTS:
-        if part not in NETWORKS:
+    for part in family.parts:
+        if part not in family.networks:
             if not any((folder / part).glob("*")):
                 return part
             continue
@@ -71,29 +57,22 @@ def part_weights(
 ) -> tuple[str | None, list[Path]]:
     """→ the variant in which a part is there, or None for the plain one, and its weight files."""
     for variant in dict.fromkeys((settings.variant, None)):
-        found = weight_files(
-            folder / part, root=folder, variant=variant, allow_pickle=settings.allow_pickle
-        )
+        found = weight_files(folder / part, variant, settings.allow_pickle)
         if found:
             return variant, found
     return None, []
 
 
 def weight_files(
-    folder: Path,
-    *,
-    root: Path | None = None,
-    variant: str | None = None,
-    allow_pickle: bool = False,
+    folder: Path, variant: str | None = None, allow_pickle: bool = False
 ) -> list[Path]:
     """Every file of weights that is opened for the model in ``folder``; none where it has none.
 
     folder: of one model, as diffusers or transformers saves it; shards are found by their index
-    root:   what they must lie in, by default ``folder`` itself. A snapshot in the hub's cache
-            links to the blobs beside it, which is as good
 
-    Safetensors go before pickles, which are listed with ``allow_pickle`` only. Raises InputError
-    where an index or a configuration names a file that is outside, missing, or a pickle.
+    Safetensors go before pickles, which are listed with ``allow_pickle`` only. A file may be a
+    link to a file elsewhere. Raises InputError where an index or a configuration names a file that
+    is outside, missing, or a pickle, and for a link to what is no such file.
     """
     if (folder / "adapter_config.json").exists():  # names other weights, anywhere
         raise InputError(f"{folder} holds an adapter; merge it into the weights it belongs to")
@@ -103,7 +82,7 @@ def weight_files(
     for form in ("safetensors", "bin") if allow_pickle else ("safetensors",):
         found = [path for stem in _STEMS[form] for path in _of_stem(folder, stem, form, variant)]
         for path in found:
-            _check_inside(path, root or folder)
+            _check_link(path)
         if found:
             return found
     return []
@@ -112,7 +91,7 @@ def weight_files(
 def _of_stem(folder: Path, stem: str, form: str, variant: str | None) -> Iterator[Path]:
     """model.safetensors, model.fp16.safetensors, and the shards that an index lists."""
     single = folder / ".".join([stem, *([variant] if variant else []), form])
-    if single.exists():
+    if single.exists() or single.is_symlink():
         yield single
     indexes = {f"{stem}.{form}.index.json"}
     if variant:  # two habits of diffusers
@@ -127,7 +106,7 @@ def _shards(index: Path, form: str) -> Iterator[Path]:
     shards = read_object(index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise InputError(f"{index} lists no weights: it should have a weight_map")
-    names = {name if isinstance(name, str) else shown(name) for name in shards.values()}
+    names = {name if isinstance(name, str) else brief(name) for name in shards.values()}
     for name in sorted(names):
         if not name.endswith(f".{form}"):
             raise InputError(
@@ -143,11 +122,19 @@ def _shards(index: Path, form: str) -> Iterator[Path]:
         yield index.parent / name
 
 
-def _check_inside(path: Path, root: Path) -> None:
-    real, home = path.resolve(), root.resolve()
-    allowed = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
-    if not any(real.is_relative_to(place) for place in allowed):
-        raise InputError(f"{path} is a link to {real}, outside {root}: put the file itself there")
+def _check_link(path: Path) -> None:
+    """Refuse a link to what is no regular file of its own kind.
+
+    A link is opened by its own name, as safetensors where that says so, and hashed by what it
+    leads to. The hub's cache links to files without an ending.
+    """
+    if not path.is_symlink():
+        return
+    real = path.resolve()
+    if not real.is_file():
+        raise InputError(f"{path} is a link to {real}, which is no file that is there")
+    if real.suffix not in (path.suffix, ""):
+        raise InputError(f"{path} is a link to {real}, which is no {path.suffix} file")
 
 
 def pickle_refusal(source: str, settings: ProcessSettings) -> str:
@@ -159,12 +146,12 @@ def pickle_refusal(source: str, settings: ProcessSettings) -> str:
     )
 
 
-def content_hash(folder: Path) -> str:
+def content_hash(folder: Path, parts: Iterable[str]) -> str:
     """A short name for what a pipeline's folder holds: its index and every file of its parts.
 
     Hidden files are left out: desktops and download tools leave some behind.
     """
-    files = [p for part in PARTS for p in (folder / part).rglob("*")]
+    files = [p for part in parts for p in (folder / part).rglob("*")]
     seen = [p for p in files if not any(n.startswith(".") for n in p.relative_to(folder).parts)]
     return hash_files(folder, [folder / "model_index.json", *seen])
 

@@ -5,29 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import constants, errors, get_session, hf_hub_download
 from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
-from .folders import (
-    check_class,
-    check_weights,
-    content_hash,
-    missing,
-    pickle_refusal,
-    read_card,
-)
-from .parts import (
-    UNUSED,
-    StableDiffusionPipeline,
-    check_parts,
-    first_line,
-    read_pipeline,
-)
+from ..core.text import brief, first_line
+from .family import Family, Opened
+from .folders import check_weights, content_hash, missing, pickle_refusal, read_card
+from .parts import check_parts, read_pipeline
 from .quiet import quiet_hub
-from .settings import Choice, ProcessSettings, shown
+from .registry import find_family
+from .settings import ProcessSettings
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji"}
 
@@ -38,10 +27,10 @@ _PATIENCE = 10  # seconds, for the hub's first answer
 
 @dataclass(frozen=True)
 class Sought:
-    """What is looked for at the hub, in the words in which it may be refused."""
+    """What is looked for at the hub, in words for a refusal."""
 
     kind: str  # what it should be
-    index: str  # the file without which it is none
+    index: str  # the file that every such model has
     named: str  # what else the name could have meant
     example: str  # a hub id of that kind
 
@@ -52,61 +41,65 @@ PIPELINE = Sought(
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A pipeline on the CPU, in its dtype, what it is called, and what was settled on."""
+class Located:
+    """A checked folder, its name, its commit where it comes from the hub, and its family."""
 
-    pipeline: Any  # a StableDiffusionPipeline; diffusers does not type its parts
+    folder: Path
     name: str
-    revision: str
-    choice: Choice
+    commit: str | None
+    family: Family
 
 
 def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> Opened:
     """A bundled process's name, a folder's path or a hub id → its pipeline.
 
-    Raises InputError where there is none, or none that conjure can read.
+    Raises InputError where there is none, or where conjure cannot read it.
     """
-    folder, name, commit = _locate(source, settings)
+    found = _locate(source, settings)
+    folder, family = found.folder, found.family
     card = read_card(folder)
     try:
         recommended = ProcessSettings(**{k: card[k] for k in _RECOMMENDED if k in card})
     except InputError as error:
         raise InputError(f"{folder / 'conjure.json'}: {error}") from error
-    choice = settings.over(recommended)
+    choice = settings.over(recommended, family.recommended)
     # A card's own "revision" is a label: an edited copy would keep it. The content decides.
-    revision = commit or content_hash(folder)
+    revision = found.commit or content_hash(folder, family.parts)
     if settings.variant:
         revision += f"-{settings.variant}"
-    pipeline = read_pipeline(folder, name, settings, choice.dtype)
-    return Opened(pipeline, str(card.get("name") or name), revision, choice)
+    pipeline = read_pipeline(folder, found.name, family, settings, choice.dtype)
+    return Opened(pipeline, str(card.get("name") or found.name), revision, choice, family)
 
 
-def _locate(
-    source: str | os.PathLike[str], settings: ProcessSettings
-) -> tuple[Path, str, str | None]:
-    """→ a checked pipeline folder, its name, and its commit where it comes from the hub."""
+def _locate(source: str | os.PathLike[str], settings: ProcessSettings) -> Located:
     if not isinstance(source, str | os.PathLike) or not os.fspath(source):
-        raise InputError(f"a process is a name, a folder or a hub id, not {shown(source)}")
+        raise InputError(f"a process is a name, a folder or a hub id, not {brief(source)}")
     text = str(source)
     folder = BUNDLED.get(text) or local_path(text, "process")
     if folder.is_dir():
         if settings.revision is not None:
             raise InputError(f"{text} is a folder and has no revisions; leave revision out")
-        check_class(folder / "model_index.json", text)
-        check_parts(folder / "model_index.json", text)
-        check_weights(folder, text, settings)
-        return folder, text if text in BUNDLED else folder.resolve().name, None
+        family = _family(folder / "model_index.json", text)
+        check_weights(folder, text, family, settings)
+        return Located(folder, text if text in BUNDLED else folder.resolve().name, None, family)
     if folder.exists():
         raise InputError(f"{text} is a file; give the folder of a diffusers pipeline")
     if not isinstance(source, str) or text[0] in "./~\\" or text in BUNDLED:
         raise InputError(f"there is no folder {text}")
-    folder = fetch(text, settings)
-    check_weights(folder, text, settings)
-    return folder, text, folder.name  # the cache names a snapshot after its commit
+    folder, family = fetch(text, settings)
+    check_weights(folder, text, family, settings)
+    return Located(folder, text, folder.name, family)  # the cache names a snapshot by its commit
+
+
+def _family(index: Path, source: str) -> Family:
+    """The family of a model, by its index alone; InputError for unknown parts or none."""
+    family = find_family(index, source)
+    check_parts(index, source, family)
+    return family
 
 
 def local_path(text: str, what: str) -> Path:
-    """The path that a text names; InputError where no file system could have it."""
+    """The path that a text names; InputError for what no file system allows."""
     try:
         os.fsencode(text)
         path = Path(text).expanduser()
@@ -117,12 +110,12 @@ def local_path(text: str, what: str) -> Path:
         pass  # perhaps a hub id
     except (OSError, ValueError) as error:  # too long, not permitted, a zero byte, not Unicode
         why = getattr(error, "strerror", None) or "it cannot be written as a path"
-        raise InputError(f"{shown(text)} is no {what}: {why}") from error
+        raise InputError(f"{brief(text)} is no {what}: {why}") from error
     return path
 
 
-def fetch(repo: str, settings: ProcessSettings) -> Path:
-    """A hub id → the folder in the hub's cache that holds what the process needs.
+def fetch(repo: str, settings: ProcessSettings) -> tuple[Path, Family]:
+    """A hub id → the folder in the hub's cache that holds what the process needs, its family.
 
     The only function that talks to the hub. What is cached is used as it is when the hub cannot
     be reached.
@@ -137,29 +130,28 @@ def fetch(repo: str, settings: ProcessSettings) -> Path:
         raise InputError(explain(error, repo, settings)) from error
 
 
-def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> Path:
+def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> tuple[Path, Family]:
     index = Path(
         hf_hub_download(
             repo, "model_index.json", revision=settings.revision, local_files_only=cached_only
         )
     )
-    check_class(index, repo)  # before gigabytes of something else are fetched
-    check_parts(index, repo)
+    family = _family(index, repo)  # before gigabytes of something else are fetched
     try:
-        folder = StableDiffusionPipeline.download(
+        folder = family.pipeline.download(
             repo,
             revision=settings.revision,
             local_files_only=cached_only,
             variant=settings.variant,
             use_safetensors=None if settings.allow_pickle else True,
-            **dict.fromkeys(UNUSED),
+            **dict.fromkeys(family.unused),
         )
     except Exception:
         # diffusers asks the hub even when all is there
-        if missing(index.parent, settings):
+        if missing(index.parent, family, settings):
             raise
         folder = index.parent
-    return Path(folder)
+    return Path(folder), family
 
 
 def reachable() -> bool:
@@ -208,7 +200,7 @@ def explain(
         ),
         (
             errors.HFValidationError,
-            f"{shown(repo)} is neither a folder here nor a hub id such as {sought.example}",
+            f"{brief(repo)} is neither a folder here nor a hub id such as {sought.example}",
         ),
     ]
     if type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
@@ -219,4 +211,4 @@ def explain(
     if "safetensors" in str(error) and not settings.allow_pickle:
         return pickle_refusal(repo, settings)
     kind, said = type(error).__name__, first_line(error)
-    return f"{repo} could not be had from the hub: {kind}{'' if said == kind else f': {said}'}"
+    return f"{repo} could not be fetched from the hub: {kind}{'' if said == kind else f': {said}'}"

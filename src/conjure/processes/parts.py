@@ -1,14 +1,14 @@
-"""The parts of a pipeline: which classes they may be of, and reading each whole or not at all.
+"""The parts of a pipeline: which classes they may have, and reading each of them whole.
 
-diffusers would take a part's class from wherever model_index.json says, code of the folder's own
-included. Here every part is read by a class that diffusers or transformers itself exports, and
-nothing is guessed: a tensor that is missing would be drawn at random, another one each time.
+diffusers takes a part's class from any module that model_index.json names, even one in the folder.
+Here the class must be one that the family's libraries export. A missing tensor is an error: the
+libraries would draw it at random, differently at every load.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,35 +17,17 @@ import torch
 from safetensors import safe_open
 
 from ..core.errors import InputError
+from ..core.text import brief, first_line
+from .family import Family
 from .folders import part_weights, read_object
 from .quiet import quiet
-from .settings import ProcessSettings, shown
+from .settings import ProcessSettings
 
 with quiet():  # importing them remarks on what is not installed and not needed
-    import diffusers
     import transformers
-    from diffusers import SchedulerMixin, StableDiffusionPipeline, UNet2DConditionModel
 
-# Each part's library, and the classes that its own must be one of, or be made from.
-_KINDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "unet": (diffusers, (UNet2DConditionModel,)),
-    "vae": (
-        diffusers,
-        (
-            diffusers.AutoencoderKL,
-            diffusers.AutoencoderTiny,
-            diffusers.AsymmetricAutoencoderKL,
-            diffusers.ConsistencyDecoderVAE,
-        ),
-    ),
-    "scheduler": (diffusers, (SchedulerMixin,)),
-    "text_encoder": (transformers, (transformers.PreTrainedModel,)),
-    "tokenizer": (transformers, (transformers.PreTrainedTokenizerBase,)),
-}
-UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # never read
-
-# What does not matter: the buffer of 0 … n − 1 that old text encoders saved and new ones make, and
-# the head on the first token that BERT and its kin have, of which no state of a token depends.
+# These do not matter. Old text encoders saved the buffer 0 … n − 1, which new ones compute. BERT
+# and similar encoders have a head on the first token, which no token's state depends on.
 _HARMLESS_UNEXPECTED = re.compile(r"(^|\.)position_ids$")
 _HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
 
@@ -53,76 +35,67 @@ _LOCAL = {"local_files_only": True}
 _NOT_EMPTY = ("config.json", "scheduler_config.json")
 _NAMED = 3  # tensors that a message names
 
-__all__ = [
-    "UNUSED",
-    "StableDiffusionPipeline",
-    "check_parts",
-    "first_line",
-    "part_class",
-    "read_pipeline",
-]
-
 Loaded = TypeVar("Loaded")
 
 
-def check_parts(index: Path, source: str) -> None:
-    """Refuse, by model_index.json alone, parts that are of no known class."""
+def check_parts(index: Path, source: str, family: Family) -> None:
+    """Refuse, by model_index.json alone, parts that are not the family's or of another class."""
     for part, given in read_object(index).items():
-        if isinstance(given, list) and part not in (*_KINDS, *UNUSED):
-            raise InputError(f"{source} has a part {shown(part)}, which is not known here")
-    for part in _KINDS:
-        part_class(index, part, source)
+        if isinstance(given, list) and part not in (*family.parts, *family.unused):
+            raise InputError(
+                f"{source} has a part {brief(part)}, which a {family.name} does not have here:"
+                f" {family.advice}"
+            )
+    for part in family.parts:
+        part_class(index, part, source, family)
 
 
-def part_class(index: Path, part: str, source: str) -> Any:
-    """The class of a part by model_index.json; InputError where it is none of its library's."""
-    library, kinds = _KINDS[part]
+def part_class(index: Path, part: str, source: str, family: Family) -> Any:
+    """The class of a part by model_index.json; InputError where the family does not allow it."""
+    expected = family.parts[part]
+    library = expected.library.__name__
     given = read_object(index).get(part)
-    if isinstance(given, list) and len(given) == 2 and given[0] == library.__name__:
-        found = getattr(library, given[1], None) if _is_plain(given[1]) else None
-        if isinstance(found, type) and issubclass(found, kinds):
+    if isinstance(given, list) and len(given) == 2 and given[0] == library:
+        found = getattr(expected.library, given[1], None) if _is_plain(given[1]) else None
+        if isinstance(found, type) and issubclass(found, expected.classes):
             return found
-    names = " or ".join(kind.__name__ for kind in kinds)
+    names = " or ".join(kind.__name__ for kind in expected.classes)
     raise InputError(
-        f"{source} says that its {part} is {shown(given)}; conjure reads {library.__name__}'s"
-        f" own classes ({names}) and runs no code of a model's"
+        f"{source} says that its {part} is {brief(given)}; conjure reads {library}'s own classes"
+        f" ({names}) and runs no code of a model's: {family.advice}"
     )
 
 
-def read_pipeline(folder: Path, source: str, settings: ProcessSettings, dtype: str) -> Any:
-    """A checked folder → its StableDiffusionPipeline, on the CPU, in that dtype.
+def read_pipeline(
+    folder: Path, source: str, family: Family, settings: ProcessSettings, dtype: str
+) -> Any:
+    """A checked folder → its pipeline, on the CPU, in that dtype.
 
     Raises InputError, naming the part, where one cannot be read whole.
     """
     index = folder / "model_index.json"
-    classes = {part: part_class(index, part, source) for part in _KINDS}
-    _check_configurations(folder)
-    classes["tokenizer"] = _tokenizer_class(classes["tokenizer"], folder / "tokenizer")
+    classes = {part: part_class(index, part, source, family) for part in family.parts}
+    _check_configurations(folder, classes)
     parts = {}
-    for part in ("scheduler", "tokenizer"):
+    for part in sorted(classes, key=lambda part: part in family.networks):  # the small ones first
+        kind = classes[part]
+        if part in family.networks:
+            parts[part] = _read_network(folder, part, kind, settings, dtype)
+            continue
         place = folder / part
-        parts[part] = _reading(place, partial(classes[part].from_pretrained, place, **_LOCAL))
-    for part in ("text_encoder", "vae", "unet"):
-        # what transformers calls dtype is torch_dtype in diffusers
-        name = "dtype" if part == "text_encoder" else "torch_dtype"
-        options = {**_LOCAL, name: getattr(torch, dtype)}
-        parts[part] = _read_network(folder, part, classes[part], settings, options)
-    pipeline = _reading(
-        folder,
-        partial(
-            StableDiffusionPipeline,
-            **parts,
-            **dict.fromkeys(UNUSED),
-            requires_safety_checker=False,
-        ),
-    )
+        if issubclass(kind, transformers.PreTrainedTokenizerBase):
+            kind = _tokenizer_class(kind, place)
+        parts[part] = _reading(place, partial(kind.from_pretrained, place, **_LOCAL))
+    unused = dict.fromkeys(family.unused)
+    options = family.options(read_object(index))
+    pipeline = _reading(folder, partial(family.pipeline, **parts, **unused, **options))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _read_network(
-    folder: Path, part: str, kind: Any, settings: ProcessSettings, options: dict[str, Any]
-) -> Any:
+def _read_network(folder: Path, part: str, kind: Any, settings: ProcessSettings, dtype: str) -> Any:
+    # what transformers calls dtype is torch_dtype in diffusers
+    name = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
     variant, files = part_weights(folder, part, settings)
     for index in (path for path in files if path.suffix == ".json"):
         _reading(folder / part, partial(_check_shards, index))
@@ -135,7 +108,8 @@ def _read_network(
             use_safetensors=None if settings.allow_pickle else True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are named below, in one line
-            **options,
+            **{name: getattr(torch, dtype)},
+            **_LOCAL,
         ),
     )
     faults = {
@@ -152,9 +126,9 @@ def _read_network(
 
 
 def _tokenizer_class(kind: Any, place: Path) -> Any:
-    """transformers 4 has two classes of most tokenizers, and the plain one reads no tokenizer.json.
+    """The class that reads the folder: transformers 4 has two classes of most tokenizers.
 
-    So where nothing else is there, it is the other one that the folder means.
+    The plain one does not read tokenizer.json. Where a folder has nothing else, the fast one reads.
     """
     fast = getattr(transformers, f"{kind.__name__}Fast", None)
     files = set(kind.vocab_files_names.values()) - {"tokenizer.json"}
@@ -191,23 +165,27 @@ def _listed(keys: Sequence[str]) -> str:
     return f"{len(keys)} tensor{'s' * (len(keys) > 1)} ({', '.join(names + more)})"
 
 
-def _check_configurations(folder: Path) -> None:
-    """Refuse configurations that are no JSON objects, and one that asks for code from the hub."""
-    for part in _KINDS:
+def _check_configurations(folder: Path, classes: Mapping[str, Any]) -> None:
+    """Refuse configurations that are no JSON objects, and those that ask for code from the hub."""
+    for part, kind in classes.items():
         for path in sorted((folder / part).glob("*.json")):
             if not read_object(path) and path.name in _NOT_EMPTY:
                 raise InputError(f"{path} is empty")  # and would be taken for all defaults
-    config = folder / "text_encoder" / "config.json"
+        if issubclass(kind, transformers.PreTrainedModel):
+            _check_attention(folder / part / "config.json")
+
+
+def _check_attention(config: Path) -> None:
     found = read_object(config)
     for key in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
         if "/" in str(found.get(key)):  # a kernel of the hub, which transformers would run
-            raise InputError(f"{config} asks for code from the hub ({key}: {shown(found[key])})")
+            raise InputError(f"{config} asks for code from the hub ({key}: {brief(found[key])})")
 
 
 def _reading(place: Path, load: Callable[[], Loaded]) -> Loaded:
-    """What ``load`` reads, in silence. Whatever it makes of damaged files is an InputError.
+    """Call ``load`` without the libraries' remarks. Every error that it raises is an InputError.
 
-    The libraries raise all kinds, plain Exception and SafetensorError among them.
+    The libraries raise all kinds of errors, plain Exception and SafetensorError among them.
     """
     try:
         with quiet():
@@ -216,12 +194,6 @@ def _reading(place: Path, load: Callable[[], Loaded]) -> Loaded:
         raise
     except Exception as error:
         raise InputError(f"{place} cannot be loaded: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what a library says that says anything, or else what it is called."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((f"{line:.300}" for line in lines if line), type(error).__name__)
 
 
 def _is_plain(name: object) -> bool:

@@ -14,7 +14,7 @@ from huggingface_hub.utils import logging as hub
 
 @contextlib.contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Within it, the hub's client does not tell of each attempt to reach what cannot be reached."""
+    """Within it, the hub's client does not log its failed attempts."""
     before = hub.get_verbosity()
     hub.set_verbosity(logging.ERROR)
     try:

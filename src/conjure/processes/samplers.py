@@ -112,8 +112,8 @@ class SchedulerSolver:
     ) -> Tensor:
         """x_j and ε, both (n, *latent_shape) → x_{j+1} in x's dtype; see ``core.process.Solver``.
 
-        ε may be wider than x, and should be where it was converted: near pure noise it hardly
-        differs from x, and what the network predicted is found again in the digits behind.
+        ε may be wider than x. A converted ε should be: near pure noise it hardly differs from x,
+        and the network's own prediction is recovered from its last digits.
         A deterministic step is taken in float64, where the device knows it. A stochastic one in the
         dtype of ``x``, as is its noise, one row at a time, each from its own generator.
         Of a float64 ``x``, diffusers' euler, euler-ancestral and dpm-solver++ take the nearest

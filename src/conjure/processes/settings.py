@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..core.errors import InputError
+from ..core.text import brief
 
 SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
-DTYPES = ("float32", "float16", "bfloat16", "float64")
+DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class ProcessSettings:
     steps:        T, at least 1 and at most the training steps; recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; recommended, else 7.5
     device:       "cpu", "cuda", "cuda:1", "mps"; else "cuda" where there is one, "cpu" otherwise
-    dtype:        arithmetic inside the networks, one of DTYPES; else "float32". Latents are
-                  float32 whatever it is, or float64 with "float64"
+    dtype:        arithmetic inside the networks, one of DTYPES; else "float32". "auto" is the
+                  fastest that the device computes with natively (``devices.settle_dtype``).
+                  Latents are float32 whatever it is, or float64 with "float64"
     batch_size:   most rows the network is given at once; else what suits device and latents
     compile:      run the network through ``torch.compile``, its batches padded to ``batch_size``;
                   the first batch takes a minute or so, numbers change by rounding alone
@@ -31,7 +33,7 @@ class ProcessSettings:
     variant:      which of several weight files, for example "fp16"
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
 
-    Raises InputError where a value cannot be meant.
+    Raises InputError for a value that makes no sense.
     """
 
     sampler: str | None = None
@@ -57,19 +59,20 @@ class ProcessSettings:
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
-    def over(self, recommended: ProcessSettings) -> Choice:
-        """These settings; where they are silent, what is recommended; else the paper's."""
+    def over(self, *others: ProcessSettings) -> Choice:
+        """What these settings decide; then, one after the other, ``others``; then the paper's."""
         found: dict[str, Any] = {}
-        for name in (field.name for field in fields(Choice)):
-            for source in (recommended, self):
-                if getattr(source, name) is not None:
-                    found[name] = getattr(source, name)
+        for source in (self, *others):
+            for field in fields(Choice):
+                value = getattr(source, field.name)
+                if value is not None:
+                    found.setdefault(field.name, value)
         return Choice(**found)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was settled on. The defaults are those of Liu & Soatto, section 4."""
+    """What was decided. The defaults are those of Liu & Soatto, section 4."""
 
     sampler: str = "lms"
     steps: int = 10
@@ -77,17 +80,9 @@ class Choice:
     dtype: str = "float32"
 
 
-def shown(value: Any) -> str:
-    """A value as a message shows it: its start, whatever it is."""
-    try:
-        return f"{value!r:.80}"
-    except (ValueError, RecursionError):  # Python writes no whole number of 4,300 digits
-        return f"a {type(value).__name__}"
-
-
 def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value is not None and not (isinstance(value, str) and value in known):
-        raise InputError(f"unknown {name} {shown(value)}; choose one of {', '.join(known)}")
+        raise InputError(f"unknown {name} {brief(value)}; choose one of {', '.join(known)}")
 
 
 def _count(name: str, value: Any) -> None:
@@ -98,7 +93,7 @@ def _count(name: str, value: Any) -> None:
     except TypeError:
         good = False
     if not good:
-        raise InputError(f"{name} must be a whole number of at least 1, not {shown(value)}")
+        raise InputError(f"{name} must be a whole number of at least 1, not {brief(value)}")
 
 
 def _guidance(value: Any) -> None:
@@ -109,7 +104,7 @@ def _guidance(value: Any) -> None:
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise InputError(f"guidance must be a number of at least 0, not {shown(value)}")
+        raise InputError(f"guidance must be a number of at least 0, not {brief(value)}")
 
 
 def _device(value: Any) -> None:
@@ -117,18 +112,18 @@ def _device(value: Any) -> None:
     if value is None or (isinstance(value, str) and value.isprintable()):
         return
     if type(value).__module__ != "torch":  # which is not imported for this
-        raise InputError(f"device must be a name such as cpu or cuda:1, not {shown(value)}")
+        raise InputError(f"device must be a name such as cpu or cuda:1, not {brief(value)}")
 
 
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise InputError(f"{name} must be True or False, not {shown(value)}")
+        raise InputError(f"{name} must be True or False, not {brief(value)}")
 
 
 def _name(name: str, value: Any, pattern: str, what: str) -> None:
-    """Names that become part of a path or an address, where not everything can be written."""
+    """A name that becomes part of a path or an address."""
     if value is None:
         return
     good = isinstance(value, str) and len(value) <= 200 and re.fullmatch(pattern, value)
     if not good or not value.isprintable():  # lone surrogates are not
-        raise InputError(f"{name} must be {what}, not {shown(value)}")
+        raise InputError(f"{name} must be {what}, not {brief(value)}")

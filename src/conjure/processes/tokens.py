@@ -1,4 +1,4 @@
-"""What a tokenizer makes of a text: how many tokens, and what it does not know or drops."""
+"""How a tokenizer reads a text: how many tokens it has, and what is unknown or dropped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Reading:
 
 
 class TextReader:
-    """Says of each text how a process reads it; keeps what it found, and tells each thing once."""
+    """How a process reads each text. Results are kept, and each text is warned of once."""
 
     def __init__(self, name: str, tokenizer: Any) -> None:
         """tokenizer: one whose ``model_max_length`` is what the text encoder reads."""
@@ -50,7 +50,7 @@ class TextReader:
         return {text: self._read[text] for text in texts}
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
-        """The texts of which nothing is read → why. The blank text, which is meant, is none."""
+        """The texts of which nothing is read → why. A blank text is allowed: it is meant."""
         return {
             text: f"{self._name} can read nothing of {_quoted(text)}: it knows no token of it"
             for text, reading in self.readings(texts).items()
@@ -58,7 +58,7 @@ class TextReader:
         }
 
     def remarks(self, texts: Sequence[str]) -> list[Warning]:
-        """One warning of those that are cut, one of those that are known in part."""
+        """One warning for new texts that are cut, one for new texts that are known in part."""
         new = {t: r for t, r in self.readings(texts).items() if t not in self._told}
         self._told.update(new)
         limit = self._tokenizer.model_max_length
@@ -146,6 +146,17 @@ def _dropped(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
             runs.append(run)
             run = ""
     return runs
+
+
+def padded_tokens(tokenizer: Any, prompts: list[str]) -> Any:
+    """``input_ids`` and ``attention_mask`` (n, tokens), each padded or cut to what is read."""
+    return tokenizer(
+        prompts,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
 
 
 def settle_limit(name: str, tokenizer: Any, encoder: Any) -> None:

@@ -1,20 +1,17 @@
-"""The figures of the tables, one a cell: a row's agreement with people on a set or a part of it."""
+"""One figure of a table: how well a row agrees with people on a set or a subset."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..core.spec import Signature
-from ..datasets.cards import SEVEN, set_title
+from ..datasets.cards import set_title
 from ..datasets.read import SUBSAMPLE_SEED, Dataset
-from ..stats.comparison import average
 from ..stats.correlation import (
-    LEAST_RESAMPLED,
-    NO_INTERVAL,
     Correlation,
     by_subset,
     chance,
@@ -22,7 +19,7 @@ from ..stats.correlation import (
     correlation_object,
     percent,
 )
-from ..stats.resampling import Array, bootstrap, combined
+from ..stats.resampling import Array
 
 ALL, MEAN, WEIGHTED, DEVIATION = "all", "mean", "weighted mean", "standard deviation"
 AVERAGE = "average"
@@ -34,20 +31,20 @@ Column = tuple[str, str]  # set and subset
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure; coefficients and their interval × 100, as the literature prints them.
+    """One figure. Coefficients and interval are × 100, as the literature prints them.
 
-    row:       as ``--rows`` takes it; table 3 adds ", T = 5"
-    dataset:   a set's name, or "average", over the paper's seven
-    subset:    "all", a subset's name, or "mean" or "weighted mean" of Spearman's coefficients over
-               the subsets; of the average also "standard deviation", the paper's ±
-    interval:  95 % bootstrap interval of Spearman's coefficient; of the control what 95 % of its
-               draws lie between
-    over:      what the interval is about (other pairs, other seeds, or draws of the control), and
-               how many pairs were drawn where the set was not taken whole
-    signature: what it takes to measure it again; of a published figure, where it is printed
+    row:       as ``--rows`` takes it; Table 3 adds ", T = 5"
+    dataset:   name of a set, or "average" over the paper's seven
+    subset:    "all", the name of a subset, or "mean" or "weighted mean" of Spearman's coefficients
+               over the subsets; of the average also "standard deviation", the paper's ±
+    interval:  95 % bootstrap interval of Spearman's coefficient; for the control, the range that
+               holds 95 % of its draws
+    over:      what the interval varies (pairs, pairs and seeds, or draws of the control), and the
+               number of pairs where the set was subsampled
+    signature: how the figure was measured; for a published one, where it is printed
     source:    "measured" or "published"
-    reason:    why there is no figure, or None where there is one
-    interval_reason: why there is a figure and no interval
+    reason:    why there is no figure; None where there is one
+    interval_reason: why there is a figure but no interval
     """
 
     row: str
@@ -76,9 +73,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Distances:
-    """A row's distances of one set, and how they were measured.
+    """Distances of one row on one set, and how they were measured.
 
-    samples: (k, n), one line a sample; (n,) where nothing is drawn at random
+    samples: (k, n), one row a sample; (n,) for a deterministic baseline
     """
 
     samples: Array
@@ -87,18 +84,18 @@ class Distances:
 
 @dataclass(frozen=True)
 class Draws:
-    """The control's distances of one set: (draws, n). Each draw has a figure of its own."""
+    """Distances of the control on one set: (draws, n). Each draw gives one figure."""
 
     samples: Array
     signature: Signature
 
 
-Measured = Distances | Draws | str  # how far apart pairs are, or the reason why that is not known
-OfSet = tuple[Dataset, Measured, Cell]  # a set, distances of it, the figure on all of it
+Measured = Distances | Draws | str  # distances of the pairs, or the reason why there are none
+MeasuredRows = Mapping[str, Mapping[str, Measured]]  # row → set → distances
 
 
 def cells(row: str, data: Dataset, found: Measured) -> list[Cell]:
-    """The figures of a row on a set: whole, within each subset, and their means."""
+    """The figures of a row on a set: on all pairs, on each subset, and their means."""
     if isinstance(found, str):
         return [Cell(row, data.name, n=len(data.scores), reason=found)]
     if isinstance(found, Draws):
@@ -125,7 +122,7 @@ def cells(row: str, data: Dataset, found: Measured) -> list[Cell]:
 
 
 def _control_cells(row: str, data: Dataset, found: Draws) -> list[Cell]:
-    """As ``cells``, each figure the mean over draws, its interval what 95 % of them lie between."""
+    """As ``cells``. A figure is the mean over draws, its interval holds 95 % of them."""
     made, each = [], {}
     for _, subset in with_subsets(data.name, data):
         places = within(data, subset)
@@ -146,7 +143,7 @@ def _control_cells(row: str, data: Dataset, found: Draws) -> list[Cell]:
                 pearson=float(pearson.mean()),
                 kendall=float(kendall.mean()),
                 n=len(scores),
-                interval=_between(spearman),
+                interval=central_95(spearman),
                 signature=found.signature,
                 over=_over_draws(found, data),
             )
@@ -162,7 +159,7 @@ def _control_cells(row: str, data: Dataset, found: Draws) -> list[Cell]:
                     name,
                     spearman=float(over_parts.mean()),
                     n=len(data.scores),
-                    interval=_between(over_parts),
+                    interval=central_95(over_parts),
                     signature=found.signature,
                     over=_over_draws(found, data),
                 )
@@ -170,7 +167,8 @@ def _control_cells(row: str, data: Dataset, found: Draws) -> list[Cell]:
     return made
 
 
-def _between(drawn: Array) -> tuple[float, float]:
+def central_95(drawn: Array) -> tuple[float, float]:
+    """The range that holds the central 95 % of the values."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
@@ -185,63 +183,10 @@ def _subsampled(data: Dataset) -> str:
     return f"; {len(data.scores)} of {data.total} pairs, drawn with seed {SUBSAMPLE_SEED}"
 
 
-def average_cells(row: str, sets: Mapping[str, OfSet]) -> list[Cell]:
-    """The average over the paper's seven sets and the standard deviation across them.
-
-    sets: {name: what is known of the row on the set}; nothing where not all seven are there.
-    The interval is of the average: sets are resampled independently, seeds alike in all of them.
-    """
-    if not all(name in sets for name in SEVEN):
-        return []
-    chosen = {name: sets[name] for name in SEVEN}
-    n = sum(len(data.scores) for data, _, _ in chosen.values())
-    mean = average({name: whole.spearman for name, (_, _, whole) in chosen.items()})
-    if mean.mean is None:
-        first = next(whole.reason for _, _, whole in chosen.values() if whole.reason)
-        return [Cell(row, AVERAGE, n=n, reason=f"{mean.reason}: {first}")]
-    interval = _interval_of_average([(data, found) for data, found, _ in chosen.values()])
-    line, over = chosen[SEVEN[0]][2].signature, chosen[SEVEN[0]][2].over
-    if any(len(data.scores) < data.total for data, _, _ in chosen.values()):
-        over = f"{str(over).partition(';')[0]}; subsamples, drawn with seed {SUBSAMPLE_SEED}"
-    return [
-        Cell(
-            row,
-            AVERAGE,
-            spearman=mean.mean,
-            n=n,
-            interval=interval,
-            signature=line,
-            over=over,
-            interval_reason=None if interval else NO_INTERVAL,
-        ),
-        Cell(row, AVERAGE, DEVIATION, spearman=mean.deviation, n=n, signature=line),
-    ]
-
-
-def _interval_of_average(sets: Sequence[tuple[Dataset, Measured]]) -> tuple[float, float] | None:
-    """Of coefficients × 100; None where a set has too few pairs to be resampled."""
-    drawn = [
-        each
-        for data, found in sets
-        if isinstance(found, Draws)
-        and not isinstance(each := chance(np.array(data.scores), found.samples), str)
-    ]
-    if drawn:
-        return _between(100 * np.mean(drawn, axis=0)[0])
-    if any(len(data.scores) < LEAST_RESAMPLED for data, _ in sets):
-        return None
-    resampled = [
-        bootstrap(np.array(data.scores), [np.atleast_2d(found.samples)])[0]
-        for data, found in sets
-        if isinstance(found, Distances)
-    ]
-    low, high = combined(resampled, [1 / len(resampled)] * len(resampled)).interval()
-    return 100 * low, 100 * high
-
-
 def cell_of(
     row: str, data: Dataset, subset: str, found: Correlation, line: Signature | str
 ) -> Cell:
+    """A correlation as a cell."""
     facts = correlation_object(found)
     over = facts.pop("interval_over") + _subsampled(data)
     interval = facts.pop("interval")
@@ -257,19 +202,19 @@ def cell_of(
 
 
 def with_subsets(name: str, data: Dataset) -> list[Column]:
-    """The columns of a set: all of it, then each of its subsets, where there are several."""
+    """The columns of a set: all pairs, then each subset where there are several."""
     parts = sorted(set(data.subsets or ()))
     return [(name, ALL), *((name, part) for part in parts if len(parts) > 1)]
 
 
 def within(data: Dataset, subset: str) -> list[int]:
-    """The places of a subset's pairs in its set; of "all", every place."""
+    """The indices of a subset's pairs in its set; every index for "all"."""
     parts = data.subsets or ()
     return [i for i in range(len(data.scores)) if subset == ALL or parts[i] == subset]
 
 
 def subsample_notes(datasets: Mapping[str, Dataset]) -> list[str]:
-    """A sentence on the sets that were not taken whole, where there are any."""
+    """One sentence that names the subsampled sets; empty where there are none."""
     drawn = [
         f"{set_title(name)}: {len(data.scores):,} of {data.total:,} pairs"
         for name, data in datasets.items()

@@ -1,4 +1,8 @@
-"""One row less the others on the same pairs: rows share pairs and noise, so intervals mislead."""
+"""The difference between one row and each other row, on the same pairs.
+
+Rows share pairs and noise. So whether two rows differ is read off the interval of their
+difference, not off the overlap of their own intervals.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,12 @@ from dataclasses import dataclass
 from ..datasets.read import Dataset
 from ..stats.comparison import paired_difference
 from ..stats.correlation import percent
-from .cells import ALL, Column, Distances, Measured, with_subsets, within
-
-Found = Mapping[str, Mapping[str, Measured]]  # row → set → distances, or why there are none
+from .cells import ALL, Column, Distances, MeasuredRows, with_subsets, within
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Spearman × 100 of ``row`` less that of ``than``, on the same pairs (paired bootstrap)."""
+class RowDifference:
+    """Spearman × 100 of ``row`` minus that of ``than``, on the same pairs (paired bootstrap)."""
 
     row: str
     than: str
@@ -31,12 +33,12 @@ class Difference:
 
 
 def differences(
-    row: str, found: Found, datasets: Mapping[str, Dataset], *, subsets: bool = False
-) -> tuple[Difference, ...]:
-    """``row`` against each other row, on whole sets and perhaps on their subsets.
+    row: str, found: MeasuredRows, datasets: Mapping[str, Dataset], *, subsets: bool = False
+) -> tuple[RowDifference, ...]:
+    """``row`` against each other row, on whole sets and, if asked, on their subsets.
 
-    Nothing where the row itself was not measured. The control is in none: it is as many draws, of
-    which no pair is the same as another row's, and its spread says what chance does.
+    Empty where ``row`` itself was not measured. The control is left out: its draws are not paired
+    with the samples of any row, and its own range already shows what chance does.
     """
     made = []
     for name, data in datasets.items():
@@ -53,12 +55,12 @@ def differences(
 
 def _difference(
     row: str, than: str, data: Dataset, subset: str, ours: Distances, theirs: Distances
-) -> Difference:
+) -> RowDifference:
     places = within(data, subset)
     apart = paired_difference(
         [data.scores[i] for i in places], ours.samples[..., places], theirs.samples[..., places]
     )
-    return Difference(
+    return RowDifference(
         row,
         than,
         data.name,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ..core.text import printable
-from ..paper.tables import Table
-from .cells import MEASURED, PUBLISHED
-from .render import brackets, grid, notes
+from .notes import interval_notes
+from .report import Report
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -39,29 +38,24 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in printable(text))
 
 
-def latex(table: Table) -> str:
-    """A floating table: measured rows, then published ones; its notes in small type below."""
-    width = len(table.columns) + 1
-    named = table.title.split(": ", 1)[-1]  # LaTeX numbers it
-    caption = ". ".join([named, *brackets(table.cells)])
-    body: list[str] = []
-    for source in (MEASURED, PUBLISHED):
-        head, *rows = grid(table, source)
-        if not rows:
-            continue
-        if not body:
-            body += [_line(head), r"\midrule"]
-        else:
-            body.append(r"\midrule")
-        body.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{source}}}}} \\")
+def latex_text(report: Report) -> str:
+    """A floating table of the report's grids, one below the other; its notes in small type."""
+    grids = [(heading.strip("*"), grid) for heading, grid in report.grids if len(grid) > 1]
+    head = report.grids[0][1][0]
+    named = report.title.split(": ", 1)[-1]  # LaTeX numbers it
+    caption = ". ".join([named, *interval_notes(report.cells, report.titles)])
+    body = [_line(head)]
+    for heading, (_, *rows) in grids:
+        body.append(r"\midrule")
+        body.append(rf"\multicolumn{{{len(head)}}}{{l}}{{\emph{{{escape(heading)}}}}} \\")
         for row in rows:
             body += _stacked(row)
-    small = "".join(f"\\par {escape(note)}\n" for note in notes(table))
+    small = "".join(f"\\par {escape(note)}\n" for note in report.notes)
     return (
         "% needs \\usepackage{booktabs}\n"
         "\\begin{table}\n\\centering\\scriptsize\\setlength{\\tabcolsep}{1.5pt}\n"
-        f"\\caption{{{escape(caption)}}}\n\\label{{tab:{table.name}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}\n\\toprule\n"
+        f"\\caption{{{escape(caption)}}}\n\\label{{tab:{report.name}}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n\\toprule\n"
         + "\n".join(body)
         + "\n\\bottomrule\n\\end{tabular}\n"
         f"\\par\\medskip\\begin{{minipage}}{{\\linewidth}}\\scriptsize\\raggedright\n{small}"
@@ -70,7 +64,7 @@ def latex(table: Table) -> str:
 
 
 def _stacked(row: list[str]) -> list[str]:
-    """A row, and below it, in small type, its intervals: beside the figures they need two pages."""
+    """A row, and its intervals below it in small type: beside the figures they need two pages."""
     figures, intervals = zip(*(text.partition(" [")[::2] for text in row[1:]), strict=True)
     small = [rf"{{\tiny [{escape(text.replace(', ', ','))}}}" if text else "" for text in intervals]
     figure_line = _line([row[0], *figures])
@@ -81,5 +75,5 @@ def _stacked(row: list[str]) -> list[str]:
 
 def _line(texts: list[str]) -> str:
     line = " & ".join(escape(text) for text in texts)
-    # The row above ends with \\, which would take a bracket or an asterisk for its own
+    # The row above ends with \\, and a bracket or an asterisk would become its argument
     return ("{}" if line.startswith(("[", "*")) else "") + line + r" \\"

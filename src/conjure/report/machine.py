@@ -11,7 +11,7 @@ import torch
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were taken on: processor, threads and the versions that matter."""
+    """The processor, the number of threads and the versions of the libraries."""
     import diffusers
     import transformers
 
@@ -31,7 +31,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Linux tells the model in a file; elsewhere Python's word for it has to do."""
+    """The model from Linux's list; elsewhere what Python says."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
         for line in listing.read_text().splitlines():

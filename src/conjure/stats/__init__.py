@@ -1,1 +1,1 @@
-"""Correlations, their intervals, and differences between them."""
+"""Correlations with human scores, their intervals, and differences between them."""

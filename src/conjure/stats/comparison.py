@@ -1,6 +1,6 @@
-"""Rows beside rows: differences, averages over sets, and how reliable distances are.
+"""Compare rows: paired differences, averages over sets, and the reliability of distances.
 
-As in ``correlation``, what does not exist is None, and ``reason`` says why.
+A value that does not exist is None, and ``reason`` says why.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from ..core.errors import InputError
 from .correlation import (
-    LEAST_PAIRS,
-    LEAST_RESAMPLED,
+    MIN_PAIRS,
+    MIN_RESAMPLED,
     NO_INTERVAL,
     PAIRS,
     Correlation,
@@ -32,14 +32,14 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Difference:
-    """Spearman's coefficient of one row less that of another, on the same n pairs.
+    """Spearman's coefficient of one row minus that of another row, on the same n pairs.
 
-    interval: 95 % bootstrap interval; both rows see the same resampled pairs, and are taken to
-              share their seeds where they have the same number of samples
+    interval: 95 % bootstrap interval. Both rows use the same resampled pairs. Rows with the same
+              number of samples are assumed to share their seeds
     p_value:  two-sided, from the same resamples: twice the share of them on the rarer side of
-              zero, where the estimate is counted as one more
-    over:     what the interval is about, as in ``Correlation``, of the row with more samples
-    interval_reason: why there is a difference and no interval
+              zero, with the estimate counted as one more
+    over:     what the interval covers, as in ``Correlation``, for the row with more samples
+    interval_reason: why there is a difference but no interval
     """
 
     n: int
@@ -55,8 +55,8 @@ class Difference:
 class Average:
     """The plain mean over sets, and the ± beside it.
 
-    deviation: the standard deviation across sets, with n − 1 in its divisor; None for one set.
-    The paper prints a ± and does not say which divisor it uses.
+    deviation: the population standard deviation across sets (division by n), as the paper's ±;
+               None for one set
     """
 
     mean: float | None
@@ -67,10 +67,11 @@ class Average:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far distances from other seeds would rank the pairs alike.
+    """How consistently distances rank the pairs, whatever the seeds.
 
     half: Spearman's coefficient between the mean distances of two halves of the samples, averaged
-          over random splits; full: Spearman–Brown's correction of it to all k samples
+          over random splits
+    full: the same, corrected to all k samples by Spearman–Brown
     """
 
     samples: int
@@ -82,14 +83,15 @@ class Reliability:
 def paired_difference(scores: ArrayLike, one: ArrayLike, other: ArrayLike) -> Difference:
     """How much better ``one`` agrees with the scores than ``other``, with its uncertainty.
 
-    scores: (n,); one, other: distances of the same pairs, (n,) or (k, n) as in ``correlate``.
+    scores:     (n,)
+    one, other: distances of the same pairs, (n,) or (k, n) as in ``correlate``
     """
     gold, first = checked(scores, one)
     _, second = checked(scores, other)
     n, over = len(gold), resampled_over(one, other)
     if reason := fault(gold, first) or fault(gold, second):
         return Difference(n, over=over, reason=reason)
-    if n < LEAST_RESAMPLED:
+    if n < MIN_RESAMPLED:
         value = _spearman(gold, -mean_distances(first)) - _spearman(gold, -mean_distances(second))
         return Difference(n, value, over=over, interval_reason=NO_INTERVAL)
     found = combined(bootstrap(gold, [first, second]), [1, -1])
@@ -106,10 +108,12 @@ def paired_difference(scores: ArrayLike, one: ArrayLike, other: ArrayLike) -> Di
 
 
 def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
-    """How alike two processes rank the same pairs: the correlation of their distances.
+    """How similarly two processes rank the same pairs: the correlation of their distances.
 
-    one, other: (n,) or (k, n) as in ``correlate``, with the same k, whose seeds both share: pairs
-    are resampled, and seeds left out, in both alike. Raises InputError for other shapes.
+    one, other: (n,) or (k, n) as in ``correlate``, of the same shape and the same seeds. The
+                bootstrap and the jackknife treat both in the same way
+
+    Raises InputError for other shapes.
     """
     first, second = (np.atleast_2d(np.asarray(d, dtype=np.float64)) for d in (one, other))
     n = first.shape[-1]
@@ -119,8 +123,8 @@ def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
         raise InputError(f"distances must be (k, n) alike, not {first.shape} and {second.shape}")
     columns = [means(first), means(second)]
     over = resampled_over(one, other)
-    if n < LEAST_PAIRS:
-        reason = f"a correlation needs at least {LEAST_PAIRS} pairs; there are {n}"
+    if n < MIN_PAIRS:
+        reason = f"a correlation needs at least {MIN_PAIRS} pairs; there are {n}"
         return Correlation(n, over=over, reason=reason)
     if min(np.ptp(each[0]) for each in columns) == 0:
         return Correlation(n, over=over, reason="all distances of a process are the same")
@@ -134,7 +138,7 @@ def agreement(one: ArrayLike, other: ArrayLike) -> Correlation:
 def average(values: Mapping[str, float | None]) -> Average:
     """The mean and deviation of one figure over sets: {set: figure}.
 
-    None where a set has none: an average over fewer sets is another figure.
+    The mean is None if a set has no figure: a mean over fewer sets is not comparable.
     """
     if not values:
         raise InputError("there is no set to average over")
@@ -142,14 +146,14 @@ def average(values: Mapping[str, float | None]) -> Average:
     if missing:
         return Average(None, None, len(values), f"no figure for {', '.join(missing)}")
     figures = np.array(list(values.values()), dtype=np.float64)
-    deviation = float(figures.std(ddof=1)) if len(figures) > 1 else None
+    deviation = float(figures.std()) if len(figures) > 1 else None
     return Average(float(figures.mean()), deviation, len(figures))
 
 
 def split_half(distances: ArrayLike) -> Reliability:
     """The reliability of (k, n) distances of n pairs, one row a sample. Seeded.
 
-    Of an odd k, each split leaves one sample out. Raises InputError as ``correlate`` does.
+    If k is odd, each split leaves one sample out. Raises InputError as ``correlate`` does.
     """
     values = np.asarray(distances, dtype=np.float64)
     _, samples = checked(np.zeros(values.shape[-1:]), values)
@@ -174,8 +178,8 @@ def split_half(distances: ArrayLike) -> Reliability:
 def _lengthened(reliability: float, factor: float) -> float:
     """Spearman–Brown: the reliability of ``factor`` times as many samples.
 
-    It takes reliability for a share of variance. What is not above zero is no such share, and
-    is left as it is.
+    The formula treats reliability as a share of variance. A value that is not above zero is no
+    share and is returned unchanged.
     """
     if reliability <= 0:
         return reliability
@@ -183,6 +187,6 @@ def _lengthened(reliability: float, factor: float) -> float:
 
 
 def _spearman(x: Array, y: Array) -> float:
-    """Spearman's coefficient; NaN where a side is constant."""
+    """Spearman's coefficient; NaN if a side is constant."""
     once = np.ones((1, len(x)), dtype=np.int64)
     return float(spearman(once, Sorted.of(x).ranks(once), Sorted.of(y).ranks(once))[0])

@@ -1,7 +1,7 @@
-"""How well distances agree with people: rank and linear correlation, with an interval.
+"""Agreement of distances with human scores: rank and linear correlation, with an interval.
 
-A distance falls as similarity rises, so what is correlated with the human scores is −distance.
-Where there is no coefficient, it is None and ``reason`` says why: a table goes on.
+A distance falls as similarity rises, so −distance is correlated with the human scores. A
+coefficient that does not exist is None, and ``reason`` says why; no error is raised.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from ..core.errors import InputError
 from .resampling import Array, Counts, Sorted, averaged, bootstrap, spearman
 
-LEAST_PAIRS = 3  # two points always lie on a line
-LEAST_RESAMPLED = 10  # of fewer pairs, resamples are too much alike to tell how far to trust them
-NO_INTERVAL = f"fewer than {LEAST_RESAMPLED} pairs"
-MOST_PERMUTED = 8  # 8! = 40,320 orders
+MIN_PAIRS = 3  # two points always lie on a line
+MIN_RESAMPLED = 10  # resamples of fewer pairs are too similar to give an interval
+NO_INTERVAL = f"fewer than {MIN_RESAMPLED} pairs"
+MAX_PERMUTED = 8  # 8! = 40,320 orders
 PAIRS, PAIRS_SAME_SEEDS = "pairs", "pairs, for the seeds as drawn"
 PAIRS_AND_SEEDS = "pairs and seeds"
 
@@ -29,15 +29,15 @@ PAIRS_AND_SEEDS = "pairs and seeds"
 class Correlation:
     """Agreement of −distance with human scores over n pairs; coefficients are in −1 … 1.
 
-    kendall:  τ-b, which allows for ties
-    p_value:  two-sided, of Spearman's coefficient, for the seeds as drawn: over all orders of up
-              to eight pairs, by scipy's t approximation of more
+    kendall:  τ-b, which accounts for ties
+    p_value:  two-sided, of Spearman's coefficient, for the seeds as drawn. Up to eight pairs it is
+              exact, over all orders; for more pairs it is scipy's t approximation
     interval: 95 % bootstrap interval of Spearman's coefficient, see ``resampling``
-    over:     what the interval is about: other pairs, "pairs"; other pairs and seeds, "pairs and
-              seeds"; or, of one sample, other pairs under the same noise, "pairs, for the seeds
-              as drawn"
-    reason:   why there is no coefficient, or None where there is one
-    interval_reason: why there is a coefficient and no interval: fewer than ten pairs
+    over:     what the interval covers: "pairs" (other pairs; nothing is random), "pairs and
+              seeds" (other pairs and other seeds), or, for one sample, "pairs, for the seeds as
+              drawn" (other pairs under the same noise)
+    reason:   why there is no coefficient, or None if there is one
+    interval_reason: why there is a coefficient but no interval: fewer than ten pairs
     """
 
     n: int
@@ -55,8 +55,9 @@ class Correlation:
 class SubsetCorrelations:
     """The correlation within each subset, by name, and the averages of Spearman's coefficients.
 
-    mean, weighted_mean: each subset alike, or by its number of pairs; None, with a ``reason``,
-    where a subset has no coefficient: the mean of the others would be another figure.
+    mean:          each subset counts the same
+    weighted_mean: each subset counts by its number of pairs
+    reason:        why both are None: a subset has no coefficient
     """
 
     each: dict[str, Correlation]
@@ -68,10 +69,12 @@ class SubsetCorrelations:
 def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
     """Correlate human similarity scores with −distance.
 
-    scores: (n,); distances: (k, n) with one row a sample, whose seed all pairs share: coefficients
-    are of the mean over samples; or (n,) where nothing is drawn at random. Seeded: the same input
-    gives the same interval. Raises InputError for shapes that do not fit and numbers that are not
-    finite.
+    scores:    (n,)
+    distances: (k, n), one row a sample; all pairs of a row share its seed, and coefficients are of
+               the mean over samples. Or (n,), if nothing is drawn at random
+
+    The bootstrap is seeded: the same input gives the same interval. Raises InputError for shapes
+    that do not fit and for numbers that are not finite.
     """
     gold, samples = checked(scores, distances)
     over = resampled_over(distances)
@@ -79,7 +82,7 @@ def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
     if reason is not None:
         return Correlation(len(gold), over=over, reason=reason)
     spearman, pearson, kendall, p_value = coefficients(gold, samples)
-    few = len(gold) < LEAST_RESAMPLED
+    few = len(gold) < MIN_RESAMPLED
     return Correlation(
         n=len(gold),
         spearman=spearman,
@@ -95,7 +98,7 @@ def correlate(scores: ArrayLike, distances: ArrayLike) -> Correlation:
 def coefficients(scores: Array, samples: Array) -> tuple[float, float, float, float]:
     """Spearman's, Pearson's and Kendall's coefficients, and the p-value of the first.
 
-    scores: (n,), samples: (k, n), of which ``fault`` finds nothing to say
+    scores: (n,); samples: (k, n); ``fault`` must be None for them
     """
     from scipy.stats import kendalltau, pearsonr
 
@@ -106,10 +109,12 @@ def coefficients(scores: Array, samples: Array) -> tuple[float, float, float, fl
 
 
 def chance(scores: Array, draws: Array) -> Array | str:
-    """What distances that know nothing of the texts give by chance: each draw by itself.
+    """The coefficients that distances without any knowledge of the texts give by chance.
 
-    scores: (n,); draws: (m, n). → (3, m): Spearman's, Pearson's and Kendall's coefficients of
-    −distance; or why there are none
+    scores: (n,)
+    draws:  (m, n), m independent draws of such distances
+
+    → (3, m), Spearman's, Pearson's and Kendall's coefficients of −distance; or why there are none
     """
     reason = next((why for draw in draws if (why := fault(scores, draw[None]))), None)
     if reason is not None:
@@ -127,7 +132,10 @@ def chance(scores: Array, draws: Array) -> Array | str:
 
 
 def resampled_over(*distances: ArrayLike) -> str:
-    """What an interval from such distances is about; of several rows, the more that is drawn."""
+    """What an interval from these distances covers (``Correlation.over``).
+
+    Of several rows, the one with the most samples decides.
+    """
     shapes = [np.shape(each) for each in distances]
     if any(len(shape) > 1 and shape[0] > 1 for shape in shapes):
         return PAIRS_AND_SEEDS
@@ -163,13 +171,13 @@ def by_subset(
 
 
 def check_scores(scores: ArrayLike) -> None:
-    """Raise InputError where no correlation with these human scores can exist."""
+    """Raise InputError if no correlation with these human scores can exist."""
     if reason := _fault_of_scores(np.asarray(scores, dtype=np.float64)):
         raise InputError(reason)
 
 
 def checked(scores: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
-    """Scores as (n,) and distances as (k, n), or InputError where they are not that."""
+    """Scores as (n,) and distances as (k, n). Raises InputError for other shapes or for NaN."""
     gold = np.asarray(scores, dtype=np.float64)
     samples = np.atleast_2d(np.asarray(distances, dtype=np.float64))
     if gold.ndim != 1 or samples.ndim != 2 or len(samples) < 1 or samples.shape[1] != len(gold):
@@ -184,12 +192,12 @@ def checked(scores: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
 
 
 def mean_distances(samples: Array) -> Array:
-    """The mean over samples: (k, n) → (n,); equal distances have equal means."""
+    """The mean over samples, (k, n) → (n,). Pairs with equal distances have equal means."""
     return averaged(samples, np.ones(len(samples), dtype=np.int64))
 
 
 def fault(scores: Array, samples: Array) -> str | None:
-    """Why these scores and (k, n) distances have no correlation; None where they have one."""
+    """Why these scores and (k, n) distances have no correlation; None if they have one."""
     if reason := _fault_of_scores(scores):
         return reason
     if np.ptp(mean_distances(samples)) == 0:
@@ -198,8 +206,8 @@ def fault(scores: Array, samples: Array) -> str | None:
 
 
 def _fault_of_scores(scores: Array) -> str | None:
-    if len(scores) < LEAST_PAIRS:
-        return f"a correlation needs at least {LEAST_PAIRS} pairs; there are {len(scores)}"
+    if len(scores) < MIN_PAIRS:
+        return f"a correlation needs at least {MIN_PAIRS} pairs; there are {len(scores)}"
     if np.ptp(scores) == 0:
         return f"all human scores are {scores[0]:g}: there is nothing to correlate with"
     return None
@@ -210,7 +218,7 @@ def _spearman_test(x: Array, y: Array) -> tuple[float, float]:
     from scipy.stats import spearmanr
 
     found = spearmanr(x, y)
-    if len(x) > MOST_PERMUTED:
+    if len(x) > MAX_PERMUTED:
         return float(found.statistic), float(found.pvalue)
     once: Counts = np.ones((1, len(x)), dtype=np.int64)
     ranks, orders = Sorted.of(y).ranks(once)[0], np.array(list(permutations(range(len(x)))))
@@ -220,9 +228,10 @@ def _spearman_test(x: Array, y: Array) -> tuple[float, float]:
 
 
 def correlation_object(found: Correlation) -> dict[str, Any]:
-    """A correlation as a JSON object: coefficients × 100, null with a ``reason`` where none is.
+    """A correlation as a JSON object, with coefficients × 100.
 
-    ``interval_over``: what the interval is about; null with an ``interval_reason`` where none is.
+    ``interval_over`` says what the interval covers. Values that do not exist are null, with a
+    ``reason`` or an ``interval_reason``.
     """
     interval = found.interval and [100 * bound for bound in found.interval]
     return {
@@ -239,5 +248,5 @@ def correlation_object(found: Correlation) -> dict[str, Any]:
 
 
 def percent(coefficient: float | None) -> float | None:
-    """A coefficient × 100, as the literature prints them."""
+    """A coefficient × 100, as the literature prints it."""
     return None if coefficient is None else 100 * coefficient

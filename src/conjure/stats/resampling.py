@@ -1,15 +1,15 @@
-"""The bootstrap over pairs, what the seeds add to it, and Spearman's coefficient of many resamples.
+"""Intervals of Spearman's coefficient: a bootstrap over pairs, and a jackknife over seeds.
 
-All pairs of a run share the seeds' noise: pairs and seeds are crossed, and the variance of a
-coefficient has a part from the pairs, a part from the seeds, and one from noise that each pair has
-for itself under each seed. Resampled pairs show the first and the third. Leaving out one seed at a
-time (the jackknife) shows the second and the third. So the third is taken off again: counted twice,
-as by a bootstrap over both, it makes intervals too wide wherever noise is all that there is, such
-as in the difference of two rows. Readers and cases of diagnostic trials are treated so (Obuchowski
-and Rockette 1995).
+All pairs of a run share the noise of its seeds, so pairs and seeds are crossed. The variance of a
+coefficient has three parts: one from the choice of pairs, one from the choice of seeds, and one
+from the noise of each pair under each seed. The bootstrap over pairs shows the first and the third
+part. The jackknife, which leaves out one seed at a time, shows the second and the third. The third
+part is then subtracted once. If it counted twice, intervals would be too wide where it dominates,
+as in the difference of two rows. Obuchowski & Rockette (1995) treat readers and cases of
+diagnostic trials in this way.
 
-A resample is kept as counts (how often each pair was drawn): ranks then follow from one sort a
-column, by adding up counts, and 2,000 resamples of 10,000 pairs take seconds.
+A resample is stored as counts: how often each pair was drawn. Each column is sorted once, and the
+ranks in a resample follow from the counts. So 2,000 resamples of 10,000 pairs take seconds.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 RESAMPLES = 2000
-FEW = 200  # resamples that tell the variance of what one seed changes
+SEED_RESAMPLES = 200  # resamples of the pairs for each seed that is left out
 CHUNK = 50  # resamples held in memory at once
 BOOTSTRAP_SEED = 0
 LEVEL = 0.95
-_MOST = 1 - 1e-12  # a coefficient whose arctanh is finite
+_MAX_COEFFICIENT = 1 - 1e-12  # a coefficient whose arctanh is finite
 
 
 def draws(pairs: int, resamples: int = RESAMPLES) -> Iterator[Counts]:
-    """Resamples of so many pairs, (m, pairs) at a time: how often each pair was drawn; seeded."""
+    """Yield resamples as (m, pairs) counts: how often each pair was drawn. Seeded."""
     generator = np.random.default_rng(BOOTSTRAP_SEED)
     for start in range(0, resamples, CHUNK):
         rows = min(CHUNK, resamples - start)
@@ -41,9 +41,9 @@ def draws(pairs: int, resamples: int = RESAMPLES) -> Iterator[Counts]:
 
 
 def averaged(distances: Array, seeds: Counts) -> Array:
-    """The mean over seeds, each as often as it is counted: (k, n) and (k,) → (n,).
+    """The weighted mean over seeds: distances (k, n), weights (k,) → (n,).
 
-    Added up seed by seed, so that pairs with equal distances keep equal means, to the last bit.
+    It adds seed by seed, so that pairs with equal distances have equal means, to the last bit.
     """
     total: Array = np.zeros(distances.shape[1])
     for row, count in zip(distances, seeds, strict=True):
@@ -53,10 +53,11 @@ def averaged(distances: Array, seeds: Counts) -> Array:
 
 @dataclass(frozen=True)
 class Sorted:
-    """One column sorted once, from which the ranks in any resample follow.
+    """One column of values, sorted once, to compute its ranks in any resample.
 
-    order: (n,) the pairs by rising value; starts: (g,) where in it each group of ties begins;
-    group: (n,) the group of each pair
+    order:  (n,) the pairs by rising value
+    starts: (g,) the places in ``order`` where groups of ties begin
+    group:  (n,) the group of ties of each pair
     """
 
     order: NDArray[np.intp]
@@ -73,7 +74,7 @@ class Sorted:
         return cls(order, np.flatnonzero(begins), group)
 
     def ranks(self, counts: Counts) -> Array:
-        """Each pair's rank in resamples of (m, n) counts, ties sharing theirs, less the mean."""
+        """The centred ranks in resamples: (m, n) counts → (m, n); ties share the mean rank."""
         drawn = np.add.reduceat(counts[:, self.order], self.starts, axis=1)
         middle: Array = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
         size = counts.sum(axis=1, keepdims=True)
@@ -81,9 +82,10 @@ class Sorted:
 
 
 def spearman(counts: Counts, x: Array, y: Array) -> Array:
-    """Spearman's coefficient in each resample; NaN where a side is constant.
+    """Spearman's coefficient in each resample, (m,); NaN if a side is constant.
 
-    counts: (m, n) how often each pair was drawn; x, y: (m, n) their centred ranks. → (m,)
+    counts: (m, n), how often each pair was drawn
+    x, y:   (m, n), the centred ranks
     """
     product = (counts * x * y).sum(axis=1)
     scale = np.sqrt((counts * x * x).sum(axis=1) * (counts * y * y).sum(axis=1))
@@ -92,21 +94,22 @@ def spearman(counts: Counts, x: Array, y: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Without:
-    """A statistic without each of k seeds, k ≥ 2.
+class LeaveOneOut:
+    """A statistic with one of k ≥ 2 seeds left out, for each seed.
 
-    whole: (k,) of all pairs; resampled: (k, FEW) in the first resamples of the pairs
+    whole:     (k,), over all pairs
+    resampled: (k, SEED_RESAMPLES), in the first resamples of the pairs
     """
 
     whole: Array
     resampled: Array
 
     def between(self) -> float:
-        """The variance that the choice of seeds gives the statistic, beyond each pair's own noise.
+        """The variance from the choice of seeds, without the noise of each pair; at least 0.
 
-        The jackknife's variance, less a share 1 − 1/k of what resampled pairs say of it, which is
-        the noise that pairs do not share; at least 0. Were all of it taken off, few seeds that came
-        out alike by chance would hide what seeds do, and intervals would cover too little.
+        It is the jackknife's variance less 1 − 1/k of its part from the noise of each pair, which
+        the resampled pairs show. If all of that part were subtracted, a few seeds that agree by
+        chance would hide the variance between seeds, and intervals would cover too little.
         """
         k = len(self.whole)
         apart = self.resampled - self.resampled.mean(axis=0)
@@ -117,22 +120,22 @@ class Without:
 
 @dataclass(frozen=True)
 class Replicates:
-    """A statistic of n pairs, and what becomes of it with other pairs and other seeds.
+    """A statistic of n pairs, with its values for other pairs and other seeds.
 
-    value:   of all pairs and all seeds
-    pairs:   (resamples,) of resampled pairs and all seeds; NaN where it does not exist
-    without: by the number k ≥ 2 of seeds; rows with the same number of seeds share them
+    value:   over all pairs and all seeds
+    pairs:   (resamples,), over resampled pairs and all seeds; NaN if it does not exist
+    without: {k: leave-one-seed-out values}, k ≥ 2; rows with the same k share their seeds
     """
 
     value: float
     pairs: Array
-    without: Mapping[int, Without]
+    without: Mapping[int, LeaveOneOut]
 
     def stretch(self) -> float:
-        """How much further from the value resamples must lie for what the seeds add; 1 if nothing.
+        """The factor by which the seeds widen the interval over pairs; 1 if they add nothing.
 
-        The variance of k seeds is known to k − 1 degrees of freedom only, so it counts by Student's
-        t where that of the pairs counts by the normal quantile.
+        It is √(1 + (t/z)² V_seeds/V_pairs): the variance between k seeds has k − 1 degrees of
+        freedom, so it takes Student's t in place of the normal quantile z.
         """
         of_pairs = float(np.nanvar(self.pairs, ddof=1))
         seeds = {k: part.between() for k, part in self.without.items()}
@@ -145,12 +148,12 @@ class Replicates:
         return float(np.sqrt(1 + added / of_pairs))
 
     def spread(self) -> Array:
-        """The resamples that exist, moved away from the value by ``stretch``."""
+        """The resamples that exist, moved away from the value by the factor ``stretch``."""
         pairs = self.pairs[np.isfinite(self.pairs)]
         return np.asarray(self.value + self.stretch() * (pairs - self.value))
 
     def interval(self) -> tuple[float, float]:
-        """95 %, of a coefficient: stretched on Fisher's scale, on which it cannot leave −1 … 1."""
+        """The 95 % interval of a coefficient, widened on Fisher's scale to stay within −1 … 1."""
         pairs, factor = self.pairs[np.isfinite(self.pairs)], self.stretch()
         bounds = np.quantile(pairs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         if factor > 1:
@@ -160,22 +163,23 @@ class Replicates:
 
 
 def _fisher(coefficients: Array | float) -> Array:
-    return np.asarray(np.arctanh(np.clip(coefficients, -_MOST, _MOST)))
+    return np.asarray(np.arctanh(np.clip(coefficients, -_MAX_COEFFICIENT, _MAX_COEFFICIENT)))
 
 
 def combined(parts: Sequence[Replicates], weights: Sequence[float]) -> Replicates:
     """The weighted sum of statistics: a difference, or a mean over sets.
 
-    Resample by resample and seed by seed: parts that were resampled together stay so.
+    It is taken resample by resample and seed by seed, which keeps parts that were resampled
+    together paired.
     """
 
     def added(arrays: Iterable[Array | float]) -> Array:
         return np.asarray(sum(w * np.asarray(a) for w, a in zip(weights, arrays, strict=True)))
 
-    def without(k: int) -> Without:
-        nothing = Without(np.zeros(k), np.zeros((k, 1)))  # a part that has other seeds
+    def without(k: int) -> LeaveOneOut:
+        nothing = LeaveOneOut(np.zeros(k), np.zeros((k, 1)))  # for a part with another k
         each = [part.without.get(k, nothing) for part in parts]
-        return Without(added(one.whole for one in each), added(one.resampled for one in each))
+        return LeaveOneOut(added(one.whole for one in each), added(one.resampled for one in each))
 
     sizes = sorted({k for part in parts for k in part.without})
     return Replicates(
@@ -185,11 +189,14 @@ def combined(parts: Sequence[Replicates], weights: Sequence[float]) -> Replicate
     )
 
 
-Couple = tuple[Sorted, Sorted]  # two columns of the same pairs, to be correlated
+Columns = tuple[Sorted, Sorted]  # two columns of the same pairs, to be correlated
 
 
-def resampled(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Array:
-    """Spearman's coefficient of each couple in the same resamples: (couples, resamples)."""
+def resampled(couples: Sequence[Columns], resamples: int = RESAMPLES) -> Array:
+    """Spearman's coefficient of each couple of columns, all in the same resamples.
+
+    → (couples, resamples)
+    """
     found = np.empty((len(couples), resamples))
     done = 0
     for counts in draws(len(couples[0][0].order), resamples):
@@ -201,20 +208,23 @@ def resampled(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Array:
     return found
 
 
-def replicates(couples: Sequence[Couple], resamples: int = RESAMPLES) -> Replicates:
-    """couples: with all seeds, and, where there are k ≥ 2, without each of them."""
+def replicates(couples: Sequence[Columns], resamples: int = RESAMPLES) -> Replicates:
+    """The replicates of Spearman's coefficient.
+
+    couples: the columns over all seeds, then, for k ≥ 2 seeds, the columns without each seed
+    """
     n, k = len(couples[0][0].order), len(couples) - 1
     once: Counts = np.ones((1, n), dtype=np.int64)
     value, *without = (float(spearman(once, x.ranks(once), y.ranks(once))[0]) for x, y in couples)
     groups = {}
-    if k:  # a constant column knows nothing: 0
-        few = resampled(couples[1:], min(FEW, resamples))
-        groups[k] = Without(np.nan_to_num(np.array(without)), np.nan_to_num(few))
+    if k:  # a constant column has no coefficient; it counts as 0
+        few = resampled(couples[1:], min(SEED_RESAMPLES, resamples))
+        groups[k] = LeaveOneOut(np.nan_to_num(np.array(without)), np.nan_to_num(few))
     return Replicates(value, resampled(couples[:1], resamples)[0], groups)
 
 
 def means(samples: Array) -> list[Array]:
-    """Of (k, n) distances the mean over samples, and, for k ≥ 2, the means without each sample."""
+    """The mean of (k, n) distances over samples; for k ≥ 2 also the means without each sample."""
     k = len(samples)
     every: Counts = np.ones(k, dtype=np.int64)
     kept = [every, *(every - np.eye(k, dtype=np.int64) if k > 1 else ())]
@@ -224,8 +234,10 @@ def means(samples: Array) -> list[Array]:
 def bootstrap(scores: Array, rows: Sequence[Array], resamples: int = RESAMPLES) -> list[Replicates]:
     """Spearman's coefficient of −distance with the scores, for several rows.
 
-    scores: (n,), not constant; rows: (k, n) distances each, whose means over k are not constant.
-    All rows are resampled with the same pairs, so that their replicates may be ``combined``.
+    scores: (n,), not constant
+    rows:   (k, n) distances each; their means over k are not constant
+
+    All rows use the same resampled pairs, so that ``combined`` may take their replicates.
     """
     gold = Sorted.of(scores)
     return [

@@ -1,9 +1,9 @@
-"""Figure 2: matrices of distances between words, as heat maps that can be read off."""
+"""Figure 2: matrices of distances between words, as heat maps with their numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.colors import LogNorm
     from matplotlib.image import AxesImage
 
-    from ...paper.words import WordGroup
-
+Classes = Mapping[str, Sequence[str]]  # class → its words
 UNITS = "squared difference of predictions, summed over latent entries,\nmean over steps"
 _PANEL = 4.7  # inches: the height of one matrix with its labels
 
 
 def draw_matrices(
-    groups: Sequence[WordGroup],
+    groups: Sequence[Classes],
     matrices: Sequence[Array],
     errors: Sequence[Array] | None,
     captions: Sequence[str],
@@ -32,10 +31,11 @@ def draw_matrices(
     *,
     title: str,
 ) -> list[Path]:
-    """One heat map a group, one below the other, all on one colour scale. → the files.
+    """One heat map a group, one below the other, on one colour scale. Returns the files.
 
+    groups:   the words of each matrix by class, in the order of its rows
     matrices: (n, n) symmetric mean distances of each group's words, at least one above 0
-    errors:   (n, n) their standard errors; None of one sample, which has none
+    errors:   (n, n) their standard errors; None where there is one sample
     captions: some lines above each; out: folder / name, to which .png and .svg are added
     """
     from matplotlib.colors import LogNorm
@@ -45,8 +45,8 @@ def draw_matrices(
     scale = LogNorm(low, high)
     with house_style():
         figure, panels = new_figure(_PANEL * len(groups), rows=len(groups))
-        for n, (axes, group, matrix) in enumerate(zip(panels, groups, matrices, strict=True)):
-            image = _heat_map(axes, group, matrix, errors[n] if errors else None, scale)
+        for n, (axes, classes, matrix) in enumerate(zip(panels, groups, matrices, strict=True)):
+            image = _heat_map(axes, classes, matrix, errors[n] if errors else None, scale)
             axes.set_title(f"{'abcdefgh'[n]}   {captions[n]}", pad=20)
         bar = figure.colorbar(image, ax=panels, location="bottom", aspect=40, fraction=0.03)
         ticks = [tick for tick in _ticks(low) if low <= tick <= high]
@@ -65,11 +65,12 @@ def _ticks(low: float) -> list[float]:
 
 
 def _heat_map(
-    axes: Axes, group: WordGroup, matrix: Array, errors: Array | None, scale: LogNorm
+    axes: Axes, classes: Classes, matrix: Array, errors: Array | None, scale: LogNorm
 ) -> AxesImage:
-    words, n, decimals = group.words, len(group.words), decimals_of(matrix)
-    shown = np.ma.masked_less_equal(matrix, 0)  # such as a word from itself: 0, no finding
-    image = axes.imshow(shown, cmap=SCALE, norm=scale)
+    words = [word for members in classes.values() for word in members]
+    n, decimals = len(words), decimals_of(matrix)
+    positive = np.ma.masked_less_equal(matrix, 0)  # a word is at 0 from itself: no finding
+    image = axes.imshow(positive, cmap=SCALE, norm=scale)
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -88,7 +89,7 @@ def _heat_map(
                 axes.text(j, i - 0.17, value, ha="center", va="center", color=ink, size=8)
                 axes.text(j, i + 0.23, below, ha="center", va="center", color=ink, size=6.5)
     start = 0
-    for name, members in group.classes.items():
+    for name, members in classes.items():
         if start:
             axes.axhline(start - 0.5, color="white", linewidth=4)
             axes.axvline(start - 0.5, color="white", linewidth=4)
@@ -99,12 +100,12 @@ def _heat_map(
 
 
 def decimals_of(distances: Array) -> int:
-    """So many that the largest shows three digits, and at least whole numbers."""
+    """As many as the largest distance needs to show three digits; 0 from 100 on."""
     return max(0, 2 - math.floor(math.log10(distances.max())))
 
 
 def _ink(image: AxesImage, value: float) -> str:
-    """Black or white, whichever stands out from the colour of the value (WCAG's luminance)."""
+    """Black or white: the one with more contrast to the colour of the value (WCAG)."""
     channels = np.array(image.cmap(image.norm(np.asarray(value)))[:3])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ [0.2126, 0.7152, 0.0722])

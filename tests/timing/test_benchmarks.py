@@ -1,17 +1,21 @@
-"""The benchmark's own arithmetic, and that its commands run; never how fast anything is."""
+"""The benchmarks' own arithmetic, and that their commands run; never how fast anything is."""
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import architectures, clock, scaling, start, wording
+from benchmarks.__main__ import main
+from benchmarks.commands import benchmarks
 from benchmarks.matrix import Setup, compare
 from benchmarks.network import measure, open_network
-from conjure.cli.main import main
 from conjure.core.errors import ConjureError, InputError
 
 
@@ -70,6 +74,8 @@ def test_a_timing_is_a_median_and_its_range():
     assert (timing.median, timing.interval) == (2.0, (1.0, 3.0))
 
 
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "performance.md"
 PEAKS = {torch.float32: 2e9, torch.float64: 1e9}  # FLOP/s, instead of a timing
 
 
@@ -83,7 +89,9 @@ def report():
 
 
 def test_a_matrix_counts_the_formulas_rows_and_all_ways_agree(report):
-    assert [way.name.split(",")[0] for way in report.ways] == ["naive", "naive", "ours", "ours"]
+    assert [way.name for way in report.ways] == [
+        *("naive, float32", "naive fast, float64", "ours, float32", "ours fast, float64")
+    ]
     assert [way.rows for way in report.ways] == [8 * 10] * 2 + [1 + 4 * 18 + 2 * 6 * 9] * 2
     assert [w.pairs for w in report.ways] == [1, 1, 6, 6]
     assert [way.limit for way in report.ways] == [
@@ -148,7 +156,7 @@ def test_commands_print_one_object_with_the_machine(arguments, found, capsys, mo
     monkeypatch.setattr("benchmarks.network.LEAST_SECONDS", 0.01)
     for command in ("IMPORTS", "DISTANCE"):  # the second is run below
         monkeypatch.setattr(start, command, (sys.executable, "-c", ""))
-    assert main(["bench", *arguments, "--json"]) == 0
+    assert main([*arguments, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result[found]
     assert result["machine"]["torch"] == torch.__version__
@@ -177,7 +185,7 @@ def test_a_matrix_for_people(report):
     ],
 )
 def test_bad_input_is_one_line(arguments, message, capsys):
-    assert main(["bench", *arguments]) == 2
+    assert main([*arguments]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -186,3 +194,26 @@ def test_the_cold_start_takes_a_distance_in_a_fresh_python():
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(start.DISTANCE, capture_output=True, text=True, check=True, env=here)
     assert done.stdout.splitlines()[1].startswith("jeffreys ")
+
+
+def test_every_benchmark_starts_from_its_documented_command():
+    """Each row of the table in the docs names a command with flags that exist."""
+    text = DOCS.read_text(encoding="utf-8")
+    documented = re.findall(r"python -m benchmarks ([a-z][^`\n]*)", text)
+    assert {line.split()[0] for line in documented} == set(benchmarks.commands)
+    for line in documented:
+        name, *arguments = shlex.split(line)
+        benchmarks.commands[name].make_context(name, arguments)  # parses, and runs nothing
+
+
+def test_the_command_runs_and_bad_input_is_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "network", "--batch-sizes", "0"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("conjure: batch sizes are whole numbers such as 4,8,16")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,81 @@
+"""What a family of models is: the record that its file holds, and what its process is built from.
+
+A *family* is all models of one diffusers pipeline class. Everything that finds, fetches, checks,
+hashes and reads models asks this record and knows no family by name. See ``docs/families.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .settings import Choice, ProcessSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from .base import PipelineProcess
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a pipeline: a folder of its own, and an entry in ``model_index.json``.
+
+    library: the module that exports the part's class, such as ``diffusers``; code of a model's
+             own is never run
+    classes: the part's class is one of these, or derived from one of them
+    network: whether the part has weights
+    """
+
+    library: Any
+    classes: tuple[Any, ...]
+    network: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """All models of one pipeline class.
+
+    pipeline:    the class; its name is the ``_class_name`` of ``model_index.json``
+    parts:       name → Part, all of them needed
+    process:     (opened, device, settings) → the process
+    unused:      parts that a folder may have and that are never read
+    options:     (``model_index.json``) → further arguments of the pipeline class
+    recommended: sampler, steps and guidance where neither the user nor ``conjure.json`` says
+    advice:      what to do where a folder's parts are not those of the family: the end of the line
+                 that refuses it
+    """
+
+    pipeline: Any
+    parts: Mapping[str, Part]
+    process: Callable[[Opened, torch.device, ProcessSettings], PipelineProcess]
+    unused: tuple[str, ...] = ()
+    options: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda index: {}
+    recommended: ProcessSettings = field(default_factory=ProcessSettings)
+    advice: str = "use a model of this class with its usual parts"
+
+    @property
+    def name(self) -> str:
+        """The name of the pipeline class."""
+        return str(self.pipeline.__name__)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of the parts that have weights."""
+        return tuple(name for name, part in self.parts.items() if part.network)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A pipeline on the CPU, in its dtype, with its name and the settings that were decided.
+
+    pipeline: of the family's class; diffusers does not type its parts
+    revision: a commit of the hub, or a hash of the folder
+    """
+
+    pipeline: Any
+    name: str
+    revision: str
+    choice: Choice
+    family: Family
