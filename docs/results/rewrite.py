@@ -15,7 +15,7 @@ from typing import Any
 
 from conjure.datasets.cards import SEVEN
 from conjure.paper.tables import table_report
-from conjure.report.cells import ALL, AVERAGE, DEVIATION, MEASURED, MEAN, WEIGHTED, Cell, Column
+from conjure.report.cells import ALL, AVERAGE, DEVIATION, MEAN, MEASURED, WEIGHTED, Cell, Column
 from conjure.report.differences import RowDifference
 from conjure.report.reliability import RowReliability
 from conjure.report.writing import write_report
