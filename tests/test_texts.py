@@ -5,7 +5,7 @@ import json
 import pytest
 
 import conjure
-from conjure import cli
+from conjure.cli import main as cli
 from conjure.core.errors import InputError
 
 TABLE = """score\tsentence1\tsentence2
