@@ -130,7 +130,8 @@ def network(
     report = measure(unet, sizes, tokens=tokens, compiled=compiled, sustain=sustain, say=tell)
     facts = {"network": process or architecture, "compile": compiled}
     facts |= {"dtype": str(unet.dtype).removeprefix("torch.")} | asdict(report)
-    _print(facts, network_lines(report), device, as_json)
+    title = f"{facts['network']} in {facts['dtype']}{', compiled' if compiled else ''}"
+    _print(facts, [title, *network_lines(report)], device, as_json)
 
 
 @benchmarks.command()
