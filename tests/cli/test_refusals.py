@@ -124,6 +124,10 @@ REFUSED = {
     "torn gzip": (["score", "torn.csv.gz", *OUT], "is not gzip, or damaged"),
     "header": (["score", "header.csv", *OUT], "the line of column names"),
     "twice": (["score", "twice.csv", *OUT], "names a column twice"),
+    "data-dir of a file": (
+        ["evaluate", "pairs.csv", "--data-dir", "."],
+        "--data-dir is for a set known by name",
+    ),
     "dataset folder": (["evaluate", "folder.csv"], "is a folder; give a file"),
     "data-dir": (["evaluate", "stsb", "--data-dir", "no"], "no such file: no/stsb-test.tsv"),
     "data-dir file": (["evaluate", "stsb", "--data-dir", "plain"], "Not a directory"),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import InputError
-from ..core.text import shown
+from ..core.text import brief, shown
+from ..datasets.cards import DATASETS
 from ..datasets.formats import Source
 from ..datasets.read import (
     SUBSAMPLE_SEED,
@@ -107,6 +108,10 @@ def evaluate(
 
 
 def _read(dataset: str, data_dir: Path | None, kind: str | None) -> Dataset:
+    if data_dir is not None and dataset not in DATASETS:
+        raise InputError(
+            f"--data-dir is for a set known by name, and {brief(dataset)} is none: leave it out"
+        )
     kind = kind_of(kind, Path(dataset))
     if Path(dataset) != STREAM:
         return read_dataset(dataset, data_dir)
