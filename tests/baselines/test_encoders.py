@@ -23,7 +23,12 @@ from transformers import (
 )
 
 from conjure import baselines
-from conjure.core.errors import InputError, NonFiniteError, PromptTruncatedWarning
+from conjure.core.errors import (
+    InputError,
+    NonFiniteError,
+    PromptTruncatedWarning,
+    UnknownTokensWarning,
+)
 from conjure.datasets.tables import read_pairs
 
 TEXTS = ["a dog", "two cats sleep", "a", "no dogs at all"]
@@ -247,6 +252,8 @@ PUBLISHED = {
 }
 
 
+# Three of the sets hold emoji and rare letters.
+@pytest.mark.filterwarnings("ignore::conjure.core.errors.UnknownTokensWarning")
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_real_encoder_has_its_published_figures(name, minilm):
     """Spearman × 100 over all pairs, to be run where CONJURE_DATA_DIR names the sets' folder."""
@@ -257,3 +264,13 @@ def test_a_real_encoder_has_its_published_figures(name, minilm):
     scores = [float(row.cells["score"]) for row in table.rows]
     distances = baselines.load(f"encoder={minilm}").distances(table.pairs())
     assert 100 * spearmanr(scores, distances).statistic == pytest.approx(-PUBLISHED[name], abs=0.05)
+
+
+def test_what_a_model_does_not_know_is_told_and_a_text_of_nothing_else_is_refused(minilm):
+    """Or two emoji, both one unknown token, would be at distance 0."""
+    baseline = baselines.load(f"encoder={minilm}")
+    with pytest.warns(UnknownTokensWarning, match="does not know '🐶' of this prompt"):
+        [distance] = baseline.distances([("a dog", "a dog 🐶")])
+    assert distance > 0
+    with pytest.raises(InputError, match="can read nothing of '🐶'"):
+        baseline.distances([("🐶", "🐱")])

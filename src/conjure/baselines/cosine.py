@@ -13,20 +13,31 @@ from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
 from ..core.reading import tell
 from ..core.spec import Signature
 from ..core.types import Pair
+from ..processes.tokens import TextReader
 from .baseline import Progress, distinct_texts
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How many tokens of a text a model reads; max_tokens: None if there is no limit."""
+    """What a model reads of a text; max_tokens: how much of it, None if there is no limit."""
 
     name: str
     tokenizer: Any
     max_tokens: int | None
 
     def report(self, texts: Sequence[str]) -> None:
-        """Give one warning if some texts have more tokens than the model reads."""
-        if self.max_tokens is None or len(texts) == 0:
+        """Give one warning of texts that are cut, and one of texts with unknown tokens.
+
+        Raises InputError for a text of which the model knows nothing: all such texts would be one.
+        """
+        if len(texts) == 0:
+            return
+        reader = TextReader(self.name, self.tokenizer)
+        for reason in reader.unreadable(texts).values():
+            raise InputError(reason)
+        if (unknown := reader.of_unknown(texts)) is not None:
+            tell(unknown)
+        if self.max_tokens is None:
             return
         counts = [len(ids) for ids in self.tokenizer([*texts], verbose=False)["input_ids"]]
         cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.max_tokens]
@@ -48,7 +59,7 @@ class CosineBaseline:
     """1 − the cosine of two texts' vectors, in 0 … 2; see ``Baseline``.
 
     encode: up to ``batch_size`` texts → (n, width), one vector for each
-    limit:  how many tokens the model reads, for the warning about longer texts
+    limit:  what the model reads of a text, for warnings
     """
 
     def __init__(

@@ -57,6 +57,11 @@ class TextReader:
             if reading.nothing and text.strip()
         }
 
+    def of_unknown(self, texts: Sequence[str]) -> UnknownTokensWarning | None:
+        """One warning for all texts that are known in part; None if all are known."""
+        lossy = {text: r for text, r in self.readings(texts).items() if r.lost}
+        return UnknownTokensWarning(self._of_lost(lossy)) if lossy else None
+
     def remarks(self, texts: Sequence[str]) -> list[Warning]:
         """One warning for new texts that are cut, one for new texts that are known in part."""
         new = {t: r for t, r in self.readings(texts).items() if t not in self._told}
@@ -122,7 +127,8 @@ class TextReader:
         for place in content:
             if ids[place] == tokenizer.unk_token_id:
                 part = text[slice(*spans[place])] if spans else ""
-                if part != tokenizer.unk_token:  # which somebody may write
+                blank = bool(spans) and not part.strip()  # a token of spaces says nothing
+                if part != tokenizer.unk_token and not blank:  # which somebody may write
                     lost.append(part)
         if spans:
             lost += _dropped(text, [spans[place] for place in content])
