@@ -168,6 +168,13 @@ def test_a_signature_is_json_and_can_be_copied_and_sent():
     assert told["provenance"]["torch"] == metadata.version("torch")
 
 
+def test_a_whole_number_and_its_float_are_one_key():
+    """Equal keys must have equal digests: a store finds work by them."""
+    whole, decimal = sign_process(process_of(guidance=2)), sign_process(process_of(guidance=2.0))
+    assert whole == decimal
+    assert whole.digest == decimal.digest
+
+
 def test_the_key_names_what_the_design_asks_for():
     assert {*process_key(process_of())} >= {
         "revision", "sampler", "steps", "guidance_scale", "guidance", "size", "dtype", "schema",

@@ -129,11 +129,11 @@ def _one_line_warnings() -> Iterator[None]:
 
     The line of code is left out. A set of sentences may hold hundreds that are too long.
     """
-    told: dict[str, list[str]] = defaultdict(list)
+    seen: dict[str, list[str]] = defaultdict(list)
 
     def show(message: Warning | str, category: type[Warning]) -> None:
-        told[category.__name__].append(str(message))
-        if len(told[category.__name__]) <= WARNINGS_OF_A_KIND:
+        seen[category.__name__].append(str(message))
+        if len(seen[category.__name__]) <= WARNINGS_OF_A_KIND:
             tell(str(message))
 
     with warnings.catch_warnings():
@@ -141,7 +141,7 @@ def _one_line_warnings() -> Iterator[None]:
         try:
             yield
         finally:
-            for messages in told.values():
+            for messages in seen.values():
                 more = len(messages) - WARNINGS_OF_A_KIND
                 if more > 0:
                     tell(f"{more} more like this: {messages[-1]}")

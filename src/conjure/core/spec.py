@@ -234,7 +234,7 @@ def process_key(process: GenerativeProcess) -> dict[str, Fact]:
         "sampler": process.sampler,
         "steps": len(process.schedule),
         "schedule": process.schedule.digest,
-        "guidance_scale": process.guidance,
+        "guidance_scale": float(process.guidance),  # 2 and 2.0 are one key
         "guidance": process.guidance_mode,
         "size": "x".join(map(str, process.latent_shape)),
         "dtype": process.dtype,

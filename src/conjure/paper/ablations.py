@@ -112,8 +112,8 @@ def length(run: Run) -> Report:
         texts = (NONE if c is None else f"{figure_text(c)}, n = {c.n:,}" for c in line)
         grid.append([size, *texts])
     title = "Agreement with people by the length of the texts"
-    told = notes(datasets, made, titles=titles_of([CONJURING]))
-    return replace(_report("length", title, made, told), grids=(("*measured*", grid),))
+    remarks = notes(datasets, made, titles=titles_of([CONJURING]))
+    return replace(_report("length", title, made, remarks), grids=(("*measured*", grid),))
 
 
 def agreements(run: Run) -> Report:
@@ -146,12 +146,12 @@ def agreements(run: Run) -> Report:
         intervals=bars(made),
         unit=AGREEMENT,
     )
-    told = [
+    remarks = [
         *notes(datasets, made, f"{AGREEMENT}."),
         "Both start from the same noise. Another seed alone makes one process rank pairs anew.",
         *faults,
     ]
-    return _report("agreement", "Agreement of processes with each other", made, told)
+    return _report("agreement", "Agreement of processes with each other", made, remarks)
 
 
 def _agreement(one: str, other: str, measured: Variants, data: Dataset) -> Cell:
@@ -165,7 +165,7 @@ def _report(
     name: str,
     title: str,
     made: Sequence[Cell],
-    told: Sequence[str],
+    remarks: Sequence[str],
     compared: tuple[RowDifference, ...] = (),
 ) -> Report:
     """A report with one table, rows by sets, and one picture of the same name."""
@@ -173,7 +173,7 @@ def _report(
         name,
         title,
         (("*measured*", set_grid(made)),),
-        tuple(told),
+        tuple(remarks),
         cells=tuple(made),
         differences=compared,
         pictures=((name, title),),

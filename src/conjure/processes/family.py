@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Part:
     """One part of a pipeline: a folder of its own, and an entry in ``model_index.json``.
 
-    library: the module that exports the part's class, such as ``diffusers``; code of a model's
+    package: the module that exports the part's class, such as ``diffusers``; code of a model's
              own is never run
     classes: the part's class is one of these, or derived from one of them
     network: whether the part has weights
     """
 
-    library: Any
+    package: Any
     classes: tuple[Any, ...]
     network: bool = True
 

@@ -53,15 +53,15 @@ def check_parts(index: Path, source: str, family: Family) -> None:
 def part_class(index: Path, part: str, source: str, family: Family) -> Any:
     """The class of a part by model_index.json; InputError where the family does not allow it."""
     expected = family.parts[part]
-    library = expected.library.__name__
+    package = expected.package.__name__
     given = read_object(index).get(part)
-    if isinstance(given, list) and len(given) == 2 and given[0] == library:
-        found = getattr(expected.library, given[1], None) if _is_plain(given[1]) else None
+    if isinstance(given, list) and len(given) == 2 and given[0] == package:
+        found = getattr(expected.package, given[1], None) if _is_plain(given[1]) else None
         if isinstance(found, type) and issubclass(found, expected.classes):
             return found
     names = " or ".join(kind.__name__ for kind in expected.classes)
     raise InputError(
-        f"{source} says that its {part} is {brief(given)}; conjure reads {library}'s own classes"
+        f"{source} says that its {part} is {brief(given)}; conjure reads {package}'s own classes"
         f" ({names}) and runs no code of a model's: {family.advice}"
     )
 

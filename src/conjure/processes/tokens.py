@@ -36,7 +36,7 @@ class TextReader:
         self._name = name
         self._tokenizer = tokenizer
         self._read: dict[str, Reading] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def readings(self, texts: Sequence[str]) -> dict[str, Reading]:
         """Each text → how it is read."""
@@ -64,8 +64,8 @@ class TextReader:
 
     def remarks(self, texts: Sequence[str]) -> list[Warning]:
         """One warning for new texts that are cut, one for new texts that are known in part."""
-        new = {t: r for t, r in self.readings(texts).items() if t not in self._told}
-        self._told.update(new)
+        new = {t: r for t, r in self.readings(texts).items() if t not in self._warned}
+        self._warned.update(new)
         limit = self._tokenizer.model_max_length
         cut = {text: reading for text, reading in new.items() if reading.tokens > limit}
         lossy = {text: reading for text, reading in new.items() if reading.lost}

@@ -12,14 +12,14 @@ def table_notes(
     first: Iterable[str], cells: Sequence[Cell], columns: Sequence[Column], titles: Titles
 ) -> tuple[str, ...]:
     """``first``, then what the cells say. Cells that are not shown do not tell what they lack."""
-    told = [
+    explained = [
         cell
         for cell in cells
         if (cell.reason is None and cell.interval_reason is None)
         or (cell.dataset, cell.subset) in columns
     ]
     about = [f"{line}." for line in interval_notes(cells, titles)]
-    return tuple(once([*first, *about, *cell_notes(told, titles)]))
+    return tuple(once([*first, *about, *cell_notes(explained, titles)]))
 
 
 def interval_notes(cells: Iterable[Cell], titles: Titles) -> list[str]:

@@ -16,8 +16,8 @@ from .report import Report
 
 def terminal_text(report: Report) -> str:
     """Title, tables in aligned columns, notes."""
-    told = "\n".join(map(printable, report.notes))
-    return "\n\n".join([printable(report.title), *_tables(report, aligned, printable), told])
+    notes = "\n".join(map(printable, report.notes))
+    return "\n\n".join([printable(report.title), *_tables(report, aligned, printable), notes])
 
 
 def markdown_text(report: Report) -> str:
