@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from small_pipelines import LETTERS, SMALL, clip_text, wordpiece_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -27,6 +28,9 @@ from transformers import (
     T5Config,
     T5Model,
 )
+
+from conjure import baselines
+from conjure.core.errors import InputError
 
 END = "<|endoftext|>"
 
@@ -126,3 +130,12 @@ def encoder(kind: str, folder: Path) -> Path:
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def baseline_refusal(row: str, **settings) -> str:
+    """The one line in which ``baselines.load`` refuses."""
+    with pytest.raises(InputError) as caught:
+        baselines.load(row, **settings)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line

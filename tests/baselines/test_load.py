@@ -6,6 +6,7 @@ import pytest
 import torch
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file
+from small_models import baseline_refusal as refusal
 
 from conjure import baselines
 from conjure.baselines import ROWS, Row, models, read_row
@@ -13,15 +14,6 @@ from conjure.core.errors import InputError
 
 REPO = "someone/something"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def refusal(row, **settings):
-    """The one line in which ``load`` refuses."""
-    with pytest.raises(InputError) as caught:
-        baselines.load(row, **settings)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
 
 
 # ------------------------------------------------------------------ names

@@ -13,20 +13,11 @@ from sentence_transformers.sentence_transformer.modules import (
     Pooling,
     Transformer,
 )
+from small_models import baseline_refusal as refusal
 
 from conjure import baselines
-from conjure.core.errors import InputError
 
 PAIR = [("a dog", "two cats")]
-
-
-def refusal(row, **settings):
-    """The one line in which ``load`` refuses."""
-    with pytest.raises(InputError) as caught:
-        baselines.load(row, **settings)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
 
 
 class Trap:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from gaussian_chains import expected_terms, joint
+from small_pipelines import SD_SCHEDULER
 
 from conjure.core.divergence import pair_terms
 from conjure.core.estimands import chain, girsanov
@@ -11,15 +12,7 @@ from conjure.core.types import Terms
 from conjure.core.uncertainty import estimate
 from conjure.processes.samplers import Sampler
 
-CONFIG = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-    "timestep_spacing": "leading",
-}
+CONFIG = {**SD_SCHEDULER, "timestep_spacing": "leading"}
 MAPS = {"ddim": "euler", "euler": "euler", "ddpm": "euler-ancestral"}  # in x/α they are the same
 LINE = {"a": (torch.zeros(1), torch.eye(1) / 4), "b": (torch.zeros(1), torch.eye(1))}
 MEANS = {"a": (torch.tensor([2.0]), torch.eye(1)), "b": (torch.tensor([-1.0]), torch.eye(1))}
