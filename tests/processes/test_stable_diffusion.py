@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 
+import diffusers
 import pytest
 import torch
 
@@ -117,6 +118,25 @@ def test_a_truncated_prompt_is_reported_once_with_its_token_counts(pipelines):
         process.embed([long, "abc def", ""])  # the second is short, the first was reported
     with pytest.warns(PromptTruncatedWarning):
         process.embed([long + " too"])
+
+
+@pytest.mark.parametrize("model", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("step", [0, 2])
+def test_what_a_prediction_says_of_the_end_is_what_the_scheduler_says(pipelines, model, step):
+    process = load(str(pipelines[model]), sampler="ddim", steps=4)
+    x = torch.randn(2, *process.latent_shape, generator=torch.Generator().manual_seed(3))
+    cond = process.embed(["a dog", "a violin"])
+    prediction = process.predict(x, torch.full((2,), step), cond)
+    scheduler = diffusers.DDIMScheduler.from_config(
+        process.pipeline.scheduler.config, clip_sample=False, thresholding=False
+    )
+    scheduler.set_timesteps(4)
+    t = scheduler.timesteps[step]
+    out = process.network(x, t, encoder_hidden_states=cond.tensors["encoder_hidden_states"]).sample
+    expected = scheduler.step(out, t, x).pred_original_sample
+    torch.testing.assert_close(
+        process.denoised(x, step, prediction), expected, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_latents_are_decoded_to_pictures(process):

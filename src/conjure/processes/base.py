@@ -180,6 +180,16 @@ class PipelineProcess(ABC):
         """A fresh solver, for one batch of trajectories in lockstep."""
         return self._sampler.solver()
 
+    def denoised(self, x: Tensor, step: int, prediction: Tensor) -> Tensor:
+        """x̂₀, what a prediction at x_j says of the end: (n, *latent_shape), as ``decode`` takes it.
+
+        x:          (n, *latent_shape), x_j in the solver's scale
+        prediction: (n, *latent_shape), guided or not, as ``predict`` gives it
+        """
+        alpha, sigma = self._sampler.alpha_sigma[step]
+        wide = x.to(wide_dtype(x)) * self._sampler.input_scale[step]
+        return ((wide - sigma * prediction.to(wide)) / alpha).to(self.latent_dtype)
+
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """x_0 (n, *latent_shape) → pictures (n, 3, height, width), float32 in 0 … 1."""
