@@ -12,16 +12,24 @@ import conjure
 from conjure.core.errors import InputError
 from conjure.core.sampling import walk
 from conjure.processes import load
+from conjure.processes.samplers import Sampler
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+# diffusers' schedulers hand torch tensors to numpy
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{name}:DeprecationWarning")
+    for name in ("__array__ implementation", "__array_wrap__ must accept")
+]
 
-TRAINED = {name: SD_SCHEDULER[name] for name in ("beta_start", "beta_end", "beta_schedule")}
-OFFSET = {"steps_offset": 1}
+# The pipeline's constructor would set steps_offset and clip_sample to these, with a warning.
+TRAINED = {
+    name: SD_SCHEDULER[name]
+    for name in ("beta_start", "beta_end", "beta_schedule", "steps_offset", "clip_sample")
+}
 TRAILING = {"timestep_spacing": "trailing"}
 OWN = {  # name → class, configuration, does it draw, predictions at T = 4
-    "pndm": (diffusers.PNDMScheduler, {"skip_prk_steps": True, **OFFSET}, False, 5),
-    "ddim clipped": (diffusers.DDIMScheduler, {"clip_sample": True, **OFFSET}, False, 4),
-    "ddpm": (diffusers.DDPMScheduler, {"clip_sample": False}, True, 4),
+    "pndm": (diffusers.PNDMScheduler, {"skip_prk_steps": True}, False, 5),
+    "ddim thresholding": (diffusers.DDIMScheduler, {"thresholding": True}, False, 4),
+    "ddpm": (diffusers.DDPMScheduler, {"variance_type": "fixed_small"}, True, 4),
     "ddpm large": (diffusers.DDPMScheduler, {"variance_type": "fixed_large"}, True, 4),
     "lms": (diffusers.LMSDiscreteScheduler, {"use_karras_sigmas": True}, False, 4),
     "euler trailing": (diffusers.EulerDiscreteScheduler, TRAILING, False, 4),
@@ -43,14 +51,16 @@ OWN = {  # name → class, configuration, does it draw, predictions at T = 4
     "dpm singlestep": (diffusers.DPMSolverSinglestepScheduler, {}, False, 4),
     "unipc": (diffusers.UniPCMultistepScheduler, {}, False, 4),
     "deis": (diffusers.DEISMultistepScheduler, {}, False, 4),
-    "lcm": (diffusers.LCMScheduler, {"original_inference_steps": 20, **OFFSET}, True, 4),
+    "lcm": (diffusers.LCMScheduler, {"original_inference_steps": 20}, True, 4),
 }
 
 
 def rescheduled(folder, kind, config):
     """The folder, now with this scheduler."""
     place = folder / "scheduler" / "scheduler_config.json"
-    place.write_text(json.dumps({"_class_name": kind.__name__, "num_train_timesteps": 1000, **config}))
+    place.write_text(
+        json.dumps({"_class_name": kind.__name__, "num_train_timesteps": 1000, **config})
+    )
     edit_json(folder / "model_index.json", scheduler=["diffusers", kind.__name__])
     return folder
 
@@ -77,11 +87,15 @@ def check(folder, steps, guidance, eta=0.0, **settings):
     return process
 
 
-@pytest.mark.parametrize("name", OWN)
-@pytest.mark.parametrize(("steps", "guidance"), [(4, 7.5), (7, 1.0)])
+@pytest.mark.parametrize(
+    ("name", "steps", "guidance"),
+    [*((name, 4, 7.5) for name in OWN), *((name, 7, 1.0) for name in ("pndm", "heun", "lcm"))],
+)
 def test_a_trajectory_is_the_pipelines_own(folder, name, steps, guidance):
     kind, config, draws, predictions = OWN[name]
-    process = check(rescheduled(folder, kind, {**TRAINED, **config}), steps, guidance, sampler="native")
+    process = check(
+        rescheduled(folder, kind, {**TRAINED, **config}), steps, guidance, sampler="native"
+    )
     assert process.schedule.stochastic == draws
     if steps == 4:
         assert len(process.schedule) == predictions
@@ -90,7 +104,7 @@ def test_a_trajectory_is_the_pipelines_own(folder, name, steps, guidance):
 @pytest.mark.parametrize("sampler", ["ddim", "native"])
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_ddim_with_noise_is_the_pipelines_own(folder, sampler, eta):
-    config = {**TRAINED, "clip_sample": False, "set_alpha_to_one": False, **OFFSET}
+    config = {**TRAINED, "set_alpha_to_one": False}
     rescheduled(folder, diffusers.DDIMScheduler, config)
     process = check(folder, 4, 7.5, eta, sampler=sampler)
     assert process.settings["eta"] == eta
@@ -103,7 +117,9 @@ def test_noise_is_common_to_both_prompts_and_none_is_drawn_elsewhere(folder):
     process = load(folder, sampler="native", steps=3, device="cpu")
     state = torch.get_rng_state()
     alone = conjure.distance("a dog", "a cat", process=process, samples=2).terms
-    together = conjure.distances([("a cow", "a dog"), ("a dog", "a cat")], process=process, samples=2)
+    together = conjure.distances(
+        [("a cow", "a dog"), ("a dog", "a cat")], process=process, samples=2
+    )
     assert torch.equal(torch.get_rng_state(), state)
     torch.testing.assert_close(together[1].terms.forward, alone.forward, rtol=1e-4, atol=1e-6)
     ends = []
@@ -114,7 +130,7 @@ def test_noise_is_common_to_both_prompts_and_none_is_drawn_elsewhere(folder):
 
 
 def test_changes_of_a_setting_keep_the_others(folder):
-    rescheduled(folder, diffusers.PNDMScheduler, {**TRAINED, "skip_prk_steps": True, **OFFSET})
+    rescheduled(folder, diffusers.PNDMScheduler, {**TRAINED, "skip_prk_steps": True})
     process = load(folder, sampler="native", steps=4, device="cpu")
     assert len(process.with_settings(guidance=2.0).schedule) == 5  # T = 4 was asked for
     assert process.with_settings(sampler="ddim", eta=0.5).settings["eta"] == 0.5
@@ -138,7 +154,9 @@ def test_changes_of_a_setting_keep_the_others(folder):
     ],
 )
 def test_what_cannot_be_walked_is_refused(folder, kind, config, says):
-    rescheduled(folder, kind, {**TRAINED, **config} if kind is not diffusers.EDMEulerScheduler else {})
+    rescheduled(
+        folder, kind, {**TRAINED, **config} if kind is not diffusers.EDMEulerScheduler else {}
+    )
     assert says in refusal(folder, sampler="native", device="cpu")
 
 
@@ -146,3 +164,22 @@ def test_eta_of_another_scheduler_is_refused(folder):
     rescheduled(folder, diffusers.DDPMScheduler, TRAINED)
     said = refusal(folder, sampler="native", eta=0.5, device="cpu")
     assert "eta goes with DDIM, not with the model's own DDPMScheduler" in said
+
+
+@pytest.mark.parametrize("eta", [0.4, 1.0])
+def test_ddim_with_noise_states_its_transitions(eta):
+    """Shift and noise of a step, read off diffusers' own step by differences."""
+    sampler = Sampler("ddim", 5, {**TRAINED, "num_train_timesteps": 1000}, eta)
+    x = torch.randn(1, 4, 64, 64, generator=torch.Generator().manual_seed(0)).double()
+    for j, transition in enumerate(sampler.schedule.transitions):
+
+        def stepped(epsilon, seed, j=j):
+            solver = sampler.solver()
+            rows = [torch.Generator("cpu").manual_seed(seed)]
+            return solver.step(x, torch.full_like(x, epsilon), j, rows)
+
+        after = 1 / (1 + sampler.schedule.sigmas[j + 1] ** 2) ** 0.5
+        shift = ((stepped(1.0, 7) - stepped(0.0, 7)) / after).mean()
+        assert float(shift) == pytest.approx(transition.shift, rel=1e-5)
+        spread = (stepped(0.0, 8) - stepped(0.0, 9)).std() / after / 2**0.5
+        assert float(spread) == pytest.approx(transition.noise, rel=0.03)

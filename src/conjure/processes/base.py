@@ -28,7 +28,7 @@ from ..core.text import first_line
 from ..core.types import Conditioning
 from .devices import default_batch_size
 from .family import Opened
-from .latents import column, padded, resized
+from .latents import column, padded, pixels_per_latent, resized
 from .native import NativeSampler
 from .quiet import quiet
 from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
@@ -291,8 +291,8 @@ class PipelineProcess(ABC):
         native = self.find_latent_shape()
         if choice.size is None:
             return native
-        unit = self.latents_unit()
-        return resized(self.name, native, choice.size, self.pipeline.vae_scale_factor, unit)
+        factor = pixels_per_latent(self.pipeline)
+        return resized(self.name, native, choice.size, factor, self.latents_unit())
 
     @cached_property
     def _unconditional(self) -> Conditioning:

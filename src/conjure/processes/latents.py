@@ -51,6 +51,12 @@ def resized(
     return channels, height // factor, width // factor
 
 
+def pixels_per_latent(pipeline: Any) -> int:
+    """The pixels of a picture for each of its latents, along a side."""
+    found = getattr(pipeline, "vae_scale_factor", None)
+    return int(found or 2 ** (len(pipeline.vae.config.block_out_channels) - 1))
+
+
 def unet_unit(config: Any) -> int:
     """What the sides of a UNet's latents must be a multiple of: 2 for each halving."""
     return int(2 ** (len(config.block_out_channels) - 1))

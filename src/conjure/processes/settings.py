@@ -112,11 +112,11 @@ class Choice:
     sampler: str = "lms"
     steps: int = 10
     guidance: float = 7.5
+    dtype: str = "float32"
+    compare: str = "epsilon"
     negative_prompt: str | None = None
     size: tuple[int, int] | None = None
     eta: float = 0.0
-    dtype: str = "float32"
-    compare: str = "epsilon"
 
 
 def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:
@@ -172,7 +172,7 @@ def _size(value: Any) -> tuple[int, int] | None:
 def _negative(text: Any, guidance: Any) -> None:
     if text is None:
         return
-    fault = "must be a str" if not isinstance(text, str) else text_fault(text)
+    fault = "must be a str" if not isinstance(text, str) else text and text_fault(text)
     if fault:
         raise InputError(f"negative_prompt {fault}, not {brief(text)}")
     if guidance == 1:
