@@ -15,7 +15,10 @@ from .family import Family
 from .folders import read_object
 
 GROUP = "conjure.families"
-_OURS = {"StableDiffusionPipeline": "stable_diffusion:FAMILY"}  # pipeline class → file:record
+_OURS = {  # pipeline class → file:record
+    "StableDiffusionPipeline": "stable_diffusion:FAMILY",
+    "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
+}
 _REGISTERED: dict[str, Family] = {}
 
 

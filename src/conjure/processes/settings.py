@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.text import brief
 
-SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
+SAMPLERS = ("native", "lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
 DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 
 
