@@ -100,6 +100,13 @@ class PipelineProcess(ABC):
         """The sampler of that name on the model's noise schedule."""
         return Sampler(choice.sampler, choice.steps, self.pipeline.scheduler.config)
 
+    def find_prediction(self) -> str:
+        """What the network predicts: "epsilon", "v_prediction" or "sample"; else InputError."""
+        found = self.pipeline.scheduler.config.get("prediction_type", "epsilon")
+        if found not in _PREDICTIONS:
+            raise InputError(f"{self.name} predicts {found!r}, which is not known here")
+        return str(found)
+
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
         return latents / self.pipeline.vae.config.scaling_factor
@@ -209,10 +216,7 @@ class PipelineProcess(ABC):
         self.guidance = float(choice.guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
-        config = self.pipeline.scheduler.config
-        self._prediction = config.get("prediction_type", "epsilon")
-        if self._prediction not in _PREDICTIONS:
-            raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
+        self._prediction = self.find_prediction()
         try:
             self._sampler = self.make_sampler(choice)
         except InputError:

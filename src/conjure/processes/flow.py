@@ -48,6 +48,10 @@ class FlowProcess(PipelineProcess):
         arguments = self.scheduler_arguments(choice.steps)
         return FlowSampler(self.pipeline.scheduler, choice.steps, **arguments)
 
+    def find_prediction(self) -> str:
+        """A velocity; the scheduler is checked where it is set up."""
+        return "flow_prediction"
+
     @torch.inference_mode()
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
         """The network's v at x_j, unguided; see ``core.process.GenerativeProcess.predict``."""
@@ -63,7 +67,7 @@ class FlowProcess(PipelineProcess):
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
         config = self.pipeline.vae.config
-        return latents / config.scaling_factor + (config.shift_factor or 0)
+        return latents / config.scaling_factor + (config.get("shift_factor") or 0)
 
 
 def square_latents(name: str, config: Any, patch: int) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ GROUP = "conjure.families"
 _OURS = {  # pipeline class → file:record
     "StableDiffusionPipeline": "stable_diffusion:FAMILY",
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
+    "FluxPipeline": "flux:FAMILY",
+    "SanaPipeline": "sana:FAMILY",
 }
 _REGISTERED: dict[str, Family] = {}
 
