@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from transformers import CLIPTextConfig, T5Config, T5EncoderModel, T5Tokenizer
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import CLIPTextConfig, Qwen2Tokenizer, T5Config, T5EncoderModel, T5Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -31,6 +32,22 @@ def t5_text(width: int = 64) -> tuple[T5Tokenizer, T5EncoderModel]:
         vocab_size=len(vocab), d_model=width, d_kv=8, d_ff=37, num_layers=2, num_heads=4
     )
     return tokenizer, T5EncoderModel(config).eval()
+
+
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def qwen_tokenizer() -> Qwen2Tokenizer:
+    """A byte-level BPE tokenizer that spells, with a chat template."""
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    words = [*marks, *sorted(ByteLevel.alphabet())]
+    tokenizer = Qwen2Tokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[])
+    tokenizer.add_special_tokens({"additional_special_tokens": marks[1:]})
+    tokenizer.chat_template = CHAT
+    return tokenizer
 
 
 def clip_config(words: int, length: int = 16) -> CLIPTextConfig:

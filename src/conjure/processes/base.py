@@ -107,6 +107,10 @@ class PipelineProcess(ABC):
             raise InputError(f"{self.name} predicts {found!r}, which is not known here")
         return str(found)
 
+    def guidance_weight(self, told: float) -> float:
+        """The number that a user gives → w of ε_∅ + w (ε_y − ε_∅); most pipelines take w itself."""
+        return told
+
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
         return latents / self.pipeline.vae.config.scaling_factor
@@ -143,7 +147,7 @@ class PipelineProcess(ABC):
         Raises InputError as ``processes.load`` does.
         """
         asked = ProcessSettings(sampler=sampler, steps=steps, guidance=guidance)
-        own = ProcessSettings(self.sampler, len(self.schedule), self.guidance, dtype=self.dtype)
+        own = ProcessSettings(self.sampler, len(self.schedule), self.told_guidance, dtype=self.dtype)
         other = copy.copy(self)
         other._settle(asked.over(own))
         return other
@@ -213,7 +217,8 @@ class PipelineProcess(ABC):
     def _settle(self, choice: Choice) -> None:
         """Take on sampler, steps and guidance, which make a process of the model."""
         self.sampler = choice.sampler
-        self.guidance = float(choice.guidance)
+        self.told_guidance = float(choice.guidance)
+        self.guidance = self.guidance_weight(self.told_guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
         self._prediction = self.find_prediction()

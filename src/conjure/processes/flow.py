@@ -25,6 +25,8 @@ from .latents import native_shape
 from .samplers import wide_dtype
 from .settings import Choice
 
+SIDE = 128  # latents on a side, where a network takes any: 1024 pixels, the pipelines' default
+
 
 class FlowProcess(PipelineProcess):
     """A flow-matching model under its own scheduler; ``predict`` gives v."""

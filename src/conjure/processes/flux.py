@@ -19,7 +19,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.types import Conditioning
 from .family import Family, Part
-from .flow import FlowProcess, image_shift
+from .flow import SIDE, FlowProcess, image_shift
 from .quiet import quiet
 from .several_readers import SeveralReaders
 from .settings import ProcessSettings
@@ -27,7 +27,6 @@ from .tokens import settle_limit
 
 # ``max_sequence_length``: what the pipeline takes by default, and the most that schnell was given.
 DEV_TOKENS, SCHNELL_TOKENS = 512, 256
-SIDE = 128  # latents on a side: what the pipeline takes by default, 1024 pixels
 
 
 class Flux(FlowProcess):

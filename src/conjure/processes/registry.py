@@ -20,6 +20,7 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
     "FluxPipeline": "flux:FAMILY",
     "SanaPipeline": "sana:FAMILY",
+    "ZImagePipeline": "z_image:FAMILY",
 }
 _REGISTERED: dict[str, Family] = {}
 

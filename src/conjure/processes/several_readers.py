@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..core.errors import InputError
+from ..core.text import first_line
 from .tokens import TextReader
 
 
@@ -49,3 +51,27 @@ class SeveralReaders:
             for warning in reader.remarks(prepared):
                 said.setdefault(str(warning).replace(label, "", 1), warning)
         return list(said.values())
+
+
+def chat_limit(name: str, tokenizer: Any, tokens: int, **template: Any) -> int:
+    """How many tokens a text may have, its tokenizer's own marks included, inside a chat template.
+
+    tokens:   how many are read in all; template: arguments of the template
+
+    Raises InputError where the tokenizer has no chat template, or where no text would fit.
+    """
+    try:
+        around = tokenizer.apply_chat_template(
+            [{"role": "user", "content": ""}],
+            tokenize=False,
+            add_generation_prompt=True,
+            **template,
+        )
+    except Exception as error:
+        raise InputError(
+            f"{name} has no chat template that can be used: {first_line(error)}"
+        ) from error
+    limit = tokens - len(tokenizer(around).input_ids) + tokenizer.num_special_tokens_to_add()
+    if limit <= tokenizer.num_special_tokens_to_add():
+        raise InputError(f"{name} reads {tokens} tokens, and its chat template takes them all")
+    return limit
