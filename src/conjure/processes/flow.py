@@ -20,7 +20,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.types import Conditioning
 from .base import PipelineProcess
-from .flow_samplers import FlowSampler
+from .flow_samplers import NATIVE, FlowSampler
 from .latents import native_shape
 from .samplers import wide_dtype
 from .settings import Choice
@@ -46,7 +46,12 @@ class FlowProcess(PipelineProcess):
     # ------------------------------------------------------------------ what they share
 
     def make_sampler(self, choice: Choice) -> FlowSampler:
-        """The model's own scheduler."""
+        """The model's own scheduler; InputError for any other sampler."""
+        if choice.sampler != NATIVE:
+            raise InputError(
+                f"{self.name} is a flow-matching model, which keeps its own scheduler:"
+                f" {choice.sampler} does not fit it; leave sampler out, or set it to {NATIVE}"
+            )
         arguments = self.scheduler_arguments(choice.steps)
         return FlowSampler(self.pipeline.scheduler, choice.steps, **arguments)
 
@@ -64,7 +69,7 @@ class FlowProcess(PipelineProcess):
     def denoised(self, x: Tensor, step: int, prediction: Tensor) -> Tensor:
         """x̂₀ = x − σv, what a prediction at x_j says of the end; see ``PipelineProcess``."""
         wide = x.to(wide_dtype(x))
-        return (wide - self._sampler.levels[step] * prediction.to(wide)).to(self.latent_dtype)
+        return (wide - self._sampler.alpha_sigma[step][1] * prediction.to(wide)).to(self.latent_dtype)
 
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""

@@ -7,6 +7,7 @@ takes a third prediction a step, is not offered.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -55,6 +56,8 @@ class StableDiffusion3(FlowProcess):
         if len(limits) > 1:
             raise InputError(f"{self.name} does not fit together: its CLIPs read {limits} tokens")
         pipeline.tokenizer_max_length = limits.pop()
+        if (pipeline.text_encoder_3 is None) != (pipeline.tokenizer_3 is None):
+            raise InputError(f"{self.name} does not fit together: T5 is one of two parts, or none")
         if pipeline.text_encoder_3 is not None:
             tokenizers["tokenizer_3"] = pipeline.tokenizer_3
             pipeline.tokenizer_3.model_max_length = T5_TOKENS
@@ -112,8 +115,8 @@ FAMILY = Family(
         "tokenizer": _TOKENIZER,
         "text_encoder_2": _CLIP,
         "tokenizer_2": _TOKENIZER,
-        "text_encoder_3": Part(transformers, (transformers.T5EncoderModel,)),
-        "tokenizer_3": _TOKENIZER,
+        "text_encoder_3": Part(transformers, (transformers.T5EncoderModel,), optional=True),
+        "tokenizer_3": replace(_TOKENIZER, optional=True),
         "scheduler": Part(diffusers, (diffusers.SchedulerMixin,), network=False),
     },
     process=StableDiffusion3,
