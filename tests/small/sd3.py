@@ -65,7 +65,7 @@ def call_sd3(pipeline, prompt, noise, generator, steps, guidance):
     ).images
 
 
-def predict_sd3(pipeline, x, timesteps, prompt):
+def predict_sd3(pipeline, x, timesteps, prompt, guidance):
     """The network's own prediction, a row at a time."""
     states, _, pooled, _ = pipeline.encode_prompt(
         prompt or "", None, None, do_classifier_free_guidance=False

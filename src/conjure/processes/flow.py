@@ -25,13 +25,16 @@ from .latents import native_shape
 from .samplers import wide_dtype
 from .settings import Choice
 
-SIDE = 128  # latents on a side, where a network takes any: 1024 pixels, the pipelines' default
-
 
 class FlowProcess(PipelineProcess):
-    """A flow-matching model under its own scheduler; ``predict`` gives v."""
+    """A flow-matching model under its own scheduler; ``predict`` gives v.
+
+    native_sides: latents of height and width where the network takes any: 1024 pixels, which is
+                  what the pipelines take by default
+    """
 
     denoiser = "transformer"
+    native_sides = (128, 128)
 
     # ------------------------------------------------------------------ what a family says
 
@@ -69,7 +72,9 @@ class FlowProcess(PipelineProcess):
     def denoised(self, x: Tensor, step: int, prediction: Tensor) -> Tensor:
         """x̂₀ = x − σv, what a prediction at x_j says of the end; see ``PipelineProcess``."""
         wide = x.to(wide_dtype(x))
-        return (wide - self._sampler.alpha_sigma[step][1] * prediction.to(wide)).to(self.latent_dtype)
+        return (wide - self._sampler.alpha_sigma[step][1] * prediction.to(wide)).to(
+            self.latent_dtype
+        )
 
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
@@ -81,7 +86,9 @@ def square_latents(name: str, config: Any, patch: int) -> tuple[int, ...]:
     """(channels, height, width) of a network's configuration, in whole patches."""
     shape = native_shape(name, config, FlowProcess.denoiser)
     if any(side % patch for side in shape[1:]):
-        raise InputError(f"{name} has latents of {shape[1:]}, which are not whole patches of {patch}")
+        raise InputError(
+            f"{name} has latents of {shape[1:]}, which are not whole patches of {patch}"
+        )
     return shape
 
 

@@ -75,13 +75,11 @@ class FlowSampler:
         compare: "epsilon", ε = x + (1 − σ)v; "score", −ε/σ up to its sign; "velocity" and
                  "output", v. The prediction is always a velocity
         """
-        of = {
-            "epsilon": lambda alpha, sigma: (alpha, 1.0),
-            "score": lambda alpha, sigma: (alpha / sigma, 1 / sigma),
-            "velocity": lambda alpha, sigma: (1.0, 0.0),
-            "output": lambda alpha, sigma: (1.0, 0.0),
-        }[compare]
-        return [of(alpha, sigma) for alpha, sigma in self.alpha_sigma]
+        if compare == "epsilon":
+            return [(alpha, 1.0) for alpha, _ in self.alpha_sigma]
+        if compare == "score":
+            return [(alpha / sigma, 1 / sigma) for alpha, sigma in self.alpha_sigma]
+        return [(1.0, 0.0)] * len(self.schedule)
 
     def solver(self) -> FlowSolver:
         """A new solver; a scheduler holds one trajectory's history."""

@@ -19,10 +19,10 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.types import Conditioning
 from .family import Family, Part
-from .flow import SIDE, FlowProcess, image_shift
+from .flow import FlowProcess, image_shift
 from .quiet import quiet
-from .several_readers import SeveralReaders
 from .settings import ProcessSettings
+from .several_readers import SeveralReaders
 from .tokens import settle_limit
 
 # ``max_sequence_length``: what the pipeline takes by default, and the most that schnell was given.
@@ -41,7 +41,7 @@ class Flux(FlowProcess):
         config = self.network.config
         if config.in_channels % 4 or config.out_channels not in (None, config.in_channels):
             raise InputError(f"{self.name} takes more than latents (a fill or depth model, say)")
-        return (config.in_channels // 4, SIDE, SIDE)
+        return (config.in_channels // 4, *self.native_sides)
 
     def prepare(self) -> None:
         """Settle the kind of guidance, and how many tokens each encoder reads."""

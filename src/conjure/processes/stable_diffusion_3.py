@@ -21,8 +21,8 @@ from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, image_shift, square_latents
 from .quiet import quiet
-from .several_readers import SeveralReaders
 from .settings import ProcessSettings
+from .several_readers import SeveralReaders
 from .tokens import settle_limit
 
 T5_TOKENS = 256  # ``max_sequence_length``, the pipeline's default

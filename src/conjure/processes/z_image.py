@@ -16,12 +16,11 @@ import torch
 import transformers
 from torch import Tensor
 
-from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
-from .flow import SIDE, FlowProcess, image_shift
+from .flow import FlowProcess, image_shift
 from .quiet import quiet
-from .settings import ProcessSettings
+from .settings import Choice, ProcessSettings
 from .several_readers import SeveralReaders, chat_limit
 
 TOKENS = 512  # ``max_sequence_length``, the pipeline's default
@@ -34,20 +33,20 @@ class ZImage(FlowProcess):
     rows. Guidance subtracts the empty prompt's.
     """
 
-    @property
-    def settings(self) -> Mapping[str, Fact]:
-        """The pipeline's own g beside w, which the signature has as guidance_scale."""
-        return MappingProxyType(
-            {"max_sequence_length": TOKENS, "pipeline_guidance_scale": self.told_guidance}
-        )
-
     def guidance_weight(self, told: float) -> float:
         """g → w = 1 + g."""
         return 1 + told
 
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width): 1024 pixels; the network itself takes any size."""
-        return (self.network.in_channels, SIDE, SIDE)
+        return (self.network.in_channels, *self.native_sides)
+
+    def _settle(self, choice: Choice) -> None:
+        """The signature has the pipeline's own g beside w, which it calls guidance_scale."""
+        super()._settle(choice)
+        self.settings = MappingProxyType(
+            {"max_sequence_length": TOKENS, "pipeline_guidance_scale": self.told_guidance}
+        )
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, inside the chat template."""
