@@ -44,8 +44,8 @@ class PipelineProcess(ABC):
     denoiser:   the name of the part that predicts
     trial_size: the longest side of the latents on which the parts are tried out together; None
                 for a network that takes its own size alone
-    settings:   further facts that determine a number, for the signature's key: a negative prompt,
-                an adapter. Their names must not be those of ``core.spec.process_key``
+    settings:   further facts that determine a number, for the signature's key: those of ``facts``.
+                Their names must not be those of ``core.spec.process_key``
     """
 
     denoiser = "unet"
@@ -95,6 +95,10 @@ class PipelineProcess(ABC):
     def encode_unconditional(self) -> Conditioning:
         """The one row that guidance subtracts; by default the empty prompt's."""
         return self.embed([""])
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Further facts that determine a number, for the signature's key; see ``settings``."""
+        return {}
 
     def make_sampler(self, choice: Choice) -> AnySampler:
         """The sampler of that name on the model's noise schedule."""
@@ -249,6 +253,7 @@ class PipelineProcess(ABC):
             torch.tensor(values, dtype=wide_dtype(self._timesteps), device=self.device)
             for values in tables
         )
+        self.settings = MappingProxyType({**self.facts()})
 
     @cached_property
     def _unconditional(self) -> Conditioning:

@@ -20,10 +20,10 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.types import Conditioning
 from .base import PipelineProcess
-from .flow_samplers import NATIVE, FlowSampler
+from .flow_samplers import FlowSampler
 from .latents import native_shape
 from .samplers import wide_dtype
-from .settings import Choice
+from .settings import NATIVE, Choice
 
 
 class FlowProcess(PipelineProcess):

@@ -27,8 +27,6 @@ from ..core.schedule import Schedule
 from .quiet import quiet
 from .samplers import wide_dtype
 
-NATIVE = "native"  # the one sampler of a flow model
-
 _EULER = diffusers.FlowMatchEulerDiscreteScheduler
 _DPM = diffusers.DPMSolverMultistepScheduler
 
@@ -139,7 +137,7 @@ def _check_kind(scheduler: Any) -> None:
 
 def _scheduler(scheduler: Any, steps: int, arguments: Mapping[str, Any]) -> Any:
     """A scheduler of the same kind and configuration at T steps."""
-    with quiet(), numpy.errstate(divide="ignore"):  # Z-Image: a σ of 0 is shifted, as 1/(1 + 1/0)
+    with quiet(), numpy.errstate(invalid="ignore"):  # one step with shift_terminal: σ is NaN
         fresh = type(scheduler).from_config(scheduler.config)
         fresh.set_timesteps(**{"num_inference_steps": steps, **arguments})
     # diffusers keeps the table in float32, too coarse for a float64 run. As 0-d factors its values

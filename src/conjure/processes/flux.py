@@ -7,7 +7,7 @@ condition the network; padding is not masked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -17,11 +17,13 @@ import transformers
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, image_shift
+from .folders import read_object
 from .quiet import quiet
-from .settings import ProcessSettings
+from .settings import NATIVE, ProcessSettings
 from .several_readers import SeveralReaders
 from .tokens import settle_limit
 
@@ -43,16 +45,19 @@ class Flux(FlowProcess):
             raise InputError(f"{self.name} takes more than latents (a fill or depth model, say)")
         return (config.in_channels // 4, *self.native_sides)
 
+    def facts(self) -> Mapping[str, Fact]:
+        """How many tokens T5 reads."""
+        return {"max_sequence_length": self._tokens}
+
     def prepare(self) -> None:
         """Settle the kind of guidance, and how many tokens each encoder reads."""
         pipeline = self.pipeline
         distilled = self.network.config.guidance_embeds
         self.guidance_mode = "distilled" if distilled else "none"
-        tokens = DEV_TOKENS if distilled else SCHNELL_TOKENS
-        self.settings = MappingProxyType({"max_sequence_length": tokens})
+        self._tokens = DEV_TOKENS if distilled else SCHNELL_TOKENS
         settle_limit(self.name, pipeline.tokenizer, pipeline.text_encoder)
         pipeline.tokenizer_max_length = pipeline.tokenizer.model_max_length
-        pipeline.tokenizer_2.model_max_length = tokens
+        pipeline.tokenizer_2.model_max_length = self._tokens
         names = ("tokenizer", "tokenizer_2")
         self._reader = SeveralReaders(self.name, {n: getattr(pipeline, n) for n in names})
 
@@ -75,10 +80,9 @@ class Flux(FlowProcess):
     @torch.inference_mode()
     def encode(self, prompts: list[str]) -> Conditioning:
         """Prompts → ``encoder_hidden_states`` and ``pooled_projections``."""
-        tokens = self.settings["max_sequence_length"]
         with quiet():
             states, pooled, _ = self.pipeline.encode_prompt(
-                prompts, device=self.device, max_sequence_length=tokens
+                prompts, device=self.device, max_sequence_length=self._tokens
             )
         kind = self.network.dtype
         return Conditioning(
@@ -109,6 +113,13 @@ class Flux(FlowProcess):
         return pipeline._unpack_latents(out, height * scale, width * scale, scale)
 
 
+def recommended(folder: Path) -> ProcessSettings:
+    """What the models' cards say: dev is told a guidance of 3.5, schnell takes four steps."""
+    if read_object(folder / "transformer" / "config.json").get("guidance_embeds"):
+        return ProcessSettings(sampler=NATIVE, steps=28, guidance=3.5)
+    return ProcessSettings(sampler=NATIVE, steps=4, guidance=1.0)
+
+
 _TOKENIZER = Part(transformers, (transformers.PreTrainedTokenizerBase,), network=False)
 
 FAMILY = Family(
@@ -124,6 +135,6 @@ FAMILY = Family(
     },
     process=Flux,
     unused=("image_encoder", "feature_extractor"),
-    recommended=ProcessSettings(sampler="native", steps=28, guidance=3.5),
+    recommended=recommended,
     advice="use a plain text-to-image model of Flux.1",
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -18,11 +17,12 @@ import transformers
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, square_latents
 from .quiet import quiet
-from .settings import ProcessSettings
+from .settings import NATIVE, ProcessSettings
 from .several_readers import SeveralReaders
 
 TOKENS = 300  # ``max_sequence_length``, the pipeline's default
@@ -38,10 +38,6 @@ class Sana(FlowProcess):
     Guidance subtracts the empty prompt's, without the instruction.
     """
 
-    settings: Mapping[str, Any] = MappingProxyType(
-        {"max_sequence_length": TOKENS, "instruction": f"sha256-{_DIGEST}"}
-    )
-
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width) of the network's native size."""
         config = self.network.config
@@ -50,6 +46,10 @@ class Sana(FlowProcess):
         if config.out_channels not in (config.in_channels, 2 * config.in_channels):
             raise InputError(f"{self.name} takes more than latents")
         return square_latents(self.name, config, config.patch_size)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """How many tokens are read, and which instruction a prompt follows."""
+        return {"max_sequence_length": TOKENS, "instruction": f"sha256-{_DIGEST}"}
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, after those of the instruction."""
@@ -111,6 +111,6 @@ FAMILY = Family(
         "scheduler": Part(diffusers, (diffusers.SchedulerMixin,), network=False),
     },
     process=Sana,
-    recommended=ProcessSettings(sampler="native", steps=20, guidance=4.5),
+    recommended=ProcessSettings(sampler=NATIVE, steps=20, guidance=4.5),
     advice="use a plain text-to-image model of Sana",
 )

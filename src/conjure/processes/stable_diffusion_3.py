@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -17,11 +16,12 @@ import transformers
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, image_shift, square_latents
 from .quiet import quiet
-from .settings import ProcessSettings
+from .settings import NATIVE, ProcessSettings
 from .several_readers import SeveralReaders
 from .tokens import settle_limit
 
@@ -35,8 +35,6 @@ class StableDiffusion3(FlowProcess):
     (width). Without a T5 encoder its 256 rows are zeros. Guidance subtracts the empty prompt's.
     """
 
-    settings: Mapping[str, Any] = MappingProxyType({"max_sequence_length": T5_TOKENS})
-
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width) of the network's native size."""
         config = self.network.config
@@ -44,6 +42,10 @@ class StableDiffusion3(FlowProcess):
         if config.out_channels not in (None, config.in_channels):
             raise InputError(f"{self.name} takes more than latents (an inpainting model, say)")
         return shape
+
+    def facts(self) -> Mapping[str, Fact]:
+        """How many tokens T5 reads."""
+        return {"max_sequence_length": T5_TOKENS}
 
     def prepare(self) -> None:
         """Settle how many tokens each encoder reads."""
@@ -121,6 +123,6 @@ FAMILY = Family(
     },
     process=StableDiffusion3,
     unused=("image_encoder", "feature_extractor"),
-    recommended=ProcessSettings(sampler="native", steps=28, guidance=7.0),
+    recommended=ProcessSettings(sampler=NATIVE, steps=28, guidance=7.0),
     advice="use a plain text-to-image model of Stable Diffusion 3 or 3.5",
 )

@@ -8,7 +8,6 @@ predicts −v, and gets 1 − t/1000 as time. Its guidance is pos + g (pos − n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -16,11 +15,12 @@ import torch
 import transformers
 from torch import Tensor
 
+from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, image_shift
 from .quiet import quiet
-from .settings import Choice, ProcessSettings
+from .settings import NATIVE, ProcessSettings
 from .several_readers import SeveralReaders, chat_limit
 
 TOKENS = 512  # ``max_sequence_length``, the pipeline's default
@@ -41,12 +41,9 @@ class ZImage(FlowProcess):
         """(channels, height, width): 1024 pixels; the network itself takes any size."""
         return (self.network.in_channels, *self.native_sides)
 
-    def _settle(self, choice: Choice) -> None:
-        """The signature has the pipeline's own g beside w, which it calls guidance_scale."""
-        super()._settle(choice)
-        self.settings = MappingProxyType(
-            {"max_sequence_length": TOKENS, "pipeline_guidance_scale": self.told_guidance}
-        )
+    def facts(self) -> Mapping[str, Fact]:
+        """The pipeline's own g beside w, which the signature calls guidance_scale."""
+        return {"max_sequence_length": TOKENS, "pipeline_guidance_scale": self.told_guidance}
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, inside the chat template."""
@@ -108,6 +105,6 @@ FAMILY = Family(
         "scheduler": Part(diffusers, (diffusers.SchedulerMixin,), network=False),
     },
     process=ZImage,
-    recommended=ProcessSettings(sampler="native", steps=9, guidance=0.0),
+    recommended=ProcessSettings(sampler=NATIVE, steps=9, guidance=0.0),
     advice="use a plain text-to-image model of Z-Image",
 )
