@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.process import GuidanceMode
+from ..core.process import GuidanceMode, Solver
 from ..core.reading import tell
 from ..core.spec import Fact
 from ..core.text import first_line
@@ -31,7 +31,7 @@ from .family import Opened
 from .latents import column, padded, pixels_per_latent, resized
 from .native import NativeSampler
 from .quiet import quiet
-from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
+from .samplers import AnySampler, Sampler, to_epsilon, wide_dtype
 from .settings import NATIVE, Choice, ProcessSettings
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -121,12 +121,23 @@ class PipelineProcess(ABC):
         """Further facts that determine a number, for the signature's key; see ``settings``."""
         return {}
 
-    def make_sampler(self, choice: Choice) -> Sampler:
+    def make_sampler(self, choice: Choice) -> AnySampler:
         """The sampler of that name on the model's noise schedule, or the pipeline's own."""
         scheduler = self.pipeline.scheduler
         if choice.sampler == NATIVE:
             return NativeSampler(scheduler, choice.steps, choice.eta)
         return Sampler(choice.sampler, choice.steps, scheduler.config, choice.eta)
+
+    def find_prediction(self) -> str:
+        """What the network predicts: "epsilon", "v_prediction" or "sample"; else InputError."""
+        found = self.pipeline.scheduler.config.get("prediction_type", "epsilon")
+        if found not in _PREDICTIONS:
+            raise InputError(f"{self.name} predicts {found!r}, which is not known here")
+        return str(found)
+
+    def guidance_weight(self, told: float) -> float:
+        """The number that a user gives → w of ε_∅ + w (ε_y − ε_∅); most pipelines take w itself."""
+        return told
 
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
@@ -206,7 +217,7 @@ class PipelineProcess(ABC):
         alpha, sigma = column(self._alpha[j], x), column(self._sigma[j], x)
         return to_epsilon(out.to(x.dtype), x, alpha, sigma, self._prediction)
 
-    def solver(self) -> SchedulerSolver:
+    def solver(self) -> Solver:
         """A fresh solver, for one batch of trajectories in lockstep."""
         return self._sampler.solver()
 
@@ -238,7 +249,8 @@ class PipelineProcess(ABC):
         self._chosen = choice
         self.latent_shape = self._sized(choice)
         self.sampler = choice.sampler
-        self.guidance = float(choice.guidance)
+        self.told_guidance = float(choice.guidance)
+        self.guidance = self.guidance_weight(self.told_guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
         if choice.negative_prompt is not None and self.guidance_mode != "classifier-free":
@@ -249,10 +261,7 @@ class PipelineProcess(ABC):
         if getattr(self, "negative_prompt", None) != choice.negative_prompt:
             vars(self).pop("_unconditional", None)  # which was embedded for another one
         self.negative_prompt = choice.negative_prompt
-        config = self.pipeline.scheduler.config
-        self._prediction = config.get("prediction_type", "epsilon")
-        if self._prediction not in _PREDICTIONS:
-            raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
+        self._prediction = self.find_prediction()
         try:
             self._sampler = self.make_sampler(choice)
         except InputError:
@@ -261,6 +270,8 @@ class PipelineProcess(ABC):
             raise InputError(
                 f"{self.name}'s scheduler cannot be used: {first_line(error)}"
             ) from error
+        if choice.eta and not getattr(self._sampler, "step_options", {}):
+            raise InputError(f"eta goes with the sampler ddim, and {self.name} takes none")
         self.schedule = self._sampler.schedule
         self.compare = choice.compare
         factors = self._sampler.comparison_factors(self._prediction, choice.compare)
@@ -273,7 +284,6 @@ class PipelineProcess(ABC):
             torch.tensor(values, dtype=wide_dtype(self._timesteps), device=self.device)
             for values in tables
         )
-
         self.settings = MappingProxyType({**self.facts(), **self._further(choice)})
 
     def _further(self, choice: Choice) -> dict[str, Fact]:
