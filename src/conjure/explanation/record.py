@@ -7,7 +7,8 @@ directions, steps and latent positions, so the shares of the parts add up to 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +138,30 @@ class Explanation:
         """(samples,): the distance of each sample; their mean is ``distance.value``."""
         found: Array = self.profile.sum(axis=1).mean(axis=1)
         return found
+
+    def save(self, path: str | Path) -> None:
+        """Write it as one .npz file. Raises InputError where the system refuses."""
+        from .files import save
+
+        save(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> Explanation:
+        """Read what ``save`` wrote. Raises InputError for any other file."""
+        from .files import load
+
+        return load(Path(path))
+
+    def to_pandas(self) -> Any:
+        """A DataFrame: a row a sample, direction and step. Raises InputError without pandas.
+
+        Columns: sample, direction ("forward", "backward"), trajectory (the text whose trajectory
+        it is), step (from 1), value, share. Values add up to ``samples · steps`` distances, in the
+        same unit; shares to 1.
+        """
+        from .tables import frame
+
+        return frame(self)
 
 
 def _shares(values: Array) -> Array:

@@ -29,7 +29,7 @@ from ..similarity import Distance, bundled, cost, stream
 from .observing import Collector, positions
 from .pictures import END_SIDE, Denoises, draw
 from .record import Explanation, Pictures
-from .weights import step_weights
+from .weights import not_a_sum, step_weights
 from .words import NEUTRAL, WordPlan, plan_words
 
 _TOLERANCE = 1e-9  # between the maps' sum and the distance, relative; both are float64 sums
@@ -144,19 +144,7 @@ def prepare(
     texts: Pair, process: GenerativeProcess | None, spec: Spec, parts: Parts = Parts()
 ) -> Prepared:
     """Check all arguments, and plan. Raises InputError; nothing is measured yet."""
-    [texts] = checked_pairs([texts])
-    if texts[0] == texts[1]:
-        raise InputError(f"both texts are {brief(texts[0])}: give two texts that differ")
-    if parts.words and (fault := text_fault(parts.neutral)):
-        raise InputError(f"the neutral word {fault}")
-    if spec.cross_steps is not None or spec.tolerance is not None:
-        raise InputError("an explanation has every step of a fixed number of samples: leave "
-                         "cross_steps and tolerance out")  # fmt: skip
-    if not 0 <= whole("sample", parts.sample, minimum=0) < spec.samples:
-        raise InputError(
-            f"sample must be from 0 to {spec.samples - 1}, with {number_of(spec.samples, 'sample')}"
-            f", not {brief(parts.sample)}"
-        )
+    texts = check_request(texts, spec, parts)
     process = bundled() if process is None else checked_process(process)
     spec.check(process)
     weights = step_weights(spec.entry, process.schedule)
@@ -177,6 +165,26 @@ def prepare(
     collector = Collector(texts, seeds, weights, tuple(process.latent_shape), shown)
     notes = tuple(_notes(process, parts, drawn))
     return Prepared(process, spec, parts, tuple(pairs), plan, collector, planned, notes)
+
+
+def check_request(texts: Pair, spec: Spec, parts: Parts) -> Pair:
+    """The texts. Raises InputError for what is wrong whatever the process is."""
+    [texts] = checked_pairs([texts])
+    if texts[0] == texts[1]:
+        raise InputError(f"both texts are {brief(texts[0])}: give two texts that differ")
+    if parts.words and (fault := text_fault(parts.neutral)):
+        raise InputError(f"the neutral word {fault}")
+    if spec.cross_steps is not None or spec.tolerance is not None:
+        raise InputError("an explanation has every step of a fixed number of samples: leave "
+                         "cross_steps and tolerance out")  # fmt: skip
+    if not 0 <= whole("sample", parts.sample, minimum=0) < spec.samples:
+        raise InputError(
+            f"sample must be from 0 to {spec.samples - 1}, with {number_of(spec.samples, 'sample')}"
+            f", not {brief(parts.sample)}"
+        )
+    if spec.entry.needs:
+        raise not_a_sum(spec.estimand)
+    return texts
 
 
 def check_memory(process: GenerativeProcess, samples: int, drawn: bool) -> None:

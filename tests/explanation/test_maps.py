@@ -10,8 +10,8 @@ import conjure
 from conjure.core.estimands import chain_weights, girsanov_weights
 from conjure.core.gaussian import GaussianProcess
 from conjure.core.registry import Estimand, find_estimand
-from conjure.explain.measuring import Parts, explain, prepare
-from conjure.explain.weights import step_weights
+from conjure.explanation.measuring import Parts, explain, prepare
+from conjure.explanation.weights import step_weights
 
 
 class Planes(GaussianProcess):
@@ -201,7 +201,7 @@ def test_seeds_that_come_in_chunks_and_walks_that_come_again() -> None:
     from functools import partial
 
     from conjure.core.divergence import measure
-    from conjure.explain.observing import Collector
+    from conjure.explanation.observing import Collector
     from conjure.similarity import stream
 
     process, spec = Planes(), conjure.Spec(5)
