@@ -67,8 +67,8 @@ def explain(
 
     process, samples, seed, estimand: as in ``conjure.distance``. An estimand must be a sum over
               steps, or a single step: ``output`` and ``coupled`` are refused
-    words:    also leave out each word, replace it, and compare the words; ``cost`` of the plan is
-              some forty pairs for two texts of ten words
+    words:    also leave out each word, replace it, and compare the words: 141 pairs in all for two
+              texts of ten words each, which share their trajectories
     neutral:  the word that replaces another one
     pictures: draw what the process shows; the maps need no picture
 
@@ -82,7 +82,7 @@ def explain(
     >>> found = explain("here", "there", process=process, samples=2)
     >>> found.maps.shape
     (2, 2, 10, 1, 2)
-    >>> round(found.maps.sum(axis=(1, 3, 4)).mean(), 2), round(found.distance.value, 2)
+    >>> round(float(found.maps.sum(axis=(1, 3, 4)).mean()), 2), round(found.distance.value, 2)
     (1.92, 1.92)
     >>> [round(float(share), 2) for share in found.where.sum(axis=0)[0]]  # 3² and 4² of 25
     [0.36, 0.64]
