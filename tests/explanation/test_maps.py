@@ -166,7 +166,7 @@ def test_maps_of_the_bundled_process(emoji, sampler, guidance) -> None:
         (("a", "b"), {"estimand": "coupled"}, {}, "not a sum over steps"),
         (("a", "b"), {"cross_steps": 1}, {}, "leave cross_steps and tolerance out"),
         (("a", "b"), {"samples": 2, "tolerance": 0.1}, {}, "leave cross_steps and tolerance out"),
-        (("a", "b"), {}, {"sample": 1}, "sample must be from 0 to 0, with 1 sample, not 1"),
+        (("a", "b"), {}, {"sample": 2}, "sample must be from 1 to 1, the number of samples, not 2"),
         (("a", "b"), {}, {"words": True, "neutral": " "}, "the neutral word is empty"),
         (("a", "b"), {"samples": 2**31}, {}, r"need \d+,\S* bytes .* take at most \d+"),
     ],

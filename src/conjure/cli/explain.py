@@ -69,8 +69,6 @@ def explain(
     from ..explanation.measuring import Parts, check_request, prepare
 
     given = {name: value for name, value in asked.items() if value is not None}
-    if "sample" in given:
-        given["sample"] -= 1
     # a printed answer and the bare data of a distance need no picture
     parts = Parts(**given, pictures=output is not None)
     names = ("samples", "seed", "estimand")

@@ -42,13 +42,13 @@ class Parts:
     words:    whether each word is left out and replaced
     neutral:  the word that replaces another one
     pictures: whether pictures are drawn
-    sample:   the sample whose steps are shown, from 0
+    sample:   the sample whose steps are shown, from 1
     """
 
     words: bool = False
     neutral: str = NEUTRAL
     pictures: bool = True
-    sample: int = 0
+    sample: int = 1
 
 
 def explain(
@@ -161,7 +161,7 @@ def prepare(
         spec = replace(spec, record=frozenset({"output"}))
     plan = cost(pairs, process, spec)
     seeds = range(spec.seed, spec.seed + spec.samples)
-    shown = parts.sample if drawn else None
+    shown = parts.sample - 1 if drawn else None
     collector = Collector(texts, seeds, weights, tuple(process.latent_shape), shown)
     notes = tuple(_notes(process, parts, drawn))
     return Prepared(process, spec, parts, tuple(pairs), plan, collector, planned, notes)
@@ -177,10 +177,10 @@ def check_request(texts: Pair, spec: Spec, parts: Parts) -> Pair:
     if spec.cross_steps is not None or spec.tolerance is not None:
         raise InputError("an explanation has every step of a fixed number of samples: leave "
                          "cross_steps and tolerance out")  # fmt: skip
-    if not 0 <= whole("sample", parts.sample, minimum=0) < spec.samples:
+    if not 1 <= whole("sample", parts.sample, minimum=0) <= spec.samples:
         raise InputError(
-            f"sample must be from 0 to {spec.samples - 1}, with {number_of(spec.samples, 'sample')}"
-            f", not {brief(parts.sample)}"
+            f"sample must be from 1 to {spec.samples}, the number of samples, not "
+            f"{brief(parts.sample)}"
         )
     if spec.entry.needs:
         raise not_a_sum(spec.estimand)
