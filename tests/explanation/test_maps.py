@@ -124,6 +124,17 @@ def test_an_estimand_that_is_no_sum_is_refused(reduce) -> None:
         step_weights(Estimand("own", "", reduce, additive=True), process.schedule)
 
 
+def test_another_currency_scales_each_step() -> None:
+    """What a process compares is part of the map: c_j² of each step, as in the distance."""
+    process = Planes(guidance=2.0)
+    process.compare, process.comparison_scale = "score", (0.5, 1.0, 2.0, 0.0)
+    found = explain("a", "b", process=process)
+    scale = torch.tensor(process.comparison_scale, dtype=torch.float64).square()
+    expected = naive_squares(process, "a", "b", 0).sum(dim=2) * scale[None, :, None, None]
+    np.testing.assert_allclose(found.maps[0], expected, rtol=1e-9)
+    assert found.maps.sum(axis=(1, 3, 4)).mean() == pytest.approx(found.distance.value, rel=1e-12)
+
+
 def test_maps_cost_no_row() -> None:
     plain, watched = Planes(guidance=2.0), Planes(guidance=2.0)
     conjure.distance("a", "b", process=plain, samples=2)

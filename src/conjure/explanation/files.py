@@ -42,6 +42,7 @@ def save(explanation: Explanation, path: Path) -> None:
             "provenance": dict(distance.signature.provenance),
         },
         "schedule": asdict(distance.terms.schedule),
+        "compare": distance.terms.compare,
     }
     for field in fields(Terms):
         if isinstance(value := getattr(distance.terms, field.name), torch.Tensor):
@@ -99,6 +100,7 @@ def _explanation(facts: dict[str, Any], arrays: dict[str, Any]) -> Explanation:
             if name.startswith("terms_")
         },
         schedule=schedule,
+        compare=facts["compare"],
     )
     own = facts["distance"]
     distance = Distance(
