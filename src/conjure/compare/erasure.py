@@ -43,8 +43,9 @@ class Movement:
     itself:    divergence of the word between the two processes, over the median distance between
                bystanders before the edit; None where the processes share no latents
     error:     its standard error over seeds; None for one seed
-    relations: mean |distance after − distance before| to the bystanders, over their mean distance
-               before; before under the first seeds, after under the next ones
+    relations: mean |distance after − distance before| to the bystanders, over their mean before.
+               Each process's distances are in units of its own median distance between bystanders,
+               so a change of scale does not count. The two sides have different seeds
     no_change: the same within each process, between the first seeds and the next; the mean of two
     """
 
@@ -86,9 +87,10 @@ def movements(
     words = list(dict.fromkeys(text for pair in pairs for text in pair))
     bystanders = [word for word in words if word not in targets]
     among = [n for n, pair in enumerate(pairs) if not set(pair) & set(targets)]
-    scale = float(np.median(before[:, among].mean(axis=0)))
-    if scale == 0:
+    scales = [float(np.median(each[:, among].mean(axis=0))) for each in (before, after)]
+    if min(scales) == 0:
         raise InputError("all bystanders are at distance 0 from each other: there is no scale")
+    own_scale = scales[0]
     made = []
     for word in [*targets, *bystanders]:
         to = [
@@ -96,15 +98,20 @@ def movements(
             for n, pair in enumerate(pairs)
             if word in pair and not _other_target(pair, word, targets)
         ]
-        halves = [_halves(each[:, to]) for each in (before, after)]
+        halves = [
+            _halves(each[:, to] / scale)
+            for each, scale in zip((before, after), scales, strict=True)
+        ]
         ways = [(halves[0][0], halves[1][1]), (halves[0][1], halves[1][0])]
         own = itself.get(word)
         made.append(
             Movement(
                 word,
                 TARGET if word in targets else BYSTANDER,
-                None if own is None else own.value / scale,
-                None if own is None or own.standard_error is None else own.standard_error / scale,
+                None if own is None else own.value / own_scale,
+                None
+                if own is None or own.standard_error is None
+                else own.standard_error / own_scale,
                 float(np.mean([_moved(*way) for way in ways])),
                 float(np.mean([_moved(*each) for each in halves])),
             )
@@ -211,7 +218,8 @@ def _notes(found: Compared) -> tuple[str, ...]:
         "over the median distance between bystanders before the edit; ± is its standard error over "
         f"{2 * found.samples} seeds. The same process twice gives exactly 0.",
         "Relations: the mean change of the word's distances to the bystanders, over their mean "
-        "before the edit. The two sides have different seeds, so some of it is noise.",
+        "before the edit. Distances are in units of each process's own median distance between "
+        "bystanders. The two sides have different seeds, so some of the change is noise.",
         "No change: the same within one process, between its first seeds and the next. A ratio "
         "near 1 means that noise explains the change.",
     )

@@ -20,7 +20,8 @@ from ..core.types import Conditioning
 
 _MARKS = ("1 ", "2 ")
 # What both processes must share, so that a state of one is a state of the other.
-_SHARED = ("sampler", "schedule", "latent_shape", "latent_dtype", "device", "comparison_scale")
+_SHARED = ("sampler", "schedule", "latent_shape", "latent_dtype", "device")
+_COMPARISON = ("compare", "comparison_scale", "comparison_shift")  # see core/currency.py
 
 
 def first(text: str) -> str:
@@ -46,7 +47,7 @@ class SideBySide:
     guidance_mode: GuidanceMode = "none"
 
     def __init__(self, one: GenerativeProcess, other: GenerativeProcess) -> None:
-        for name in _SHARED:
+        for name in (*_SHARED, *_COMPARISON):
             mine, theirs = (getattr(process, name, None) for process in (one, other))
             if mine != theirs:
                 raise InputError(
@@ -60,8 +61,9 @@ class SideBySide:
         self.latent_shape, self.latent_dtype = one.latent_shape, one.latent_dtype
         self.dtype, self.device = one.dtype, one.device
         self.batch_size = min(one.batch_size, other.batch_size)
-        if (scale := getattr(one, "comparison_scale", None)) is not None:
-            self.comparison_scale = scale
+        for name in _COMPARISON:
+            if hasattr(one, name):
+                setattr(self, name, getattr(one, name))
         self.settings = _settings(process_key(one), process_key(other))
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
