@@ -64,7 +64,7 @@ def card(
     return (
         f"<div style='{_CARD}'><div>{pair}</div>"
         f"<div style='font-size:1.35em;margin:.2em 0'>{safe(headline)}</div>{picture}"
-        f"<table style='border-collapse:collapse;margin:.3em 0'>{lines}</table>"
+        f"<table style='border-collapse:collapse;margin:.3em 0;color:inherit'>{lines}</table>"
         "<details><summary>signature</summary>"
         f"<code style='overflow-wrap:anywhere'>{escape(signature, quote=True)}</code></details>"
         "</div>"
