@@ -88,7 +88,7 @@ def profile_chart(profile: Array, alt: str) -> Markup:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("step, from noise to picture")
         axes.set_ylabel("share of the distance, %")
-        axes.figure.legend(loc="outside upper left", ncols=2)  # type: ignore[union-attr]
+        axes.figure.legend(loc="outside upper left", ncols=2)
 
     return chart("when", alt, draw)
 

@@ -67,4 +67,5 @@ def _coloured(shares: Array, highest: float) -> Array:
 
 
 def _bytes(picture: Array) -> Array:
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    found: Array = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return found

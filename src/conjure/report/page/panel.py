@@ -10,6 +10,7 @@ from ...explain.record import Explanation, Pictures
 from .images import Array, picture_uri
 from .parts import Table, fewest, listed, percent
 
+QUARTER = 0.25
 _STEPS = 10  # columns at most; of more steps some are shown
 _WHICH = ("first", "second")
 
@@ -24,7 +25,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Outline:
-    """The cells that hold half of a step's distance, on a grid of rows × columns, as SVG path."""
+    """The cells that hold a quarter of a step's share, on a grid of rows × columns, as SVG path."""
 
     rows: int
     columns: int
@@ -66,10 +67,13 @@ def _half(pictures: Pictures, maps: Array, n: int) -> Half:
     total = float(maps.sum())
     shares = maps[n].sum(axis=(1, 2)) / (total if total > 0 else 1.0)
     large, chosen = fewest(shares), _chosen(shares)
-    columns = tuple(_column(pictures, maps[n, j], n, j, float(shares[j]), j in large) for j in chosen)
+    columns = tuple(
+        _column(pictures, maps[n, j], n, j, float(shares[j]), j in large) for j in chosen
+    )
     said = ""
     if large:
-        said = f"Half of this half's share comes from the framed steps: {listed([j + 1 for j in large])}."
+        framed = listed([j + 1 for j in large])
+        said = f"The framed steps hold half of this way's share: {framed}."
     if len(chosen) < len(shares):
         said += f" {len(chosen)} of {len(shares)} steps are shown; the table has all."
     end = Shot(
@@ -79,9 +83,7 @@ def _half(pictures: Pictures, maps: Array, n: int) -> Half:
     return Half(columns, end, share, said.strip(), _table(maps[n], shares, _WHICH[n]))
 
 
-def _column(
-    pictures: Pictures, cells: Array, n: int, j: int, share: float, large: bool
-) -> Column:
+def _column(pictures: Pictures, cells: Array, n: int, j: int, share: float, large: bool) -> Column:
     steps = pictures.predicted.shape[1]
     about = f"step {j + 1} of {steps}, {percent(share)} of this sample's distance"
     first, second = (
@@ -110,8 +112,8 @@ def _chosen(shares: Array) -> list[int]:
 
 
 def _outline(cells: Array) -> Outline | None:
-    """The fewest cells that hold half of a step's distance, as one path of their outer edges."""
-    inside = set(fewest(cells))
+    """The fewest cells that hold a quarter of a step's share, as one path of their outer edges."""
+    inside = set(fewest(cells, QUARTER))
     if not inside:
         return None
     rows, columns = cells.shape
@@ -131,8 +133,12 @@ def _outline(cells: Array) -> Outline | None:
 
 def _table(maps: Array, shares: Array, which: str) -> Table:
     rows = tuple(
-        (str(j + 1), percent(float(share)), f"{len(fewest(maps[j]))} of {maps[j].size}")
+        (str(j + 1), percent(float(share)), f"{len(fewest(maps[j], QUARTER))} of {maps[j].size}")
         for j, share in enumerate(shares)
     )
-    head = ("step", "share of this sample's distance", "positions that hold half of the step")
+    head = (
+        "step",
+        "share of this sample's distance",
+        "outlined: positions that hold a quarter of it",
+    )
     return Table(f"steps of the {which} text's way", head, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,11 +64,11 @@ class BarData:
     value: float
     reach: float | None = None
     kind: str = ""
-    foreign: bool = field(default=False)
+    foreign: bool = False
 
 
 def bars(lines: Sequence[BarData], says: str, unit: str, *, as_percent: bool = False) -> Bars:
-    """Lines → bars on one scale that holds 0 and every interval. Values that are NaN have no bar."""
+    """Lines → bars on one scale that holds 0 and every interval. NaN has no bar."""
     ends = [0.0]
     for line in lines:
         if np.isfinite(line.value):
@@ -82,16 +82,19 @@ def bars(lines: Sequence[BarData], says: str, unit: str, *, as_percent: bool = F
 
     found = []
     for line in lines:
-        text = percent(line.value) if as_percent else signed(line.value, low < 0)
-        if not np.isfinite(line.value):
-            found.append(Bar(printable(line.label), NONE, place(0), 0, foreign=line.foreign))
-            continue
-        reach = (None, None)
-        if line.reach is not None:
-            reach = (place(line.value - line.reach), place(line.value + line.reach))
-        a, b = sorted((place(0), place(line.value)))
+        value = line.value if np.isfinite(line.value) else 0.0
+        start, end = sorted((place(0), place(value)))
         found.append(
-            Bar(printable(line.label), text, a, b - a, *reach, line.kind, line.foreign)
+            Bar(
+                label=printable(line.label),
+                value=percent(line.value) if as_percent else signed(line.value, low < 0),
+                start=start,
+                width=end - start,
+                low=None if line.reach is None else place(value - line.reach),
+                high=None if line.reach is None else place(value + line.reach),
+                kind=line.kind,
+                foreign=line.foreign,
+            )
         )
     return Bars(tuple(found), says, unit, place(0))
 
@@ -169,7 +172,7 @@ def fewest(shares: Array, part: float = 0.5) -> list[int]:
 
 
 def blocks(shares: Array, most: int = 8) -> Array:
-    """A map with at most ``most`` rows and columns, by sums of neighbouring cells; keeps the sum."""
+    """A map of at most ``most`` rows and columns: sums of neighbouring cells. Keeps the sum."""
     for axis in (0, 1):
         size = shares.shape[axis]
         if size > most:

@@ -18,8 +18,8 @@ from ...explain.record import Explanation
 from .charts import convergence_chart, profile_chart, share_intervals
 from .images import map_uri, overlay_uri, picture_uri
 from .panel import halves
-from .parts import BarData, Bars, Table, bars, blocks, fewest, number, percent
-from .sentences import caveats, summary
+from .parts import BarData, Bars, Table, bars, blocks, number, percent
+from .sentences import caveats, nearness, summary
 from .words import word_matrix, words_views
 
 WAYS = ("first text's way", "second text's way")
@@ -62,6 +62,7 @@ def context(explanation: Explanation) -> dict[str, Any]:
         "value": number(distance.value),
         "error": None if distance.standard_error is None else f"{distance.standard_error:.2g}",
         "estimand": find_estimand(distance.estimand).title,
+        "near": nearness(explanation),
         "summary": summary(explanation),
         "number_table": number_table(explanation),
         "decoded": pictures is None or pictures.decoded,
@@ -171,7 +172,8 @@ def which_way(explanation: Explanation) -> tuple[Bars, Table]:
         ("mean", by_sample.mean(axis=0)),
     ]
     rows = tuple(
-        (name, number(float(a)), number(float(b)), number(float(a + b))) for name, (a, b) in numbered
+        (name, number(float(a)), number(float(b)), number(float(a + b)))
+        for name, (a, b) in numbered
     )
     table = Table("both directions of each sample", ("sample", *WAYS, "sum"), rows)
     return bars(lines, f"{says}.", "share of the distance", as_percent=True), table
