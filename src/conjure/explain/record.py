@@ -1,7 +1,7 @@
 """What an explanation holds: frozen records of NumPy arrays and texts.
 
-Every share is a share of one number, ``Distance.value``. A distance is a sum over samples, directions,
-steps and latent positions, so the shares of the parts add up to 1.
+Every share is a share of one number, ``Distance.value``. A distance is a sum over samples,
+directions, steps and latent positions, so the shares of the parts add up to 1.
 """
 
 from __future__ import annotations
