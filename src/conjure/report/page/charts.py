@@ -111,7 +111,7 @@ def convergence_chart(values: Array, alt: str) -> Markup:
             axes.set_ylim(max(0, values.mean() - spread), values.mean() + spread)
         whole_numbers(axes)
         axes.set_xlabel("samples taken")
-        axes.set_ylabel("distance: mean, 95 % interval")
+        axes.set_ylabel("mean distance")
 
     return chart("sure", alt, draw)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.text import printable
+from ...core.uncertainty import student_t
 from .images import Array
 
 NONE = "–"
@@ -121,12 +122,24 @@ def signed(value: float, sign: bool) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share with one decimal.
+    """A share with one decimal; its blank does not break.
 
     >>> percent(0.1234), percent(0.0001), percent(float("nan"))
-    ('12.3 %', '0.0 %', '–')
+    ('12.3\\xa0%', '0.0\\xa0%', '–')
     """
-    return NONE if share is None or not np.isfinite(share) else f"{100 * share:.1f} %"
+    return NONE if share is None or not np.isfinite(share) else f"{100 * share:.1f}\xa0%"
+
+
+def mean_reach(values: Array) -> tuple[float, float | None]:
+    """A mean over samples, and half the width of its 95 % interval by Student's t.
+
+    values: (samples,); one sample has no interval, and neither has a mean that is NaN
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2 or not np.isfinite(mean):
+        return mean, None
+    error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    return mean, student_t(0.95, len(values) - 1) * error
 
 
 def listed(items: Sequence[object]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ...core.text import printable, shown
 from ...explain.record import Explanation, Words
 from .images import Array
-from .parts import fewest, listed, number, percent
+from .parts import fewest, listed, mean_reach, number, percent
 
 
 def summary(explanation: Explanation) -> list[tuple[str, str]]:
@@ -66,19 +66,21 @@ def _side(cells: Array) -> str:
 
 
 def _strongest(words: Words) -> str | None:
-    """The word whose absence changes the distance most."""
-    found: list[tuple[float, str, str]] = []
+    """The word whose absence changes the distance most, of those whose interval leaves 0 out."""
+    found: list[tuple[float, float | None, str, str]] = []
     for n, which in enumerate(("first", "second")):
         for word, changes in zip(words.words[n], words.left_out[n], strict=True):
-            if np.isfinite(mean := float(np.mean(changes))):
-                found.append((mean, word, which))
-    if not found:
-        return None
-    mean, word, which = max(found, key=lambda one: abs(one[0]))
-    turns = "grows" if mean > 0 else "falls"
+            mean, reach = mean_reach(changes)
+            if np.isfinite(mean):
+                found.append((mean, reach, word, which))
+    clear = [one for one in found if one[1] is None or abs(one[0]) > one[1]]
+    if not clear:
+        return "No word's absence changes the distance beyond its 95 % interval." if found else None
+    mean, reach, word, which = max(clear, key=lambda one: abs(one[0]))
+    error = "" if reach is None else f" ± {number(reach)} (95 %)"
     return (
-        f"Without “{shown(word, 40)}” in the {which} text, the distance {turns} by "
-        f"{number(abs(mean))}."
+        f"Without “{shown(word, 40)}” in the {which} text, the distance "
+        f"{'grows' if mean > 0 else 'falls'} by {number(abs(mean))}{error}."
     )
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.text import printable, shown
-from ...core.uncertainty import student_t
 from ...explain.record import Explanation, Words
-from .images import Array
-from .parts import BarData, Bars, Table, bars, number, signed
+from .parts import BarData, Bars, Table, bars, mean_reach, number, signed
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ def words_views(explanation: Explanation) -> list[WordsView]:
 def _view(words: Words, n: int, text: str) -> WordsView:
     which, lines, rows = ("first", "second")[n], [], []
     for m, word in enumerate(words.words[n]):
-        mean, reach = _mean_reach(words.left_out[n][m])
-        other, other_reach = _mean_reach(words.replaced[n][m])
+        mean, reach = mean_reach(words.left_out[n][m])
+        other, other_reach = mean_reach(words.replaced[n][m])
         lines.append(BarData(word, mean, reach, which, foreign=True))
         cells = (signed(mean, True), number(reach), signed(other, True), number(other_reach))
         rows.append((printable(word), *cells))
@@ -59,15 +57,6 @@ def _view(words: Words, n: int, text: str) -> WordsView:
     )
     unit = "change of the distance without the word"
     return WordsView(text, bars(lines, f"Change of the distance {says}.", unit), table)
-
-
-def _mean_reach(values: Array) -> tuple[float, float | None]:
-    """A mean over samples, and half the width of its 95 % interval by Student's t."""
-    mean = float(np.mean(values))
-    if len(values) < 2 or not np.isfinite(mean):
-        return mean, None
-    error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    return mean, student_t(0.95, len(values) - 1) * error
 
 
 def word_matrix(words: Words | None) -> WordMatrix | None:
@@ -87,7 +76,22 @@ def word_matrix(words: Words | None) -> WordMatrix | None:
         )
         for word, line in zip(words.words[0], matrix, strict=True)
     )
-    one, other = np.unravel_index(int(np.nanargmin(matrix)), matrix.shape)
-    pair = shown(words.words[0][one], 40), shown(words.words[1][other], 40)
-    says = f"The nearest words are “{pair[0]}” and “{pair[1]}”, at {number(low)}."
-    return WordMatrix(tuple(map(printable, words.words[1])), rows, says)
+    return WordMatrix(tuple(map(printable, words.words[1])), rows, _nearest(words))
+
+
+def _nearest(words: Words) -> str:
+    """The nearest two words that differ, as a sentence; empty where there are none."""
+    first, second = words.words
+    found = [
+        (float(words.matrix[i, j]), one, other)
+        for i, one in enumerate(first)
+        for j, other in enumerate(second)
+        if one != other and np.isfinite(words.matrix[i, j])
+    ]
+    if not found:
+        return ""
+    value, one, other = min(found)
+    return (
+        f"The nearest words that differ are “{shown(one, 40)}” and “{shown(other, 40)}”, "
+        f"at {number(value)}."
+    )
