@@ -60,7 +60,8 @@ FAINT = """() => {
       const alpha = c.length > 3 ? c[3] : 1; if (alpha > 0) layers.push([c, alpha]);
       if (alpha === 1) break; }
     let [under] = layers.pop() || [[255, 255, 255]];
-    for (const [c, a] of layers.reverse()) under = [0, 1, 2].map(i => a * c[i] + (1 - a) * under[i]);
+    for (const [c, a] of layers.reverse())
+      under = [0, 1, 2].map(i => a * c[i] + (1 - a) * under[i]);
     return under; };
   const found = [];
   for (const e of document.querySelectorAll('body *')) {

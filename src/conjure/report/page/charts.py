@@ -108,7 +108,8 @@ def convergence_chart(values: Array, alt: str) -> Markup:
         if len(values) > 2:  # with two samples the interval may be as wide as the chart is high
             spread = 1.15 * max(high[1:].max() - values.mean(), values.mean() - low[1:].min())
             spread = max(spread, 1.15 * float(np.abs(values[0] - values.mean())))
-            axes.set_ylim(max(0, values.mean() - spread), values.mean() + spread)
+            if spread > 0:
+                axes.set_ylim(max(0, values.mean() - spread), values.mean() + spread)
         whole_numbers(axes)
         axes.set_xlabel("samples taken")
         axes.set_ylabel("mean distance")
