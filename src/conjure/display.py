@@ -89,6 +89,16 @@ def bars(values: Sequence[float], says: str) -> str:
     )
 
 
+def picture_png(picture: Any) -> bytes:
+    """A picture (H, W, 3) in 0 … 1 as PNG."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    scaled = (picture.clip(0, 1) * 255).round().astype("uint8")
+    Image.fromarray(scaled).save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
 def image(png: bytes, says: str) -> str:
     """A picture inside the HTML. says: what it shows, in words."""
     data = b64encode(png).decode()
@@ -109,10 +119,10 @@ def axes_of(ax: Axes | None) -> Axes:
     return pyplot.subplots(figsize=_SIZE, layout="constrained")[1]
 
 
-def draw_profiles(axes: Axes, texts: Sequence[str], values: Sequence[Any]) -> Axes:
+def draw_profiles(axes: Axes, texts: Sequence[str], values: Sequence[Any], unit: str) -> Axes:
     """The mean over samples at each step, and its standard error; the same axes.
 
-    values: (samples, steps) array of the trajectories of each of the two texts
+    values: (samples, steps) array of the trajectories of each of the two texts, in ``unit``
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -125,7 +135,7 @@ def draw_profiles(axes: Axes, texts: Sequence[str], values: Sequence[Any]) -> Ax
             error = values[place].std(axis=0, ddof=1) / math.sqrt(samples)
             axes.fill_between(numbers, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
     axes.set_xlabel("step, from noise to picture")
-    axes.set_ylabel("squared difference,\nsum over the latent")
+    axes.set_ylabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     for line in axes.legend(title="on the trajectories of", frameon=False).get_texts():

@@ -81,9 +81,9 @@ class Distance:
 
         ax: where to draw; None is a new figure of pyplot. Raises InputError without matplotlib.
         """
-        return display.draw_profiles(
-            display.axes_of(ax), (self.text1, self.text2), [t.numpy() for t in self._by_step()]
-        )
+        values = [terms.numpy() for terms in self._by_step()]
+        unit = "squared difference,\nsum over the latent"
+        return display.draw_profiles(display.axes_of(ax), (self.text1, self.text2), values, unit)
 
     def _by_step(self) -> tuple[Tensor, Tensor]:
         """The terms of both directions, (samples, steps), with the weights of ``cross_steps``."""

@@ -12,8 +12,8 @@ import pytest
 from page_texts import HOSTILE, RTL
 
 import conjure
-from conjure.explain.measuring import explain
-from conjure.explain.record import Explanation, Words
+from conjure.explanation.measuring import explain
+from conjure.explanation.record import Explanation, Words
 from conjure.report.page import page
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

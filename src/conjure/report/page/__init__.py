@@ -15,7 +15,7 @@ from ...datasets.files import replacing
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from ...explain.record import Explanation
+    from ...explanation.record import Explanation
 
 
 def write_page(explanation: Explanation, path: str | os.PathLike[str]) -> Path:

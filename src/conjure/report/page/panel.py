@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...explain.record import Explanation, Pictures
+from ...explanation.record import Explanation, Pictures
 from .images import Array, picture_uri
 from .parts import Table, fewest, listed, percent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.text import printable, shown
-from ...explain.record import Explanation, Words
+from ...explanation.record import Explanation, Words
 from .images import Array
 from .parts import fewest, listed, mean_reach, number, percent
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from ...core.registry import find_estimand
 from ...core.text import printable, shown
-from ...explain.record import Explanation
+from ...explanation.record import Explanation
 from .charts import convergence_chart, profile_chart, share_intervals
 from .images import map_uri, overlay_uri, picture_uri
 from .panel import halves

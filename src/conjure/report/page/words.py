@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.text import printable, shown
-from ...explain.record import Explanation, Words
+from ...explanation.record import Explanation, Words
 from .parts import BarData, Bars, Table, bars, mean_reach, number, signed
 
 

@@ -5,31 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from plane_process import Planes
 
 import conjure
 from conjure.core.estimands import chain_weights, girsanov_weights
-from conjure.core.gaussian import GaussianProcess
 from conjure.core.registry import Estimand, find_estimand
-from conjure.explain.measuring import Parts, explain, prepare
-from conjure.explain.weights import step_weights
-
-
-class Planes(GaussianProcess):
-    """Gaussians of 12 numbers as latents of 2 channels, 2 rows and 3 columns."""
-
-    def __init__(self, **settings: object) -> None:
-        draw = torch.Generator().manual_seed(0)
-        named = {
-            text: (3 * torch.randn(12, generator=draw, dtype=torch.float64), scale * torch.eye(12))
-            for scale, text in enumerate(["", *"abc"], start=1)
-        }
-        super().__init__(named, **{"steps": 4, "batch_size": 5} | settings)
-        self.latent_shape = (2, 2, 3)
-        self.rows = 0
-
-    def predict(self, x, step, conditioning):
-        self.rows += len(x)
-        return super().predict(x.flatten(1), step, conditioning).reshape(x.shape)
+from conjure.explanation.measuring import Parts, explain, prepare
+from conjure.explanation.weights import step_weights
 
 
 def naive_squares(process, text1: str, text2: str, seed: int):
@@ -142,6 +124,17 @@ def test_an_estimand_that_is_no_sum_is_refused(reduce) -> None:
         step_weights(Estimand("own", "", reduce, additive=True), process.schedule)
 
 
+def test_another_currency_scales_each_step() -> None:
+    """What a process compares is part of the map: c_j² of each step, as in the distance."""
+    process = Planes(guidance=2.0)
+    process.compare, process.comparison_scale = "score", (0.5, 1.0, 2.0, 0.0)
+    found = explain("a", "b", process=process)
+    scale = torch.tensor(process.comparison_scale, dtype=torch.float64).square()
+    expected = naive_squares(process, "a", "b", 0).sum(dim=2) * scale[None, :, None, None]
+    np.testing.assert_allclose(found.maps[0], expected, rtol=1e-9)
+    assert found.maps.sum(axis=(1, 3, 4)).mean() == pytest.approx(found.distance.value, rel=1e-12)
+
+
 def test_maps_cost_no_row() -> None:
     plain, watched = Planes(guidance=2.0), Planes(guidance=2.0)
     conjure.distance("a", "b", process=plain, samples=2)
@@ -184,7 +177,7 @@ def test_maps_of_the_bundled_process(emoji, sampler, guidance) -> None:
         (("a", "b"), {"estimand": "coupled"}, {}, "not a sum over steps"),
         (("a", "b"), {"cross_steps": 1}, {}, "leave cross_steps and tolerance out"),
         (("a", "b"), {"samples": 2, "tolerance": 0.1}, {}, "leave cross_steps and tolerance out"),
-        (("a", "b"), {}, {"sample": 1}, "sample must be from 0 to 0, with 1 sample, not 1"),
+        (("a", "b"), {}, {"sample": 2}, "sample must be from 1 to 1, the number of samples, not 2"),
         (("a", "b"), {}, {"words": True, "neutral": " "}, "the neutral word is empty"),
         (("a", "b"), {"samples": 2**31}, {}, r"need \d+,\S* bytes .* take at most \d+"),
     ],
@@ -201,7 +194,7 @@ def test_seeds_that_come_in_chunks_and_walks_that_come_again() -> None:
     from functools import partial
 
     from conjure.core.divergence import measure
-    from conjure.explain.observing import Collector
+    from conjure.explanation.observing import Collector
     from conjure.similarity import stream
 
     process, spec = Planes(), conjure.Spec(5)

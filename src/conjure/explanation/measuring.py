@@ -29,7 +29,7 @@ from ..similarity import Distance, bundled, cost, stream
 from .observing import Collector, positions
 from .pictures import END_SIDE, Denoises, draw
 from .record import Explanation, Pictures
-from .weights import step_weights
+from .weights import not_a_sum, step_weights
 from .words import NEUTRAL, WordPlan, plan_words
 
 _TOLERANCE = 1e-9  # between the maps' sum and the distance, relative; both are float64 sums
@@ -42,13 +42,13 @@ class Parts:
     words:    whether each word is left out and replaced
     neutral:  the word that replaces another one
     pictures: whether pictures are drawn
-    sample:   the sample whose steps are shown, from 0
+    sample:   the sample whose steps are shown, from 1
     """
 
     words: bool = False
     neutral: str = NEUTRAL
     pictures: bool = True
-    sample: int = 0
+    sample: int = 1
 
 
 def explain(
@@ -67,8 +67,8 @@ def explain(
 
     process, samples, seed, estimand: as in ``conjure.distance``. An estimand must be a sum over
               steps, or a single step: ``output`` and ``coupled`` are refused
-    words:    also leave out each word, replace it, and compare the words; ``cost`` of the plan is
-              some forty pairs for two texts of ten words
+    words:    also leave out each word, replace it, and compare the words: 141 pairs in all for two
+              texts of ten words each, which share their trajectories
     neutral:  the word that replaces another one
     pictures: draw what the process shows; the maps need no picture
 
@@ -82,7 +82,7 @@ def explain(
     >>> found = explain("here", "there", process=process, samples=2)
     >>> found.maps.shape
     (2, 2, 10, 1, 2)
-    >>> round(found.maps.sum(axis=(1, 3, 4)).mean(), 2), round(found.distance.value, 2)
+    >>> round(float(found.maps.sum(axis=(1, 3, 4)).mean()), 2), round(found.distance.value, 2)
     (1.92, 1.92)
     >>> [round(float(share), 2) for share in found.where.sum(axis=0)[0]]  # 3² and 4² of 25
     [0.36, 0.64]
@@ -144,19 +144,7 @@ def prepare(
     texts: Pair, process: GenerativeProcess | None, spec: Spec, parts: Parts = Parts()
 ) -> Prepared:
     """Check all arguments, and plan. Raises InputError; nothing is measured yet."""
-    [texts] = checked_pairs([texts])
-    if texts[0] == texts[1]:
-        raise InputError(f"both texts are {brief(texts[0])}: give two texts that differ")
-    if parts.words and (fault := text_fault(parts.neutral)):
-        raise InputError(f"the neutral word {fault}")
-    if spec.cross_steps is not None or spec.tolerance is not None:
-        raise InputError("an explanation has every step of a fixed number of samples: leave "
-                         "cross_steps and tolerance out")  # fmt: skip
-    if not 0 <= whole("sample", parts.sample, minimum=0) < spec.samples:
-        raise InputError(
-            f"sample must be from 0 to {spec.samples - 1}, with {number_of(spec.samples, 'sample')}"
-            f", not {brief(parts.sample)}"
-        )
+    texts = check_request(texts, spec, parts)
     process = bundled() if process is None else checked_process(process)
     spec.check(process)
     weights = step_weights(spec.entry, process.schedule)
@@ -173,10 +161,30 @@ def prepare(
         spec = replace(spec, record=frozenset({"output"}))
     plan = cost(pairs, process, spec)
     seeds = range(spec.seed, spec.seed + spec.samples)
-    shown = parts.sample if drawn else None
+    shown = parts.sample - 1 if drawn else None
     collector = Collector(texts, seeds, weights, tuple(process.latent_shape), shown)
     notes = tuple(_notes(process, parts, drawn))
     return Prepared(process, spec, parts, tuple(pairs), plan, collector, planned, notes)
+
+
+def check_request(texts: Pair, spec: Spec, parts: Parts) -> Pair:
+    """The texts. Raises InputError for what is wrong whatever the process is."""
+    [texts] = checked_pairs([texts])
+    if texts[0] == texts[1]:
+        raise InputError(f"both texts are {brief(texts[0])}: give two texts that differ")
+    if parts.words and (fault := text_fault(parts.neutral)):
+        raise InputError(f"the neutral word {fault}")
+    if spec.cross_steps is not None or spec.tolerance is not None:
+        raise InputError("an explanation has every step of a fixed number of samples: leave "
+                         "cross_steps and tolerance out")  # fmt: skip
+    if not 1 <= whole("sample", parts.sample, minimum=0) <= spec.samples:
+        raise InputError(
+            f"sample must be from 1 to {spec.samples}, the number of samples, not "
+            f"{brief(parts.sample)}"
+        )
+    if spec.entry.needs:
+        raise not_a_sum(spec.estimand)
+    return texts
 
 
 def check_memory(process: GenerativeProcess, samples: int, drawn: bool) -> None:

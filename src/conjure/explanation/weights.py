@@ -21,20 +21,24 @@ def step_weights(entry: Estimand, schedule: Schedule) -> Tensor:
     Raises InputError for an estimand that is no such sum, as ``output`` and ``coupled``.
     """
     steps = len(schedule)
-    known = ", ".join(additive_names())
-    refusal = InputError(
-        f"estimand {entry.name!r} is not a sum over steps of the squared differences, so it has no "
-        f"parts to show: use one of {known}, or a single step such as pointwise:1"
-    )
     if entry.needs:
-        raise refusal
+        raise not_a_sum(entry.name)
     units = torch.eye(2 * steps, dtype=torch.float64)
     found = entry(_terms(units, schedule)).double()
     draw = torch.Generator("cpu").manual_seed(0)
     trial = torch.rand(4, 2 * steps, generator=draw, dtype=torch.float64)
     if not torch.allclose(entry(_terms(trial, schedule)).double(), trial @ found, rtol=1e-9):
-        raise refusal
+        raise not_a_sum(entry.name)
     return found.reshape(2, steps)
+
+
+def not_a_sum(name: str) -> InputError:
+    """The refusal of an estimand that has no parts."""
+    known = ", ".join(additive_names())
+    return InputError(
+        f"estimand {name!r} is not a sum over steps of the squared differences, so it has no parts "
+        f"to show: use one of {known}, or a single step such as pointwise:1"
+    )
 
 
 def _terms(values: Tensor, schedule: Schedule) -> Terms:
