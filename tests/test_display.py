@@ -18,6 +18,8 @@ from PIL import Image
 from conjure import display
 from conjure.core.errors import InputError
 from conjure.core.gaussian import GaussianProcess
+from conjure.explanation.measuring import explain
+from conjure.explanation.record import Pictures
 from conjure.similarity import Distance, distance
 
 HOSTILE = "<script>alert(1)</script> $x_1$ \"'&\u202e\x1b[2J"
@@ -161,3 +163,22 @@ def test_without_pandas_and_matplotlib(found: Distance, monkeypatch) -> None:
 
 def test_bars_of_nothing() -> None:
     assert display.bars([0.0, 0.0], "nothing") == ""
+
+
+def test_an_explanation_shows_itself() -> None:
+    eye = torch.eye(4).reshape(4, 4)
+    process = GaussianProcess({"a": (torch.zeros(4), eye), "b": (torch.ones(4), 2 * eye)}, steps=3)
+    found = explain("a", "b", process=process, samples=2)
+    read = Reader(found._repr_html_())
+    assert not read.open
+    assert f"{found.distance.value:.6g} ± " in read.text
+    forward, backward = found.directions
+    assert f"{100 * forward:.1f} % and {100 * backward:.1f} %" in read.text
+    picture = np.zeros((2, 2, 5, 7, 3), dtype=np.float32)
+    pictures = Pictures(True, 0, picture, picture, picture)
+    read = Reader(replace(found, pictures=pictures)._repr_html_())
+    [source] = [value for name, value in read.attributes if name == "src"]
+    assert source.startswith("data:image/png;base64,")
+    lines = found.plot(Figure().subplots()).get_lines()
+    assert sum(line.get_ydata().sum() for line in lines) == pytest.approx(100)
+    assert Image.open(io.BytesIO(found._repr_png_())).format == "PNG"

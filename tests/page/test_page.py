@@ -11,6 +11,7 @@ import pytest
 import torch
 from page_texts import HOSTILE
 
+from conjure.cli.main import main
 from conjure.core.errors import InputError
 from conjure.core.uncertainty import estimate, student_t
 from conjure.report.page import page, write_page
@@ -263,3 +264,13 @@ def test_the_summary_states_its_words_only_beyond_their_error(found) -> None:
     )
     low, high = estimate(torch.from_numpy(found.values)).interval
     assert f"{number(low)} to {number(high)}" in dict(summary(found))["How sure?"]
+
+
+def test_the_command_line_writes_it(tmp_path, capsys) -> None:
+    out = tmp_path / "report.html"
+    arguments = ["explain", "a <b>dog</b>", "a puppy", "--steps", "2", "--out", str(out)]
+    assert main(arguments) == 0
+    read = Page(out.read_text(encoding="utf-8"))
+    assert dict(read.tables["texts, process and settings"][1:])["first text"] == "a <b>dog</b>"
+    assert main(arguments) == 2
+    assert "exists already" in capsys.readouterr().err

@@ -167,7 +167,6 @@ class Explanation:
 
         return frame(self)
 
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw each step's share of the distance: mean and standard error, both directions.
 
