@@ -112,7 +112,7 @@ def _flags(message: str) -> str:
     >>> _flags("batch_size must be a whole number"), _flags("pass allow_pickle=True")
     ('--batch-size must be a whole number', 'pass --allow-pickle')
     """
-    message = re.sub(r"\b(allow_pickle)=True\b", lambda found: flag(found[1]), message)
+    message = re.sub(r"\b(allow_pickle|allow_code)=True\b", lambda found: flag(found[1]), message)
     return re.sub(r"^([a-z]+_[a-z]+)(?= must be )", lambda found: flag(found[1]), message)
 
 
