@@ -25,7 +25,7 @@ from .options import MEASURE_OPTIONS, MEMORY_OPTION, PROCESS_OPTIONS, Checked
 from .wording import json_text, tell
 
 if TYPE_CHECKING:
-    from ..compare.measure import Subject
+    from ..comparison.measure import Subject
     from ..core.process import GenerativeProcess
     from ..report.report import Report
     from ..runs.passes import Passes
@@ -152,7 +152,7 @@ class Asked:
 
     @classmethod
     def of(cls, processes: Sequence[str], flags: dict[str, Any]) -> Asked:
-        from ..compare.erasure import words_of
+        from ..comparison.erasure import words_of
         from ..report.plots.style import check_matplotlib
 
         if len(processes) < 2:
@@ -167,9 +167,9 @@ class Asked:
         return asked
 
     def report(self, processes: dict[str, GenerativeProcess], passes: Passes, out: Path) -> Report:
-        from ..compare.erasure import erasure
-        from ..compare.measure import check_readable, measure
-        from ..compare.rankings import report
+        from ..comparison.erasure import erasure
+        from ..comparison.measure import check_readable, measure
+        from ..comparison.rankings import report
 
         if self.subject is None:
             check_readable(processes, [*self.target, *self.bystander])
@@ -211,7 +211,7 @@ def _subject(
 
 def _pairs(name: str, data_dir: Path | None, limit: int | None) -> Subject:
     """A known set, or a file; people's scores are used where there is a column of them."""
-    from ..compare.measure import Subject
+    from ..comparison.measure import Subject
     from ..stats.correlation import check_scores
 
     if data_dir is not None and name not in DATASETS:
@@ -240,7 +240,7 @@ def _pairs(name: str, data_dir: Path | None, limit: int | None) -> Subject:
 
 def _words(path: Path) -> Subject:
     """All pairs of the lines of a file."""
-    from ..compare.measure import all_words
+    from ..comparison.measure import all_words
 
     source = Source("text", ".txt", read_bytes(path))
     try:

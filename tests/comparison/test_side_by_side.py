@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import conjure
-from conjure.compare.side_by_side import SideBySide, first, second
+from conjure.comparison.side_by_side import SideBySide, first, second
 from conjure.core.errors import InputError
 from conjure.core.gaussian import GaussianProcess
 from conjure.core.spec import process_key

@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 
 import conjure
 from conjure.cli.main import main
-from conjure.compare.erasure import movements, words_of
-from conjure.compare.measure import Compared
+from conjure.comparison.erasure import movements, words_of
+from conjure.comparison.measure import Compared
 from conjure.core.errors import InputError
 from conjure.core.uncertainty import estimate
 
