@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moved:
-    """One word; figures are shares of a typical distance. See ``compare.erasure.Movement``."""
+    """One word; figures are shares of a typical distance. See ``comparison.erasure.Movement``."""
 
     word: str
     target: bool
