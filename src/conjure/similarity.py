@@ -145,9 +145,12 @@ def stream(
     spec: Spec = Spec(),  # noqa: B008  (frozen)
     *,
     max_memory: int | None = None,
+    measure: Callable[..., Iterator[tuple[int, Terms]]] = measure,
 ) -> Iterator[tuple[int, Distance]]:
     """Yield (place in ``pairs``, Distance) as each pair is finished, roughly in the order given.
 
+    measure:    what measures the terms of pairs: ``core.divergence.measure``, or a function with
+                its arguments that observes or keeps what that yields
     max_memory: bytes for the trajectories, each kept until its last pair is done; None is a quarter
                 of the free memory. Trajectories that do not fit are walked again; ``cost`` says how
                 many rows that takes

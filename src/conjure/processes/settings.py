@@ -35,6 +35,8 @@ class ProcessSettings:
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
+    allow_code:   import and call the MODULE:CALLABLE that is given as the process, though no
+                  installed package registers it
 
     Raises InputError for a value that makes no sense.
     """
@@ -50,6 +52,7 @@ class ProcessSettings:
     revision: str | None = None
     variant: str | None = None
     allow_pickle: bool = False
+    allow_code: bool = False
 
     def __post_init__(self) -> None:
         _choice("sampler", self.sampler, (*SAMPLERS, NATIVE))
@@ -61,6 +64,7 @@ class ProcessSettings:
         _device(self.device)
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
+        _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
