@@ -19,6 +19,7 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusionPipeline": "stable_diffusion:FAMILY",
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
     "FluxPipeline": "flux:FAMILY",
+    "Flux2KleinPipeline": "flux2_klein:FAMILY",
     "SanaPipeline": "sana:FAMILY",
     "ZImagePipeline": "z_image:FAMILY",
 }
