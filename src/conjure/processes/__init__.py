@@ -22,6 +22,10 @@ def load(
     sampler: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    negative_prompt: str | None = None,
+    size: tuple[int, int] | str | int | None = None,
+    eta: float | None = None,
+    preset: str | None = None,
     compare: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -39,10 +43,17 @@ def load(
                   of a known family (``docs/families.md``). Or the name of a process that an
                   installed package registers, such as "mypkg:thing"
                   (``docs/your-own-process.md``)
-    sampler:      "lms", "euler", "euler-ancestral", "ddim", "ddpm" or "dpm-solver++"; None is what
-                  the model recommends, else "lms"
+    sampler:      "lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++", or "native":
+                  the pipeline's own scheduler with its own configuration; None is what the model
+                  recommends, else "lms"
     steps:        T, at least 1 and at most the training steps; None: recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; None: recommended, else 7.5
+    negative_prompt: what guidance subtracts in place of what the family does: for most the empty
+                  prompt, for SDXL zeros
+    size:         (width, height) of a picture in pixels, "512x768", or a number for a square; None
+                  is what the network was made for
+    eta:          η of ddim, from 0 to 1; None is 0, its ODE
+    preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the model recommends
     compare:      what is compared at each step: "epsilon", "score", "velocity", or "output", the
                   network's own prediction (``docs/estimands.md``); None is "epsilon"
     device:       "cpu", "cuda", "cuda:1", "mps"; None: "cuda" where there is one, else "cpu"
@@ -65,6 +76,10 @@ def load(
         sampler=sampler,
         steps=steps,
         guidance=guidance,
+        negative_prompt=negative_prompt,
+        size=size,
+        eta=eta,
+        preset=preset,
         compare=compare,
         device=device,
         dtype=dtype,

@@ -17,7 +17,7 @@ from ..core.errors import InputError
 from ..core.types import Conditioning
 from .base import PipelineProcess
 from .family import Family, Part
-from .latents import native_shape
+from .latents import native_shape, unet_unit
 from .tokens import TextReader, padded_tokens, settle_limit
 
 
@@ -39,6 +39,10 @@ class StableDiffusion(PipelineProcess):
                 f"{self.name} is told its guidance (a distilled model), which is not known here"
             )
         return native_shape(self.name, config, self.denoiser)
+
+    def latents_unit(self) -> int | None:
+        """Whole pixels at the UNet's coarsest level."""
+        return unet_unit(self.network.config)
 
     def prepare(self) -> None:
         """Settle how many tokens are read; refuse tokens that have no embedding."""
