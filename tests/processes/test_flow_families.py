@@ -180,3 +180,50 @@ def test_a_distance_from_the_command_line(folders, name, capsys):
         ]
     )
     assert json.loads(capsys.readouterr().out)["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "shape"),
+    [("sd3", "24x16", (4, 8, 12)), ("dev", "24x16", (4, 8, 12)), ("sana", "24x32", (4, 16, 12))],
+)
+def test_a_size_is_that_of_the_picture(processes, name, size, shape):
+    process = processes[name].with_settings(size=size, steps=2, guidance=1.0)
+    assert process.latent_shape == shape
+    cond = process.embed(["a dog"])
+    assert process.predict(torch.randn(1, *shape), torch.tensor([1]), cond).shape == (1, *shape)
+    width, height = (int(side) for side in size.split("x"))
+    assert process.decode(torch.randn(1, *shape)).shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "word"),
+    [
+        ("dev", "20x18", "both sides must be multiples of 4, such as 20x"),
+        ("sd3", "34x16", "sides of more than 32 pixels"),
+    ],
+)
+def test_a_size_that_a_network_cannot_take_is_refused(processes, name, size, word):
+    with pytest.raises(InputError, match=word):
+        processes[name].with_settings(size=size)
+
+
+@pytest.mark.parametrize(("name", "guidance"), [("sd3", 2.0), ("sana", 2.0), ("z-image", 1.0)])
+def test_a_negative_prompt_is_what_guidance_subtracts(processes, name, guidance):
+    plain = processes[name].with_settings(guidance=guidance, steps=2)
+    other = plain.with_settings(negative_prompt="a violin")
+    assert process_key(other)["negative_prompt"] == "a violin"
+    one, two = (process.unconditional().tensors for process in (plain, other))
+    assert any(not torch.equal(one[part], two[part]) for part in one)
+    if name == "sana":  # the instruction is for prompts alone
+        assert not torch.equal(
+            two["encoder_hidden_states"], plain.embed(["a violin"]).tensors["encoder_hidden_states"]
+        )
+    else:
+        torch.testing.assert_close(two, dict(plain.embed(["a violin"]).tensors))
+
+
+def test_a_negative_prompt_that_changes_nothing_is_refused(folders, processes):
+    line = refusal(folders / "z-image", negative_prompt="a violin", size=16)
+    assert line.startswith("guidance 0 subtracts nothing")
+    with pytest.raises(InputError, match="subtracts nothing .distilled guidance."):
+        processes["dev"].with_settings(negative_prompt="a violin")

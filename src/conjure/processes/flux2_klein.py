@@ -45,6 +45,14 @@ class Flux2Klein(FlowProcess):
         height, width = self.native_sides
         return (config.in_channels, height // 2, width // 2)
 
+    def latents_unit(self) -> int | None:
+        """A token is a patch already."""
+        return 1
+
+    def pixels_per_latent(self) -> int:
+        """Those of a token, 2 × 2 of the VAE's latents."""
+        return 2 * super().pixels_per_latent()
+
     def facts(self) -> Mapping[str, Fact]:
         """How many tokens are read."""
         return {"max_sequence_length": TOKENS}
