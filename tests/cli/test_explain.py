@@ -38,7 +38,7 @@ def nothing_loaded(monkeypatch, tmp_path) -> Path:
         (["a", "a"], "both texts are 'a': give two texts that differ"),
         (["a", ""], "TEXTS is empty"),
         (["a", "caf\udce9"], "text 2 is not valid Unicode"),
-        (["a", "b", "--out", "x.jpg"], "unknown kind of file; use .png, .svg, .pdf, "),
+        (["a", "b", "--out", "x.jpg"], "unknown kind of file; use .png, .svg, .pdf, .html, "),
         (["a", "b", "--out", "-"], "figures are not written to stdout"),
         (["a", "b", "--out", "there.png"], "exists already; give --overwrite"),
         (["a", "b", "--out", "full"], "full is not empty; give --overwrite"),

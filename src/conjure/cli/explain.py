@@ -33,8 +33,8 @@ def _flags(command: Any) -> Any:
 @click.command(cls=Checked)
 @click.argument("texts", nargs=-1, required=True)
 @out_option(
-    "A figure (.png, .svg, .pdf), the data (.npz), or a folder of them all. Without it, the answer "
-    "is printed."
+    "A page (.html), a figure (.png, .svg, .pdf), the data (.npz), or a folder of them all. "
+    "Without it, the answer is printed."
 )
 @click.option("--words", is_flag=True, help="Leave out and replace each word, and compare words.")
 @click.option("--neutral", metavar="WORD", help="Replaces a word.  [default: something]")

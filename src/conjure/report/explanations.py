@@ -13,11 +13,13 @@ from ..datasets.files import check_folder, check_output
 from ..datasets.tables import write_rows
 from ..explanation.record import Explanation
 from ..explanation.tables import pair_rows, step_rows, word_rows
+from .page import write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURES = (".png", ".svg", ".pdf")
+PAGES = (".html",)
 DATA = (".npz",)
 FIGURES = ("steps",)  # the first is the one that a single file shows
 _ENDS = (".png", ".svg")  # of a figure in a folder
@@ -47,7 +49,7 @@ class Output:
             )
         if self.figure == "words" and not words:
             raise InputError("--figure words shows what words do: give --words, too")
-        if self.folder or self.path.suffix.lower() in PICTURES:
+        if self.folder or self.path.suffix.lower() in (*PICTURES, *PAGES):
             from .plots.style import check_matplotlib
 
             check_matplotlib()
@@ -63,7 +65,7 @@ class Output:
 
 def kinds() -> tuple[str, ...]:
     """The endings of files that an explanation can be written to."""
-    return (*PICTURES, *DATA)
+    return (*PICTURES, *PAGES, *DATA)
 
 
 def write_explanation(found: Explanation, output: Output) -> list[Path]:
@@ -73,6 +75,8 @@ def write_explanation(found: Explanation, output: Output) -> list[Path]:
     suffix = output.path.suffix.lower()
     if suffix in PICTURES:
         _write_figure(found, output.figure, output.path)
+    elif suffix in PAGES:
+        write_page(found, output.path)
     else:
         found.save(output.path)
     return [output.path]
@@ -80,6 +84,7 @@ def write_explanation(found: Explanation, output: Output) -> list[Path]:
 
 def _write_folder(found: Explanation, folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
+    yield write_page(found, folder / "report.html")
     for name in FIGURES:
         if name == "words" and found.words is None:
             continue
