@@ -70,7 +70,7 @@ def load(
     No code of a folder or of the hub is run. A process of your own is returned as it is, and has
     the methods that it has. Raises InputError, in one line that says what to do,
     where there is no such process. Warns with SlowDtypeWarning of a dtype that the processor has no
-    instructions for.
+    instructions for, and with ZeroGuidanceWarning at guidance 0.
     """
     chosen = ProcessSettings(  # before the seconds that the imports below take
         sampler=sampler,
@@ -93,9 +93,19 @@ def load(
     own = find_source(source, chosen)
     if own is not None:
         return own(chosen)
+    from ..core.errors import ZeroGuidanceWarning
+    from ..core.reading import tell
     from .devices import settle
     from .hub import open_pipeline
 
     found, settled = settle(chosen)  # before gigabytes are fetched
     opened = open_pipeline(source, settled)
-    return opened.family.process(opened, found, settled)
+    process = opened.family.process(opened, found, settled)
+    if process.guidance == 0 and process.guidance_mode == "classifier-free":
+        tell(
+            ZeroGuidanceWarning(
+                "at guidance 0 the prediction is the one without a prompt, so every distance is 0;"
+                " without guidance (guidance_scale=0 in diffusers) it is 1 here"
+            )
+        )
+    return process

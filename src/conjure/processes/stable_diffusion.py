@@ -18,7 +18,7 @@ from ..core.types import Conditioning
 from .base import PipelineProcess
 from .family import Family, Part
 from .latents import native_shape, unet_unit
-from .tokens import TextReader, padded_tokens, settle_limit
+from .tokens import TextReader, check_vocabulary, padded_tokens, settle_limit
 
 
 class StableDiffusion(PipelineProcess):
@@ -51,13 +51,7 @@ class StableDiffusion(PipelineProcess):
             self.network.to(memory_format=torch.channels_last)
         settle_limit(self.name, tokenizer, encoder)
         self._reader = TextReader(self.name, tokenizer)
-        vocabulary = max(tokenizer.get_vocab().values(), default=-1)
-        embeddings = encoder.get_input_embeddings().weight
-        if vocabulary >= len(embeddings):
-            raise InputError(
-                f"{self.name} does not fit together: its tokenizer knows {vocabulary + 1}"
-                f" tokens, its text encoder {len(embeddings)}"
-            )
+        check_vocabulary(self.name, tokenizer, encoder)
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which the tokenizer knows no token → why."""
