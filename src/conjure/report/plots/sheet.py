@@ -17,6 +17,7 @@ from .style import house_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 COLUMN = 3.3  # inches: a column of a LaTeX paper of two
 DPI = 300
@@ -49,13 +50,14 @@ class Sheet:
 
     def picture(
         self, place: tuple[float, float, float, float], array: NDArray[Any], **look: Any
-    ) -> None:
+    ) -> AxesImage:
         """An image (H, W, 3) or a map (h, w) at (left, top, width, height)."""
         left, top, width, height = place
         extent = (left, left + width, top + height, top)
-        self.page.imshow(array, extent=extent, aspect="auto", **look)
+        image = self.page.imshow(array, extent=extent, aspect="auto", **look)
         self.page.set_xlim(0, self.width)  # imshow moves them
         self.page.set_ylim(self.height, 0)
+        return image
 
     def text(self, left: float, top: float, text: str, size: float, **look: Any) -> None:
         """A text; ``top`` is the upper edge unless ``va`` says otherwise."""
