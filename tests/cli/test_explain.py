@@ -45,6 +45,8 @@ def nothing_loaded(monkeypatch, tmp_path) -> Path:
         (["a", "b", "--out", "no/x.png"], "no such folder: no"),
         (["a", "b", "--out", "there.png/x"], "there can be no folder"),
         (["a", "b", "--figure", "steps"], "--figure goes with --out alone"),
+        (["a", "b", "--out", "x.png", "--figure", "words"], "give --words, too"),
+        (["a", "b", "--out", "x.png", "--figure", "sure"], "--figure sure compares samples"),
         (["a", "b", "--overwrite"], "--overwrite goes with --out alone"),
         (["a", "b", "--neutral", "thing"], "--neutral goes with --words alone"),
         (["a", "b", "--samples", "0"], "samples must be"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import InputError
+from ..core.spec import Spec
 from ..core.text import number_of, shown, text_fault
 from .choosing import choose
 from .completion import values
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from ..explanation.record import Explanation, Words
     from ..report.explanations import Output
 
-FIGURES = ("steps",)  # as in report/explanations.py, which would load much; a test compares them
+FIGURES = (
+    "steps",
+    "where",
+    "when",
+    "sure",
+    "words",
+)  # as in report/explanations.py, which would load much; a test compares them
 
 
 def _flags(command: Any) -> Any:
@@ -64,8 +71,12 @@ def explain(
     _check_texts(texts)
     if asked["neutral"] is not None and not asked["words"]:
         raise InputError("--neutral goes with --words alone: leave it out")
-    output = _output(out, figure, overwrite, asked["words"])
-    from ..core.spec import Spec
+    output = _output(out, figure)
+    if output is not None:
+        samples = flags["samples"] or Spec.samples
+        output.check(overwrite=overwrite, words=asked["words"], samples=samples)
+    elif overwrite:
+        raise InputError("--overwrite goes with --out alone: leave it out")
     from ..explanation.measuring import Parts, check_request, prepare
 
     given = {name: value for name, value in asked.items() if value is not None}
@@ -96,20 +107,17 @@ def _check_texts(texts: tuple[str, ...]) -> None:
         raise InputError(f"explain takes two texts, and {number_of(len(texts), 'text')} came")
 
 
-def _output(out: Path | None, figure: str | None, overwrite: bool, words: bool) -> Output | None:
-    """Where the explanation goes, checked; None for a printed one."""
+def _output(out: Path | None, figure: str | None) -> Output | None:
+    """Where the explanation goes; None for a printed one."""
     if out is None:
-        if figure is not None or overwrite:
-            name = "--figure" if figure is not None else "--overwrite"
-            raise InputError(f"{name} goes with --out alone: leave it out")
+        if figure is not None:
+            raise InputError("--figure goes with --out alone: leave it out")
         return None
     if is_stream(out):
         raise InputError("figures are not written to stdout: let --out name a file, or use --json")
     from ..report.explanations import Output
 
-    output = Output(out) if figure is None else Output(out, figure)
-    output.check(overwrite=overwrite, words=words)
-    return output
+    return Output(out) if figure is None else Output(out, figure)
 
 
 def _run(prepared: Any) -> Explanation:

@@ -39,6 +39,8 @@ def draw_where(found: Explanation) -> Figure:
         maps = found.maps.mean(axis=2)  # (samples, 2, h, w): as the distance, a mean over steps
         rows = [maps.mean(axis=0), *maps[:samples]] if len(maps) > 1 else [maps[0]]
         said = "maps: squared difference at a latent position, mean over steps"
+        if pictures is not None:
+            said += "; over a picture the colours are mixed with its grey"
         if samples < len(maps):
             said += f"; {samples} of {number_of(len(maps), 'sample')}"
         probe = Sheet(COLUMN, 1)
