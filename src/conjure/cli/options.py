@@ -17,6 +17,7 @@ from ..core.currency import CURRENCIES
 from ..core.spec import Spec
 from ..core.text import brief
 from ..processes.settings import DTYPES, SAMPLERS, Choice
+from ..processes.sources import known_sources
 from .completion import BASELINES, DEVICES, ESTIMANDS, values
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -64,8 +65,8 @@ def _else(value: object) -> str:
 PROCESS_OPTIONS = (
     click.option(
         "--process",
-        shell_complete=values(["emoji"], files=True),
-        help="Hub id or folder of a pipeline; by default the bundled one.",
+        shell_complete=values(known_sources, files=True),
+        help="Hub id or folder of a pipeline, or an installed process; by default the bundled one.",
     ),
     click.option(
         "--sampler",
@@ -107,6 +108,12 @@ PROCESS_OPTIONS = (
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
+    click.option(
+        "--allow-code",
+        is_flag=True,
+        default=None,
+        help="Let --process be any MODULE:CALLABLE: it is imported and called.",
+    ),
 )
 SAMPLE_OPTIONS = (
     click.option(

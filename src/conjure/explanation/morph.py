@@ -82,12 +82,13 @@ def checked_frames(frames: int) -> int:
 
 
 def morph_plan(process: GenerativeProcess, frames: int) -> Plan:
-    """The cost of ``morph`` in network rows; frames that walk together share ε_∅ of the noise."""
+    """The cost of ``morph`` in network rows. Raises InputError for a process without a decoder."""
+    checked_decoder(process)
     together = _together(process)
     groups = [min(together, frames - start) for start in range(0, frames, together)]
     rows = sum(picture_rows(process, [str(n) for n in range(count)], 1) for count in groups)
     if process.unconditional() is not None:
-        rows -= len(groups) - 1  # the sampler keeps ε_∅ at x_T for all groups
+        rows -= len(groups) - 1  # all groups share ε_∅ at the noise
     return Plan((), rows, 0)
 
 

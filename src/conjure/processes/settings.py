@@ -13,6 +13,7 @@ from ..core.errors import InputError
 from ..core.text import brief
 
 SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
+NATIVE = "native"  # the pipeline's own scheduler with its own configuration
 DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 
 
@@ -34,6 +35,8 @@ class ProcessSettings:
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
+    allow_code:   import and call the MODULE:CALLABLE that is given as the process, though no
+                  installed package registers it
 
     Raises InputError for a value that makes no sense.
     """
@@ -49,9 +52,10 @@ class ProcessSettings:
     revision: str | None = None
     variant: str | None = None
     allow_pickle: bool = False
+    allow_code: bool = False
 
     def __post_init__(self) -> None:
-        _choice("sampler", self.sampler, SAMPLERS)
+        _choice("sampler", self.sampler, (*SAMPLERS, NATIVE))
         _choice("dtype", self.dtype, DTYPES)
         _choice("compare", self.compare, CURRENCIES)
         _count("steps", self.steps)
@@ -60,6 +64,7 @@ class ProcessSettings:
         _device(self.device)
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
+        _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
