@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..core.currency import CURRENCIES
 from ..core.spec import Spec
 from ..core.text import brief
 from ..processes.settings import DTYPES, SAMPLERS, Choice
@@ -79,6 +80,12 @@ PROCESS_OPTIONS = (
         "--guidance",
         type=float,
         help=f"w in ε_∅ + w (ε_y − ε_∅); 1 is unguided.{_else(Choice.guidance)}",
+    ),
+    click.option(
+        "--compare",
+        shell_complete=values(CURRENCIES),
+        help="What is compared: epsilon, score, velocity, or output, the network's own"
+        f" prediction.{_else(Choice.compare)}",
     ),
     click.option(
         "--device",

@@ -22,6 +22,7 @@ def load(
     sampler: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    compare: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
     batch_size: int | None = None,
@@ -42,6 +43,8 @@ def load(
                   the model recommends, else "lms"
     steps:        T, at least 1 and at most the training steps; None: recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; None: recommended, else 7.5
+    compare:      what is compared at each step: "epsilon", "score", "velocity", or "output", the
+                  network's own prediction (``docs/estimands.md``); None is "epsilon"
     device:       "cpu", "cuda", "cuda:1", "mps"; None: "cuda" where there is one, else "cpu"
     dtype:        arithmetic inside the networks: "float32", "float16", "bfloat16", "float64",
                   or "auto": the fastest that the device computes with natively. None is
@@ -62,6 +65,7 @@ def load(
         sampler=sampler,
         steps=steps,
         guidance=guidance,
+        compare=compare,
         device=device,
         dtype=dtype,
         batch_size=batch_size,

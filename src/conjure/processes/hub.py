@@ -12,7 +12,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 from ..core.errors import InputError
 from ..core.text import brief, first_line
 from .family import Family, Opened
-from .folders import check_weights, content_hash, missing, pickle_refusal, read_card
+from .folders import check_weights, content_hash, missing, pickle_refusal, read_card, read_object
 from .parts import check_parts, read_pipeline
 from .quiet import quiet_hub
 from .registry import find_family
@@ -91,8 +91,11 @@ def _locate(source: str | os.PathLike[str], settings: ProcessSettings) -> Locate
 
 
 def _family(index: Path, source: str) -> Family:
-    """The family of a model, by its index alone; InputError for unknown parts or none."""
-    family = find_family(index, source)
+    """The family of a model, with the parts that it has, by its index alone.
+
+    Raises InputError for unknown parts or none.
+    """
+    family = find_family(index, source).of(read_object(index))
     check_parts(index, source, family)
     return family
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..core.currency import CURRENCIES
 from ..core.errors import InputError
 from ..core.text import brief
 
@@ -22,6 +23,7 @@ class ProcessSettings:
     sampler:      one of SAMPLERS; the process's own recommendation, else "lms"
     steps:        T, at least 1 and at most the training steps; recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; recommended, else 7.5
+    compare:      what is compared, one of CURRENCIES (``core/currency.py``); else "epsilon"
     device:       "cpu", "cuda", "cuda:1", "mps"; else "cuda" where there is one, "cpu" otherwise
     dtype:        arithmetic inside the networks, one of DTYPES; else "float32". "auto" is the
                   fastest that the device computes with natively (``devices.settle_dtype``).
@@ -41,6 +43,7 @@ class ProcessSettings:
     sampler: str | None = None
     steps: int | None = None
     guidance: float | None = None
+    compare: str | None = None
     device: str | None = None
     dtype: str | None = None
     batch_size: int | None = None
@@ -53,6 +56,7 @@ class ProcessSettings:
     def __post_init__(self) -> None:
         _choice("sampler", self.sampler, SAMPLERS)
         _choice("dtype", self.dtype, DTYPES)
+        _choice("compare", self.compare, CURRENCIES)
         _count("steps", self.steps)
         _count("batch_size", self.batch_size)
         _guidance(self.guidance)
@@ -82,6 +86,7 @@ class Choice:
     steps: int = 10
     guidance: float = 7.5
     dtype: str = "float32"
+    compare: str = "epsilon"
 
 
 def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:
