@@ -107,6 +107,13 @@ PROCESS_OPTIONS = (
     ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
+    click.option(
+        "--lora",
+        multiple=True,
+        metavar="ID[:SCALE]",
+        shell_complete=values((), files=True),
+        help="Add a LoRA: a safetensors file, a folder or a hub id. Repeatable.",
+    ),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
     click.option(
         "--allow-code",

@@ -27,3 +27,7 @@ class UnknownTokensWarning(UserWarning):
 
 class SlowDtypeWarning(UserWarning):
     """The processor has no instructions for the dtype that was asked for."""
+
+
+class UnchangedWeightsWarning(UserWarning):
+    """An adapter that was added changes no weight."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .family import Family, Part
@@ -29,6 +30,7 @@ def load(
     compile: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    lora: Sequence[str] = (),
     allow_pickle: bool = False,
     allow_code: bool = False,
 ) -> PipelineProcess:
@@ -53,6 +55,8 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    lora:         adapters to add, each "ID" or "ID:scale" (by default 1): a safetensors file, a
+                  folder or a hub id. Needs ``pip install 'conjure[lora]'``
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
     allow_code:   let the source be any MODULE:CALLABLE: it is imported and called
 
@@ -72,6 +76,7 @@ def load(
         compile=compile,
         revision=revision,
         variant=variant,
+        lora=lora,
         allow_pickle=allow_pickle,
         allow_code=allow_code,
     )

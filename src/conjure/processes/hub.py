@@ -11,6 +11,8 @@ from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
 from ..core.text import brief, first_line
+from .adapter_files import find_loras, revision_of
+from .adapters import add_loras
 from .family import Family, Opened
 from .folders import check_weights, content_hash, missing, pickle_refusal, read_card, read_object
 from .parts import check_parts, read_pipeline
@@ -54,6 +56,7 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
 
     Raises InputError where there is none, or where conjure cannot read it.
     """
+    loras = find_loras(settings)  # before gigabytes are fetched
     found = _locate(source, settings)
     folder, family = found.folder, found.family
     card = read_card(folder)
@@ -67,6 +70,8 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
     if settings.variant:
         revision += f"-{settings.variant}"
     pipeline = read_pipeline(folder, found.name, family, settings, choice.dtype)
+    add_loras(pipeline, loras, found.name, choice.dtype)
+    revision += revision_of(loras)
     return Opened(pipeline, str(card.get("name") or found.name), revision, choice, family)
 
 
