@@ -47,7 +47,7 @@ def find_loras(settings: ProcessSettings) -> list[Lora]:
     return found
 
 
-def revision_of(loras: Sequence[Lora]) -> str:
+def revision_of_loras(loras: Sequence[Lora]) -> str:
     """What the adapters add to a revision: "+0.8*lora-" and their content, in any order the same.
 
     Equal files count once, with the sum of their scales, as they do in the weights.

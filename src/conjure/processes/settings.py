@@ -15,6 +15,7 @@ from ..core.errors import InputError
 from ..core.text import brief
 
 SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
+SWAPPABLE = ("unet", "transformer", "text_encoder", "vae")  # parts that may come from elsewhere
 DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 
 
@@ -35,6 +36,8 @@ class ProcessSettings:
                   the first batch takes a minute or so, numbers change by rounding alone
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
+    unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
+                  process's own: the part's folder, or a pipeline's
     lora:         adapters to add, each "ID" or "ID:scale": a file, a folder or a hub id
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
     allow_code:   import and call the MODULE:CALLABLE that is given as the process, though no
@@ -53,6 +56,10 @@ class ProcessSettings:
     compile: bool = False
     revision: str | None = None
     variant: str | None = None
+    unet: str | os.PathLike[str] | None = None
+    transformer: str | os.PathLike[str] | None = None
+    text_encoder: str | os.PathLike[str] | None = None
+    vae: str | os.PathLike[str] | None = None
     lora: Sequence[str] = ()
     allow_pickle: bool = False
     allow_code: bool = False
@@ -69,6 +76,8 @@ class ProcessSettings:
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
+        for part in SWAPPABLE:
+            _folder(part, getattr(self, part))
         object.__setattr__(self, "lora", _loras(self.lora))
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
@@ -132,6 +141,13 @@ def _device(value: Any) -> None:
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise InputError(f"{name} must be True or False, not {brief(value)}")
+
+
+def _folder(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InputError(f"{name} must be the path of a folder, not {brief(value)}")
 
 
 def _loras(value: Any) -> tuple[str, ...]:
