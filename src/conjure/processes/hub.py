@@ -66,7 +66,7 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
         recommended = ProcessSettings(**{k: card[k] for k in _RECOMMENDED if k in card})
     except InputError as error:
         raise InputError(f"{folder / 'conjure.json'}: {error}") from error
-    choice = settings.over(recommended, family.recommended)
+    choice = settings.over(recommended, family.recommends(folder))
     # A card's own "revision" is a label: an edited copy would keep it. The content decides.
     revision = found.commit or content_hash(folder, family.parts)
     if settings.variant:

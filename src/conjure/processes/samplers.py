@@ -10,13 +10,14 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import diffusers
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.process import Solver
 from ..core.schedule import Schedule, ancestral
 from .quiet import quiet
 
@@ -48,6 +49,33 @@ _KINDS = {
         {"algorithm_type": "dpmsolver++", "use_flow_sigmas": False},  # the ODE, not the SDE
     ),
 }
+
+
+class AnySampler(Protocol):
+    """What a process needs of its sampler, of this module or of ``flow_samplers``."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Timesteps and σ̂, as the core wants them."""
+        ...
+
+    @property
+    def input_scale(self) -> Sequence[float]:
+        """T factors; the network's input is ``input_scale[j] · x_j``."""
+        ...
+
+    @property
+    def alpha_sigma(self) -> Sequence[tuple[float, float]]:
+        """T pairs (α, σ); the network's input is αx₀ + σε."""
+        ...
+
+    def comparison_factors(self, prediction: str, compare: str) -> list[tuple[float, float]]:
+        """T pairs (c, d): what is compared is c · prediction + d · x_j."""
+        ...
+
+    def solver(self) -> Solver:
+        """A new solver."""
+        ...
 
 
 def scheduler_class(name: str) -> Any:

@@ -16,6 +16,7 @@ from ..core.text import brief
 
 SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
 SWAPPABLE = ("unet", "transformer", "text_encoder", "vae")  # parts that may come from elsewhere
+NATIVE = "native"  # the pipeline's own scheduler with its own configuration
 DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 
 
@@ -65,7 +66,7 @@ class ProcessSettings:
     allow_code: bool = False
 
     def __post_init__(self) -> None:
-        _choice("sampler", self.sampler, SAMPLERS)
+        _choice("sampler", self.sampler, (*SAMPLERS, NATIVE))
         _choice("dtype", self.dtype, DTYPES)
         _choice("compare", self.compare, CURRENCIES)
         _count("steps", self.steps)
