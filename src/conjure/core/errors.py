@@ -31,3 +31,7 @@ class SlowDtypeWarning(UserWarning):
 
 class UnchangedWeightsWarning(UserWarning):
     """An adapter that was added changes no weight."""
+
+
+class ZeroGuidanceWarning(UserWarning):
+    """At guidance 0 the prediction is the one without a prompt, so all texts are alike."""

@@ -88,6 +88,7 @@ def read_pipeline(
     places = {part: folder / part for part in family.parts}
     places |= {part: found.folder for part, found in swapped.items()}
     _check_configurations(places, classes)
+    options = family.options(read_object(index))
     parts = {}
     for part in sorted(classes, key=lambda part: part in family.networks):  # the small ones first
         kind, place = classes[part], places[part]
@@ -98,7 +99,6 @@ def read_pipeline(
             kind = _tokenizer_class(kind, place)
         parts[part] = _reading(place, partial(kind.from_pretrained, place, **_LOCAL))
     unused = dict.fromkeys(family.unused)
-    options = family.options(read_object(index))
     pipeline = _reading(folder, partial(family.pipeline, **parts, **unused, **options))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
