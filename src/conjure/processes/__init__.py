@@ -70,8 +70,11 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
-    unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
-                  process's own: the part's folder, or a pipeline's (``docs/weights.md``)
+    unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
+                  or a pipeline's (``docs/weights.md``)
+    transformer:  the same for a transformer that denoises
+    text_encoder: the same for the text encoder
+    vae:          the same for the VAE
     lora:         adapters to add, each "ID" or "ID:scale" (by default 1): a safetensors file, a
                   folder or a hub id. Needs ``pip install 'conjure[lora]'``
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
