@@ -13,7 +13,7 @@ from ..core.errors import InputError
 from ..core.text import number_of, shown, text_fault
 from .choosing import choose
 from .completion import values
-from .options import MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
+from .options import COLUMNS_OPTION, MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
 from .streams import is_stream
 from .wording import json_text, signature_line, tell
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..explanation.record import Explanation, Words
     from ..report.explanations import Output
 
+ORDERS = ("distance", "disagreement")  # as in report/page/gallery.py
+TOP = 20
 FIGURES = ("steps",)  # as in report/explanations.py, which would load much; a test compares them
 
 
@@ -31,10 +33,30 @@ def _flags(command: Any) -> Any:
 
 
 @click.command(cls=Checked)
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1)
 @out_option(
     "A page (.html), a figure (.png, .svg, .pdf), the data (.npz), or a folder of them all. "
     "Without it, the answer is printed."
+)
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="In place of TEXTS: a TSV, CSV, JSONL or Parquet file. OUT.html shows its first pairs.",
+)
+@COLUMNS_OPTION
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"How many pairs of FILE are shown, with pictures.  [default: {TOP}]",
+)
+@click.option(
+    "--by",
+    type=click.Choice(ORDERS),
+    shell_complete=values(ORDERS),
+    help="Which pairs of FILE come first: the farthest, or those that disagree most with the "
+    f"human column score, by rank.  [default: {ORDERS[0]}]",
 )
 @click.option("--words", is_flag=True, help="Leave out and replace each word, and compare words.")
 @click.option("--neutral", metavar="WORD", help="Replaces a word.  [default: something]")
@@ -59,7 +81,16 @@ def explain(
     """Show where, when and which way two TEXTS differ, with the share of each part.
 
     The parts of a distance add up to it: over samples, both directions, steps and positions.
+    With --pairs, one page shows many pairs.
     """
+    many = {name: flags.pop(name) for name in ("pairs", "columns", "top", "by")}
+    if many["pairs"] is not None:
+        alone = {name: flags.pop(name) for name in ("words", "neutral", "sample")}
+        _check_alone({**alone, "figure": figure, "json": as_json}, texts, out)
+        _gallery(many, out, overwrite, flags)
+        return
+    if stray := [f"--{name}" for name, value in many.items() if value is not None]:
+        raise InputError(f"{', '.join(stray)} goes with --pairs alone: leave it out")
     asked = {name: flags.pop(name) for name in ("words", "neutral", "sample")}
     _check_texts(texts)
     if asked["neutral"] is not None and not asked["words"]:
@@ -86,6 +117,24 @@ def explain(
         click.echo(json_text(explanation_object(found, process)))
     elif output is None:
         click.echo("\n".join(explanation_lines(found)))
+
+
+def _check_alone(alone: dict[str, Any], texts: tuple[str, ...], out: Path | None) -> None:
+    """Refuse what does not go with --pairs."""
+    if texts:
+        raise InputError("TEXTS cannot go with --pairs FILE: leave one of them out")
+    if given := [f"--{name}" for name, value in alone.items() if value]:
+        raise InputError(f"{', '.join(given)} cannot go with --pairs: leave it out")
+    if out is None:
+        raise InputError("--pairs makes a page: let --out name an .html file")
+
+
+def _gallery(many: dict[str, Any], out: Any, overwrite: bool, flags: dict[str, Any]) -> None:
+    from .gallery import Request, make_gallery
+
+    top = TOP if many["top"] is None else many["top"]
+    by = many["by"] or ORDERS[0]
+    make_gallery(Request(many["pairs"], out, many["columns"], top, by, overwrite), flags)
 
 
 def _check_texts(texts: tuple[str, ...]) -> None:
