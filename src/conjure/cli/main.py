@@ -22,6 +22,7 @@ from .. import __version__
 from ..core.errors import ConjureError
 from ..datasets.files import refused
 from .choosing import flag
+from .compare import compare
 from .datasets import datasets
 from .distance import distance
 from .evaluate import evaluate
@@ -48,7 +49,7 @@ def cli() -> None:
     """
 
 
-for command in (distance, explain, score, evaluate, show, datasets, reproduce, bench):
+for command in (distance, score, evaluate, show, explain, compare, datasets, reproduce, bench):
     cli.add_command(command)
 
 

@@ -27,3 +27,7 @@ class UnknownTokensWarning(UserWarning):
 
 class SlowDtypeWarning(UserWarning):
     """The processor has no instructions for the dtype that was asked for."""
+
+
+class ZeroGuidanceWarning(UserWarning):
+    """At guidance 0 the prediction is the one without a prompt, so all texts are alike."""

@@ -76,6 +76,7 @@ def read_pipeline(
     index = folder / "model_index.json"
     classes = {part: part_class(index, part, source, family) for part in family.parts}
     _check_configurations(folder, classes)
+    options = family.options(read_object(index))
     parts = {}
     for part in sorted(classes, key=lambda part: part in family.networks):  # the small ones first
         kind = classes[part]
@@ -87,7 +88,6 @@ def read_pipeline(
             kind = _tokenizer_class(kind, place)
         parts[part] = _reading(place, partial(kind.from_pretrained, place, **_LOCAL))
     unused = dict.fromkeys(family.unused)
-    options = family.options(read_object(index))
     pipeline = _reading(folder, partial(family.pipeline, **parts, **unused, **options))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
