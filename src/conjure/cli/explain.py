@@ -123,7 +123,7 @@ def _check_alone(alone: dict[str, Any], texts: tuple[str, ...], out: Path | None
     """Refuse what does not go with --pairs."""
     if texts:
         raise InputError("TEXTS cannot go with --pairs FILE: leave one of them out")
-    if given := [f"--{name}" for name, value in alone.items() if value]:
+    if given := [f"--{name}" for name, value in alone.items() if value not in (None, False)]:
         raise InputError(f"{', '.join(given)} cannot go with --pairs: leave it out")
     if out is None:
         raise InputError("--pairs makes a page: let --out name an .html file")

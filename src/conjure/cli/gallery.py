@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
+from ..core.spec import Spec
 from ..core.text import number_of
 from ..datasets.formats import BadRow
 from ..datasets.read import SCORE, score_number
@@ -21,7 +22,6 @@ from .wording import tell
 
 if TYPE_CHECKING:
     from ..core.process import GenerativeProcess
-    from ..core.spec import Spec
     from ..explanation.record import Explanation
     from ..report.page.gallery import Card, RankedPair
     from ..similarity import Distance
@@ -55,6 +55,7 @@ class Request:
 
 def make_gallery(request: Request, flags: dict[str, Any]) -> None:
     """Measure every pair, explain the first ones, and write the page."""
+    from ..explanation.measuring import Parts, check_request
     from ..report.page import render, save_page
     from ..report.page.gallery import gallery_context, ranked
 
@@ -62,6 +63,9 @@ def make_gallery(request: Request, flags: dict[str, Any]) -> None:
         raise InputError("--pairs names a file; stdin is not read")
     table = _read(request)
     request.check()
+    names = ("samples", "seed", "estimand")
+    measured = {name: flags[name] for name in names if flags[name] is not None}
+    check_request(_unequal(table), Spec(**measured), Parts())
     report_columns(table)
     report_bad(table)
     process, spec = choose(flags)
@@ -107,6 +111,14 @@ def _read(request: Request) -> PairTable:
     return table
 
 
+def _unequal(table: PairTable) -> tuple[str, str]:
+    """A pair of two texts that differ. Raises InputError where there is none."""
+    for pair in table.pairs():
+        if pair[0] != pair[1]:
+            return pair
+    raise InputError("both texts of every pair are equal: there is nothing to show")
+
+
 def _distances(
     table: PairTable, top: int, process: GenerativeProcess, spec: Spec
 ) -> list[Distance]:
@@ -117,9 +129,7 @@ def _distances(
     from ..similarity import cost, stream
 
     pairs = table.pairs()
-    unequal = next((pair for pair in pairs if pair[0] != pair[1]), None)
-    if unequal is None:
-        raise InputError("both texts of every pair are equal: there is nothing to show")
+    unequal = _unequal(table)
     rows = prepare(unequal, process, spec, Parts()).plan.rows  # the same for any two texts
     count = min(top, len(pairs))
     tell(cost_line(process, cost(pairs, process, spec), unequal[0], len(pairs)))

@@ -12,7 +12,7 @@ from ...core.text import number_of, printable, shown
 from ...explanation.record import Explanation
 from ...similarity import Distance
 from .images import overlay_uri, picture_uri
-from .parts import NONE, BarData, Bars, Table, bars, number, percent
+from .parts import NONE, BarData, Bars, Table, bars, error_text, number, percent, signed
 
 ORDERS = ("distance", "disagreement")
 MOST = 5000  # rows of the table of all; a browser is slow beyond
@@ -101,7 +101,9 @@ def card(place: int, pair: RankedPair, total: int, found: Explanation | None) ->
         facts.append(("rank by people", f"{pair.human_rank:g} of {total}"))
         than = "farther" if pair.difference > 0 else "nearer"
         said = "as people do" if pair.difference == 0 else f"{than} than people do"
-        facts.append(("difference", f"{pair.difference:+g}: the process finds them {said}"))
+        facts.append(
+            ("difference", f"{signed(pair.difference, True)}: the process finds them {said}")
+        )
     facts.append(("line of the file", str(pair.line)))
     texts = (shown(pair.texts[0]), shown(pair.texts[1]))
     value = _value(pair.distance)
@@ -141,7 +143,7 @@ def _steps(found: Explanation) -> tuple[Bars, Table]:
 
 
 def _value(distance: Distance) -> str:
-    error = "" if distance.standard_error is None else f" ± {distance.standard_error:.2g}"
+    error = "" if distance.standard_error is None else f" ± {error_text(distance.standard_error)}"
     return f"{number(distance.value)}{error}"
 
 
@@ -164,7 +166,7 @@ def gallery_context(
             f"{one.rank:g}",
             number(one.score),
             NONE if one.human_rank is None else f"{one.human_rank:g}",
-            NONE if one.difference is None else f"{one.difference:+g}",
+            NONE if one.difference is None else signed(one.difference, True),
         )
         for place, one in enumerate(pairs[:MOST])
     ]
