@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from parity_tools import Points
-from small import flux, sana, sd3, z_image
+from small import flux, flux2_klein, sana, sd3, z_image
 
 from conjure.core.divergence import measure
 from conjure.core.sampling import walk
@@ -33,12 +33,14 @@ class Family:
     predict:   (pipeline, x, timesteps, prompt or None for no text, w) → the network's velocity, a
                row at a time
     guidances: what the family is tested with
+    end:       (process, x_0) → what the call returns
     """
 
     save: Callable[..., Any]
     call: Callable[..., torch.Tensor]
     predict: Callable[..., torch.Tensor]
     guidances: tuple[float, ...] = (1.0, 5.0)
+    end: Callable[..., torch.Tensor] = lambda process, x: x
 
 
 FAMILIES = {
@@ -53,6 +55,19 @@ FAMILIES = {
     "sana": Family(sana.save_sana, sana.call_sana, sana.predict_sana),
     "sana-euler": Family(
         lambda folder: sana.save_sana(folder, euler=True), sana.call_sana, sana.predict_sana, (4.5,)
+    ),
+    "klein-base": Family(
+        flux2_klein.save_klein,
+        flux2_klein.call_klein,
+        flux2_klein.predict_klein,
+        end=lambda process, x: process.unscale(x),
+    ),
+    "klein": Family(
+        lambda folder: flux2_klein.save_klein(folder, distilled=True),
+        flux2_klein.call_klein,
+        flux2_klein.predict_klein,
+        (1.0,),
+        lambda process, x: process.unscale(x),
     ),
     "z-image": Family(
         z_image.save_z_image, z_image.call_z_image, z_image.predict_z_image, (0.0, 5.0)
@@ -86,7 +101,7 @@ def test_a_trajectory_is_the_pipelines_own(opened, name, guidance, steps):
     generator = torch.Generator("cpu").manual_seed(5)
     noise = torch.randn(1, *process.latent_shape, generator=generator)
     found = FAMILIES[name].call(pipeline, PROMPTS[0], noise, generator, steps, guidance)
-    ours = last.x_next[0]
+    ours = FAMILIES[name].end(process, last.x_next[0])
     assert ours.shape == found.shape
     assert (ours - found).norm() <= RTOL * found.norm()
 

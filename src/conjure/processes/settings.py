@@ -80,7 +80,7 @@ class ProcessSettings:
         self._settle_preset()
         if self.eta and self.sampler not in ("ddim", NATIVE, None):
             raise InputError(f"eta goes with the sampler ddim, not with {self.sampler}")
-        _negative(self.negative_prompt, self.guidance)
+        _negative(self.negative_prompt)
         _device(self.device)
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
@@ -173,16 +173,12 @@ def _size(value: Any) -> tuple[int, int] | None:
     return whole[0], whole[1]
 
 
-def _negative(text: Any, guidance: Any) -> None:
+def _negative(text: Any) -> None:
     if text is None:
         return
     fault = "must be a str" if not isinstance(text, str) else text and text_fault(text)
     if fault:
         raise InputError(f"negative_prompt {fault}, not {brief(text)}")
-    if guidance == 1:
-        raise InputError(
-            "guidance 1 subtracts nothing, so a negative prompt changes nothing: leave one out"
-        )
 
 
 def _device(value: Any) -> None:
