@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -272,6 +273,7 @@ def provenance(process: GenerativeProcess) -> dict[str, Fact]:
     }
 
 
+@cache  # a look-up takes milliseconds, and a matrix signs half a million pairs
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
