@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
     from .decoding import pictures
+    from .matrices.measure import matrix
+    from .matrices.record import Matrix
     from .processes import load
     from .processes.registry import register_family
     from .similarity import Distance, distance, distances
@@ -21,12 +23,14 @@ _HOMES = {
     "Distance": "similarity",
     "Estimand": "core.registry",
     "InputError": "core.errors",
+    "Matrix": "matrices.record",
     "NonFiniteError": "core.errors",
     "Signature": "core.spec",
     "Spec": "core.spec",
     "distance": "similarity",
     "distances": "similarity",
     "load": "processes",
+    "matrix": "matrices.measure",
     "pictures": "decoding",
     "register_estimand": "core.registry",
     "register_family": "processes.registry",
@@ -37,6 +41,7 @@ __all__ = [
     "Distance",
     "Estimand",
     "InputError",
+    "Matrix",
     "NonFiniteError",
     "Signature",
     "Spec",
@@ -44,6 +49,7 @@ __all__ = [
     "distance",
     "distances",
     "load",
+    "matrix",
     "pictures",
     "register_estimand",
     "register_family",

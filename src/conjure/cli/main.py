@@ -25,6 +25,7 @@ from .choosing import flag
 from .datasets import datasets
 from .distance import distance
 from .evaluate import evaluate
+from .matrix import matrix
 from .moved import bench
 from .options import Commands
 from .reproduce import reproduce
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for command in (distance, score, evaluate, show, datasets, reproduce, bench):
+for command in (distance, score, evaluate, matrix, show, datasets, reproduce, bench):
     cli.add_command(command)
 
 

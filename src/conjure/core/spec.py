@@ -269,12 +269,13 @@ def provenance(process: GenerativeProcess) -> dict[str, Fact]:
         "name": process.name,
         "batch": process.batch_size,
         "device": str(process.device),
-        **{name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        **{name: found for name in _PACKAGES if (found := package_version(name)) is not None},
     }
 
 
 @cache  # a look-up takes milliseconds, and a matrix signs half a million pairs
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The version of an installed package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import InputError
 from ..core.text import brief, number_of, shown
 from ..datasets.files import replacing
-from ..report.plots.heatmap import UNIT, HeatMap, draw_cells, draw_heat_map
+from ..report.plots.heatmap import NUMBERS_WITH_ERRORS, UNIT, HeatMap, draw_cells, draw_heat_map
 from ..report.plots.pictures import METADATA
 from ..report.plots.style import DPI, house_style
 from ..report.plots.textmap import TextMap, draw_map, draw_text_map
@@ -73,16 +73,18 @@ def _heat_map(matrix: Matrix) -> HeatMap:
         title += separation_words(matrix)
     if not matrix.is_symmetric:
         title += "\nrow: the first text, on whose trajectories it is measured; column: the second"
-    clusters = matrix.cluster()
+    cells = ""
+    if matrix.standard_errors is not None and len(matrix) <= NUMBERS_WITH_ERRORS:
+        cells = f" In the cells: mean ± standard error over {matrix.samples} samples."
     return HeatMap(
         matrix.texts,
         matrix.values,
         matrix.standard_errors,
-        clusters,
+        matrix.cluster(),
         matrix.classes,
         title,
         UNIT,
-        f"Order and tree: average linkage. {matrix.signature}",
+        f"Order and tree: average linkage.{cells}\n{matrix.signature}",
     )
 
 
@@ -106,7 +108,7 @@ def _text_map(matrix: Matrix) -> TextMap:
         f"stress {scaling.stress:.2f}; {scaling.shown:.0%} of the positive spectrum shown; "
         f"{scaling.negative:.1%} of the spectrum is negative"
     )
-    note = f"A divergence is no metric, so the map is an approximation. {matrix.signature}"
+    note = f"A divergence is no metric, so the map is an approximation.\n{matrix.signature}"
     return TextMap(matrix.texts, scaling, matrix.classes, title, note)
 
 

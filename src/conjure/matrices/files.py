@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..core.errors import InputError
 from ..core.spec import Signature
 from ..datasets.files import check_output, read_bytes, replacing
 from ..datasets.formats import BadRow, Source
-from ..datasets.tables import read_rows, write_rows
+from ..datasets.tables import check_writable, read_rows, write_rows
 from .record import Matrix
 
 VERSION = 1  # of the layout below
@@ -28,25 +28,23 @@ def facts_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def check_file(path: Path, *, overwrite: bool) -> None:
-    """Raise InputError where a matrix could not be written, before anything is computed."""
+def check_file(path: Path, texts: Sequence[str] = (), *, overwrite: bool = False) -> None:
+    """Raise InputError where a matrix of these texts could not be written."""
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{path}: unknown format {path.suffix!r} of a matrix; use {', '.join(SUFFIXES)}"
         )
     for one in (path, *([facts_path(path)] if path.suffix.lower() != ".npz" else [])):
         check_output(one, overwrite=overwrite)
-    if path.suffix.lower() == ".parquet":
-        from ..datasets.formats import parquet_modules
-
-        parquet_modules()
+    if path.suffix.lower() in TABLES:
+        check_writable(path, COLUMNS[:2], [dict.fromkeys(COLUMNS[:2], text) for text in texts])
 
 
 def save(matrix: Matrix, path: Path, *, overwrite: bool = False) -> None:
     """Write a matrix in the format that the name of the file says; see ``Matrix.save``."""
-    check_file(path, overwrite=overwrite)
+    check_file(path, matrix.texts, overwrite=overwrite)
     if path.suffix.lower() == ".npz":
-        arrays = {"values": matrix.values}
+        arrays: dict[str, Any] = {"values": matrix.values}
         if matrix.standard_errors is not None:
             arrays["standard_errors"] = matrix.standard_errors
         with replacing(path) as draft, draft.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Many texts in, a ``Matrix`` out: all pairs in one stream, of which two numbers a pair are kept."""
+"""Many texts in, a ``Matrix`` out: all pairs in one stream; two numbers a pair are kept."""
 
 from __future__ import annotations
 
@@ -109,18 +109,22 @@ def _measured(
     kept: KeptPairs | None,
 ) -> Iterator[tuple[Pair, Both]]:
     """Each pair once: those that were kept, then the others as they finish."""
-    known = {} if kept is None else kept.pairs
-    missing: list[Pair] = []
-    for pair in combinations(texts, 2):
-        if pair in known:
-            yield pair, known[pair]
-        else:
-            missing.append(pair)
+    if kept is not None:
+        yield from (
+            (pair, kept.pairs[pair]) for pair in combinations(texts, 2) if pair in kept.pairs
+        )
+    missing = missing_pairs(texts, kept)
     for place, found in stream(missing, process, spec, max_memory=max_memory):
         both = estimate(spec.entry(found.terms)), estimate(spec.entry(found.terms.swapped()))
         if kept is not None:
             kept.add(missing[place], both)
         yield missing[place], both
+
+
+def missing_pairs(texts: Sequence[str], kept: KeptPairs | None) -> list[Pair]:
+    """The pairs that are still to be measured, row by row."""
+    known = {} if kept is None else kept.pairs
+    return [pair for pair in combinations(texts, 2) if pair not in known]
 
 
 class KeptPairs:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -210,7 +210,9 @@ def checked_texts(texts: Sequence[str]) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     for place, text in enumerate(found, start=1):
         if text in seen:
-            raise InputError(f"text {place} is text {seen[text]} again: {brief(text)}; leave it out")
+            raise InputError(
+                f"text {place} is text {seen[text]} again: {brief(text)}; leave it out"
+            )
         seen[text] = place
     return tuple(found)
 

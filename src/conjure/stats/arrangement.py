@@ -91,6 +91,6 @@ def scale(matrix: Array, dimensions: int = 2) -> Scaling:
     above = np.triu_indices(n, 1)
     apart = np.linalg.norm(points[above[0]] - points[above[1]], axis=1)
     stress = np.sqrt(((np.sqrt(matrix[above]) - apart) ** 2).sum() / matrix[above].sum())
-    negative = -values.clip(max=0).sum() / abs(values).sum()
+    negative = abs(values.clip(max=0)).sum() / abs(values).sum()
     shown = positive[:dimensions].sum() / positive.sum()
     return Scaling(points, float(stress), float(negative), float(shown))

@@ -12,7 +12,7 @@ from ...core.errors import InputError
 from ...stats.arrangement import Clusters
 from ...stats.resampling import Array
 from .matrices import decimals_of, ink, round_ticks
-from .pictures import Measure, canvas, drawable, line_height, wrapped
+from .pictures import Measure, canvas, drawable, line_height, paragraphs, wrapped
 from .style import COLOURS, SCALE
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNIT = "squared difference of predictions, summed over latent entries"
 _NUMBERS = 12  # texts, up to which cells hold their numbers
+NUMBERS_WITH_ERRORS = 8  # and up to which they hold standard errors, too
 _LABELS = 150  # texts, up to which rows have labels
 _COLUMN_LABELS = 60  # texts, up to which columns have them, too
 _WIDE = 1.5  # inches: most that a label takes
@@ -66,14 +67,14 @@ def draw_heat_map(shown: HeatMap) -> tuple[Figure, Axes]:
     figure, measure = canvas(width)
     size = _type_size(width - _WIDE, n)
     labels = [wrapped(label, _WIDE, size, measure, 1)[0] for label in shown.labels]
-    left = 0.12 + (max(measure(label, size) for label in labels) if n <= _LABELS else 0.0)
+    left = 0.18 + (max(measure(label, size) for label in labels) if n <= _LABELS else 0.0)
     left += (_STRIP + _GAP) if shown.classes else 0.0
     side = width - left - 0.12
     below = 0.1
     if n <= _COLUMN_LABELS:
         below += max(measure(label, size) for label in labels)
-    title = wrapped(drawable(shown.title), width - 0.2, 9, measure)
-    note = wrapped(drawable(shown.note), width - 0.2, _NOTE, measure)
+    title = paragraphs(shown.title, width - 0.2, 9, measure)
+    note = paragraphs(shown.note, width - 0.2, _NOTE, measure)
     names = _legend_lines(shown, width - 0.2, measure)
     foot = (len(note) + 0.8) * line_height(_NOTE) + len(names) * line_height(8) + 0.1 * bool(names)
     head = len(title) * line_height(9) + 0.15
@@ -101,7 +102,7 @@ def draw_heat_map(shown: HeatMap) -> tuple[Figure, Axes]:
     for line, text in enumerate(reversed(names)):
         y = (len(note) + 0.8) * line_height(_NOTE) + 0.05 + line * line_height(8)
         figure.text(0.1 / width, y / total, text, size=8, va="bottom", gid="classes")
-    grey = {"size": _NOTE, "color": "#595959", "va": "bottom", "linespacing": 1.3}
+    grey: dict[str, Any] = {"size": _NOTE, "color": "#595959", "va": "bottom", "linespacing": 1.3}
     figure.text(0.1 / width, 0.05 / total, "\n".join(note), gid="note", **grey)
     return figure, axes
 
@@ -153,16 +154,16 @@ def _cells(axes: Axes, shown: HeatMap, labels: Sequence[str], size: float) -> Ax
 
 
 def _numbers(axes: Axes, image: AxesImage, values: Array, errors: Array | None) -> None:
-    n, decimals = len(values), decimals_of(values)
-    small = 8.0 if n <= 8 else 6.5
+    n, decimals, low = len(values), decimals_of(values), float(values[values > 0].min())
+    small = 8.0 if n <= NUMBERS_WITH_ERRORS else 6.5
     centre: dict[str, Any] = {"ha": "center", "va": "center"}
     for i in range(n):
         for j in range(n):
             if i == j:
                 axes.text(j, i, "0", color="#595959", size=small, **centre)
                 continue
-            colour = ink(image, max(float(values[i, j]), float(image.norm.vmin or 0)))
-            up = 0.0 if errors is None or n > 8 else 0.17
+            colour = ink(image, max(float(values[i, j]), low))
+            up = 0.0 if errors is None or n > NUMBERS_WITH_ERRORS else 0.17
             text = f"{values[i, j]:.{decimals}f}"
             axes.text(j, i - up, text, color=colour, size=small, **centre)
             if up and errors is not None:

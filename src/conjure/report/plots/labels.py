@@ -87,7 +87,10 @@ def _candidates(
             x = point[0] + across * (radius + reach) + _side(across) * width / 2
             y = point[1] + up * (radius + reach) + _side(up) * height / 2
             box = Box(
-                x - width / 2 - _AIR, y - height / 2 - _AIR, x + width / 2 + _AIR, y + height / 2 + _AIR
+                x - width / 2 - _AIR,
+                y - height / 2 - _AIR,
+                x + width / 2 + _AIR,
+                y + height / 2 + _AIR,
             )
             yield Label(x, y, reach), box
 

@@ -50,7 +50,7 @@ def draw_matrices(
             axes.set_title(f"{'abcdefgh'[n]}   {captions[n]}", pad=20)
         bar = figure.colorbar(image, ax=panels, location="bottom", aspect=40, fraction=0.03)
         ticks = [tick for tick in round_ticks(low) if low <= tick <= high]
-        bar.setround_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.minorticks_off()
         bar.set_label(f"{UNITS} (logarithmic)", fontsize=8)
         bar.outline.set_visible(False)
@@ -81,13 +81,13 @@ def _heat_map(
             if matrix[i, j] <= 0:
                 axes.text(j, i, "0", ha="center", va="center", color="#595959", size=8)
                 continue
-            ink, value = ink(image, matrix[i, j]), f"{matrix[i, j]:.{decimals}f}"
+            colour, value = ink(image, matrix[i, j]), f"{matrix[i, j]:.{decimals}f}"
             if errors is None:
-                axes.text(j, i, value, ha="center", va="center", color=ink, size=8)
+                axes.text(j, i, value, ha="center", va="center", color=colour, size=8)
             else:
                 below = f"±{errors[i, j]:.{decimals}f}"
-                axes.text(j, i - 0.17, value, ha="center", va="center", color=ink, size=8)
-                axes.text(j, i + 0.23, below, ha="center", va="center", color=ink, size=6.5)
+                axes.text(j, i - 0.17, value, ha="center", va="center", color=colour, size=8)
+                axes.text(j, i + 0.23, below, ha="center", va="center", color=colour, size=6.5)
     start = 0
     for name, members in classes.items():
         if start:

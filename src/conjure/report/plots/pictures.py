@@ -133,6 +133,13 @@ def wrapped(
     return [*lines[: most - 1], f"{last.rstrip()}…"]
 
 
+def paragraphs(text: str, width: float, size: float, measure: Measure) -> list[str]:
+    """Each line of a text in lines of at most ``width`` inches, as the font can draw them."""
+    return [
+        line for part in text.split("\n") for line in wrapped(drawable(part), width, size, measure)
+    ]
+
+
 def drawable(text: str) -> str:
     """The text with characters that the font lacks as visible escapes, in place of empty boxes."""
     from matplotlib.font_manager import FontProperties, findfont, get_font

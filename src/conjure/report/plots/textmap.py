@@ -11,7 +11,7 @@ import numpy as np
 from ...core.text import number_of
 from ...stats.arrangement import Scaling
 from .labels import Box, Label, place_labels
-from .pictures import canvas, drawable, line_height, wrapped
+from .pictures import canvas, drawable, line_height, paragraphs, wrapped
 from .style import COLOURS, MARKERS
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def draw_text_map(shown: TextMap) -> tuple[Figure, Axes]:
     n = len(shown.texts)
     width = 5.0 if n <= 40 else min(9.0, 5.0 + (n - 40) * 0.05)
     figure, measure = canvas(width)
-    title = wrapped(drawable(shown.title), width - 0.2, 9, measure)
-    note = wrapped(drawable(shown.note), width - 0.2, _NOTE, measure)
+    title = paragraphs(shown.title, width - 0.2, 9, measure)
+    note = paragraphs(shown.note, width - 0.2, _NOTE, measure)
     side = width - 0.75
     head = len(title) * line_height(9) + 0.2
     names = list(dict.fromkeys(shown.classes or ()))
@@ -61,7 +61,10 @@ def draw_text_map(shown: TextMap) -> tuple[Figure, Axes]:
             labelspacing=0.3,
         )
     if left_out:
-        note = [*note[:-1], f"{note[-1]}  {number_of(left_out, 'label')} left out for want of room."]
+        note = [
+            *note[:-1],
+            f"{note[-1]}  {number_of(left_out, 'label')} left out for want of room.",
+        ]
     figure.text(0.1 / width, 1 - 0.08 / total, "\n".join(title), size=9, va="top", gid="title")
     grey: dict[str, Any] = {"size": _NOTE, "color": "#595959", "va": "bottom", "linespacing": 1.3}
     figure.text(0.1 / width, 0.05 / total, "\n".join(note), gid="note", **grey)
@@ -112,10 +115,16 @@ def _label(axes: Axes, shown: TextMap, points: Any) -> int:
 
 
 def _write(axes: Axes, label: str, point: tuple[float, float], at: Label, size: float) -> None:
-    line: Any = {"arrowstyle": "-", "color": "#909090", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
+    line: Any = {
+        "arrowstyle": "-",
+        "color": "#909090",
+        "linewidth": 0.5,
+        "shrinkA": 0,
+        "shrinkB": 3,
+    }
     axes.annotate(
         label,
-        axes.transData.inverted().transform(_pixels(axes, point)),
+        tuple(axes.transData.inverted().transform(_pixels(axes, point))),
         xytext=(at.x - point[0], at.y - point[1]),
         textcoords="offset points",
         size=size,
