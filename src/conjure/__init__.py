@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
     from .decoding import pictures
+    from .explanation.measuring import explain
+    from .explanation.record import Explanation
     from .matrices.measure import matrix
     from .matrices.record import Matrix
     from .processes import load
@@ -22,6 +24,7 @@ _HOMES = {
     "ConjureError": "core.errors",
     "Distance": "similarity",
     "Estimand": "core.registry",
+    "Explanation": "explanation.record",
     "InputError": "core.errors",
     "Matrix": "matrices.record",
     "NonFiniteError": "core.errors",
@@ -29,6 +32,7 @@ _HOMES = {
     "Spec": "core.spec",
     "distance": "similarity",
     "distances": "similarity",
+    "explain": "explanation.measuring",
     "load": "processes",
     "matrix": "matrices.measure",
     "pictures": "decoding",
@@ -40,6 +44,7 @@ __all__ = [
     "ConjureError",
     "Distance",
     "Estimand",
+    "Explanation",
     "InputError",
     "Matrix",
     "NonFiniteError",
@@ -48,6 +53,7 @@ __all__ = [
     "__version__",
     "distance",
     "distances",
+    "explain",
     "load",
     "matrix",
     "pictures",

@@ -296,9 +296,9 @@ def test_an_id_cached_in_part_is_refused_offline(cached):
 
 
 def test_a_model_of_another_kind_is_refused_before_its_weights_are_fetched(cached, monkeypatch):
-    edit_json(cached / "model_index.json", _class_name="FluxPipeline")
+    edit_json(cached / "model_index.json", _class_name="CogVideoXPipeline")
     monkeypatch.setattr(StableDiffusionPipeline, "download", raising(AssertionError("fetched")))
-    assert "is a FluxPipeline" in refusal(REPO)
+    assert "is a CogVideoXPipeline" in refusal(REPO)
 
 
 def test_the_hub_is_asked_for_what_is_needed_and_no_pickle(cached, monkeypatch):

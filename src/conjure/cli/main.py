@@ -22,9 +22,11 @@ from .. import __version__
 from ..core.errors import ConjureError
 from ..datasets.files import refused
 from .choosing import flag
+from .compare import compare
 from .datasets import datasets
 from .distance import distance
 from .evaluate import evaluate
+from .explain import explain
 from .matrix import matrix
 from .moved import bench
 from .options import Commands
@@ -48,7 +50,18 @@ def cli() -> None:
     """
 
 
-for command in (distance, score, evaluate, matrix, show, datasets, reproduce, bench):
+for command in (
+    distance,
+    score,
+    evaluate,
+    matrix,
+    show,
+    explain,
+    compare,
+    datasets,
+    reproduce,
+    bench,
+):
     cli.add_command(command)
 
 
@@ -112,7 +125,7 @@ def _flags(message: str) -> str:
     >>> _flags("batch_size must be a whole number"), _flags("pass allow_pickle=True")
     ('--batch-size must be a whole number', 'pass --allow-pickle')
     """
-    message = re.sub(r"\b(allow_pickle)=True\b", lambda found: flag(found[1]), message)
+    message = re.sub(r"\b(allow_pickle|allow_code)=True\b", lambda found: flag(found[1]), message)
     return re.sub(r"^([a-z]+_[a-z]+)(?= must be )", lambda found: flag(found[1]), message)
 
 

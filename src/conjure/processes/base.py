@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.process import GuidanceMode
+from ..core.process import GuidanceMode, Solver
 from ..core.reading import tell
 from ..core.spec import Fact
 from ..core.text import first_line
@@ -29,7 +29,7 @@ from .devices import default_batch_size
 from .family import Opened
 from .latents import column, padded
 from .quiet import quiet
-from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
+from .samplers import AnySampler, Sampler, to_epsilon, wide_dtype
 from .settings import Choice, ProcessSettings
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -44,8 +44,8 @@ class PipelineProcess(ABC):
     denoiser:   the name of the part that predicts
     trial_size: the longest side of the latents on which the parts are tried out together; None
                 for a network that takes its own size alone
-    settings:   further facts that determine a number, for the signature's key: a negative prompt,
-                an adapter. Their names must not be those of ``core.spec.process_key``
+    settings:   further facts that determine a number, for the signature's key: those of ``facts``.
+                Their names must not be those of ``core.spec.process_key``
     """
 
     denoiser = "unet"
@@ -96,9 +96,24 @@ class PipelineProcess(ABC):
         """The one row that guidance subtracts; by default the empty prompt's."""
         return self.embed([""])
 
-    def make_sampler(self, choice: Choice) -> Sampler:
+    def facts(self) -> Mapping[str, Fact]:
+        """Further facts that determine a number, for the signature's key; see ``settings``."""
+        return {}
+
+    def make_sampler(self, choice: Choice) -> AnySampler:
         """The sampler of that name on the model's noise schedule."""
         return Sampler(choice.sampler, choice.steps, self.pipeline.scheduler.config)
+
+    def find_prediction(self) -> str:
+        """What the network predicts: "epsilon", "v_prediction" or "sample"; else InputError."""
+        found = self.pipeline.scheduler.config.get("prediction_type", "epsilon")
+        if found not in _PREDICTIONS:
+            raise InputError(f"{self.name} predicts {found!r}, which is not known here")
+        return str(found)
+
+    def guidance_weight(self, told: float) -> float:
+        """The number that a user gives → w of ε_∅ + w (ε_y − ε_∅); most pipelines take w itself."""
+        return told
 
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
@@ -129,14 +144,21 @@ class PipelineProcess(ABC):
         return getattr(self.pipeline, self.denoiser)
 
     def with_settings(
-        self, *, sampler: str | None = None, steps: int | None = None, guidance: float | None = None
+        self,
+        *,
+        sampler: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        compare: str | None = None,
     ) -> Self:
         """The same model as another process; both share the weights. None keeps a setting.
 
         Raises InputError as ``processes.load`` does.
         """
-        asked = ProcessSettings(sampler=sampler, steps=steps, guidance=guidance)
-        own = ProcessSettings(self.sampler, len(self.schedule), self.guidance, dtype=self.dtype)
+        asked = ProcessSettings(sampler, steps, guidance, compare)
+        own = ProcessSettings(
+            self.sampler, len(self.schedule), self.told_guidance, self.compare, dtype=self.dtype
+        )
         other = copy.copy(self)
         other._settle(asked.over(own))
         return other
@@ -176,7 +198,7 @@ class PipelineProcess(ABC):
         alpha, sigma = column(self._alpha[j], x), column(self._sigma[j], x)
         return to_epsilon(out.to(x.dtype), x, alpha, sigma, self._prediction)
 
-    def solver(self) -> SchedulerSolver:
+    def solver(self) -> Solver:
         """A fresh solver, for one batch of trajectories in lockstep."""
         return self._sampler.solver()
 
@@ -204,15 +226,13 @@ class PipelineProcess(ABC):
     # ------------------------------------------------------------------ inside
 
     def _settle(self, choice: Choice) -> None:
-        """Take on sampler, steps and guidance, which make a process of the model."""
+        """Take on sampler, steps, guidance and currency, which make a process of the model."""
         self.sampler = choice.sampler
-        self.guidance = float(choice.guidance)
+        self.told_guidance = float(choice.guidance)
+        self.guidance = self.guidance_weight(self.told_guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
-        config = self.pipeline.scheduler.config
-        self._prediction = config.get("prediction_type", "epsilon")
-        if self._prediction not in _PREDICTIONS:
-            raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
+        self._prediction = self.find_prediction()
         try:
             self._sampler = self.make_sampler(choice)
         except InputError:
@@ -222,14 +242,18 @@ class PipelineProcess(ABC):
                 f"{self.name}'s scheduler cannot be used: {first_line(error)}"
             ) from error
         self.schedule = self._sampler.schedule
+        self.compare = choice.compare
+        factors = self._sampler.comparison_factors(self._prediction, choice.compare)
+        self.comparison_scale, self.comparison_shift = zip(*factors, strict=True)
         self._timesteps = torch.tensor(
             self.schedule.timesteps, dtype=self.latent_dtype, device=self.device
         )
-        factors = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
+        tables = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
         self._input_scale, self._alpha, self._sigma = (
             torch.tensor(values, dtype=wide_dtype(self._timesteps), device=self.device)
-            for values in factors
+            for values in tables
         )
+        self.settings = MappingProxyType({**self.facts()})
 
     @cached_property
     def _unconditional(self) -> Conditioning:

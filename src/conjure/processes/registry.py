@@ -15,7 +15,13 @@ from .family import Family
 from .folders import read_object
 
 GROUP = "conjure.families"
-_OURS = {"StableDiffusionPipeline": "stable_diffusion:FAMILY"}  # pipeline class → file:record
+_OURS = {  # pipeline class → file:record
+    "StableDiffusionPipeline": "stable_diffusion:FAMILY",
+    "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
+    "FluxPipeline": "flux:FAMILY",
+    "SanaPipeline": "sana:FAMILY",
+    "ZImagePipeline": "z_image:FAMILY",
+}
 _REGISTERED: dict[str, Family] = {}
 
 

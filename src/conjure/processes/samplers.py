@@ -10,13 +10,14 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import diffusers
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.process import Solver
 from ..core.schedule import Schedule, ancestral
 from .quiet import quiet
 
@@ -48,6 +49,33 @@ _KINDS = {
         {"algorithm_type": "dpmsolver++", "use_flow_sigmas": False},  # the ODE, not the SDE
     ),
 }
+
+
+class AnySampler(Protocol):
+    """What a process needs of its sampler, of this module or of ``flow_samplers``."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Timesteps and σ̂, as the core wants them."""
+        ...
+
+    @property
+    def input_scale(self) -> Sequence[float]:
+        """T factors; the network's input is ``input_scale[j] · x_j``."""
+        ...
+
+    @property
+    def alpha_sigma(self) -> Sequence[tuple[float, float]]:
+        """T pairs (α, σ); the network's input is αx₀ + σε."""
+        ...
+
+    def comparison_factors(self, prediction: str, compare: str) -> list[tuple[float, float]]:
+        """T pairs (c, d): what is compared is c · prediction + d · x_j."""
+        ...
+
+    def solver(self) -> Solver:
+        """A new solver."""
+        ...
 
 
 def scheduler_class(name: str) -> Any:
@@ -99,6 +127,26 @@ class Sampler:
         alphas = [(s * s + 1) ** -0.5 for s in sigmas[:-1]]
         self.alpha_sigma = tuple((a, a * s) for a, s in zip(alphas, sigmas, strict=False))
         self.input_scale = tuple(alphas) if self._kind.exploding else (1.0,) * steps
+
+    def comparison_factors(self, prediction: str, compare: str) -> list[tuple[float, float]]:
+        """T pairs (c, d): what is compared is c · ε + d · x_j; see ``core/currency.py``.
+
+        prediction: what the network gives: "epsilon", "v_prediction" or "sample"
+        compare:    "epsilon"; "score", −ε/σ up to its sign; "velocity", v = (ε − σx)/α; or
+                    "output", the prediction itself, and x₀ = (x − σε)/α up to its sign
+        """
+        names = {"epsilon": "epsilon", "v_prediction": "velocity", "sample": "x0"}
+        kind = names[prediction] if compare == "output" else compare
+        found = []
+        for (alpha, sigma), scale in zip(self.alpha_sigma, self.input_scale, strict=True):
+            c, d = {
+                "epsilon": (1.0, 0.0),
+                "score": (1 / sigma, 0.0),
+                "velocity": (1 / alpha, -sigma / alpha),
+                "x0": (sigma / alpha, -1 / alpha),
+            }[kind]
+            found.append((c, d * scale))
+        return found
 
     def solver(self) -> SchedulerSolver:
         """A fresh solver: diffusers' schedulers keep a trajectory's history to themselves."""

@@ -132,7 +132,10 @@ class TextReader:
                     lost.append(part)
         if spans:
             lost += _dropped(text, [spans[place] for place in content])
-        return Reading(len(ids), tuple(lost), all(ids[place] in special for place in kept))
+        said = [ids[place] for place in kept if ids[place] not in special]
+        # SentencePiece puts a blank before a text of which it knows nothing else
+        nothing = not any(str(t).strip("▁ ") for t in tokenizer.convert_ids_to_tokens(said))
+        return Reading(len(ids), tuple(lost), nothing)
 
 
 def _dropped(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:

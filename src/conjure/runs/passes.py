@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.checks import checked_pairs, checked_process, checked_seeds, whole
+from ..core.currency import currency
 from ..core.divergence import measure
 from ..core.errors import InputError
 from ..core.memory import automatic_bound
@@ -211,7 +212,9 @@ class _PassFile:
         each = torch.from_numpy(rows[:, :-1]).reshape(len(seeds), 3, self._steps)
         forward, backward, coupled = each.unbind(dim=1)
         output = torch.from_numpy(rows[:, -1])
-        found = Terms(forward, backward, process.schedule, output, coupled)
+        found = Terms(
+            forward, backward, process.schedule, output, coupled, compare=currency(process)
+        )
         return found if pair[0] <= pair[1] else found.swapped()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import InputError
 from ...core.text import printable
 from ...datasets.files import check_output, replacing
+from ...display import drawable as drawable
 from .style import check_matplotlib, house_style
 
 if TYPE_CHECKING:
@@ -138,14 +139,6 @@ def paragraphs(text: str, width: float, size: float, measure: Measure) -> list[s
     return [
         line for part in text.split("\n") for line in wrapped(drawable(part), width, size, measure)
     ]
-
-
-def drawable(text: str) -> str:
-    """The text with characters that the font lacks as visible escapes, in place of empty boxes."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    known = get_font(findfont(FontProperties())).get_charmap()
-    return "".join(c if c.isspace() or ord(c) in known else ascii(c)[1:-1] for c in text)
 
 
 def line_height(size: float) -> float:
