@@ -83,6 +83,22 @@ class Matrix:
         if self.classes is not None and len(self.classes) != n:
             raise InputError(f"{len(self.classes)} classes for {n} texts: give one for each text")
 
+    @classmethod
+    def of_samples(
+        cls,
+        texts: Sequence[str],
+        samples: Array,
+        estimand: str,
+        signature: Signature,
+        classes: Sequence[str] | None = None,
+    ) -> Matrix:
+        """The matrix of (k, n, n) distances, one (n, n) matrix a sample."""
+        k = len(samples)
+        errors = samples.std(axis=0, ddof=1) / np.sqrt(k) if k > 1 else None
+        labels = None if classes is None else tuple(classes)
+        mean = samples.mean(axis=0)
+        return cls(tuple(texts), mean, errors, labels, estimand, k, signature)
+
     def __repr__(self) -> str:
         k = number_of(self.samples, "sample")
         return f"Matrix({len(self)} texts, {self.estimand}, {k}, {self.signature})"
