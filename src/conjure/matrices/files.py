@@ -86,6 +86,8 @@ def load(path: Path) -> Matrix:
         raise InputError(f"{path}: unknown format of a matrix; use {', '.join(SUFFIXES)}")
     try:
         return _load_arrays(path) if suffix == ".npz" else _load_table(path)
+    except InputError:
+        raise
     except (ValueError, LookupError, TypeError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path} is not a matrix that conjure wrote, or is damaged") from error
 

@@ -102,6 +102,7 @@ def _label(axes: Axes, shown: TextMap, points: Any) -> int:
     labels = [wrapped(drawable(text), _WIDE, size, measure, 1)[0] for text in shown.texts]
     figure = axes.get_figure(root=True)
     assert figure is not None
+    axes.apply_aspect()
     scale = 72 / figure.dpi  # points of type a pixel
     box = axes.get_window_extent()
     room = Box(box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
