@@ -117,8 +117,11 @@ def _load_table(path: Path) -> Matrix:
         i, j = place[text1], place[text2]
         values[i, j] = float(value)
         errors[i, j] = np.nan if error in (None, "") else float(error)
-    for array in (values, errors):  # a symmetric matrix has each pair once
-        np.copyto(array, array.T, where=np.isnan(array))
+    if not facts["directed"]:  # each pair is there once
+        for array in (values, errors):
+            np.copyto(array, array.T, where=np.isnan(array))
+    if np.isnan(values).any():
+        raise ValueError("a pair is missing")
     return _matrix(facts, values, errors if facts["samples"] > 1 else None)
 
 
