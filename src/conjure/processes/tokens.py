@@ -185,6 +185,17 @@ def settle_limit(name: str, tokenizer: Any, encoder: Any) -> None:
     tokenizer.model_max_length = min(known)
 
 
+def check_vocabulary(name: str, tokenizer: Any, encoder: Any) -> None:
+    """Raise InputError where the tokenizer knows tokens that have no embedding."""
+    vocabulary = max(tokenizer.get_vocab().values(), default=-1)
+    embeddings = encoder.get_input_embeddings().weight
+    if vocabulary >= len(embeddings):
+        raise InputError(
+            f"{name} does not fit together: its tokenizer knows {vocabulary + 1}"
+            f" tokens, its text encoder {len(embeddings)}"
+        )
+
+
 def _positions(config: Any) -> int | None:
     found = getattr(config, "max_position_embeddings", None)
     padding = getattr(config, "pad_token_id", None)
