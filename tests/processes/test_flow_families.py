@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from folder_tools import edit_json, refusal
-from small import flux, sana, sd3, z_image
+from small import flux, flux2_klein, qwen_image, sana, sd3, z_image
 
 from conjure.cli.main import main
 from conjure.core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
@@ -25,6 +25,9 @@ def folders(tmp_path_factory):
     flux.save_flux(root / "schnell", dev=False)
     sana.save_sana(root / "sana")
     z_image.save_z_image(root / "z-image")
+    qwen_image.save_qwen_image(root / "qwen-image")
+    flux2_klein.save_klein(root / "klein", distilled=True)
+    flux2_klein.save_klein(root / "klein-base")
     return root
 
 
@@ -41,6 +44,9 @@ RECOMMENDED = {  # T, what the user gives, w, mode
     "schnell": (4, 1.0, 1.0, "none"),
     "sana": (20, 4.5, 4.5, "classifier-free"),
     "z-image": (9, 0.0, 1.0, "classifier-free"),
+    "qwen-image": (50, 1.0, 1.0, "classifier-free"),
+    "klein": (4, 1.0, 1.0, "none"),
+    "klein-base": (50, 4.0, 4.0, "classifier-free"),
 }
 
 
@@ -121,6 +127,8 @@ def edited(folders, name, tmp_path, part, **changes):
 
 SCHEDULER, NETWORK = "scheduler/scheduler_config.json", "transformer/config.json"
 REFUSED = [
+    ("qwen-image", {}, {"guidance": 4.0}, "renormalises guided predictions, so their difference"),
+    ("qwen-image", {}, {"steps": 1}, "its scheduler cannot take 1 steps"),
     ("schnell", {}, {"guidance": 3.5}, "has no guidance: leave guidance out"),
     ("sd3", {}, {"sampler": "lms"}, "keeps its own scheduler: lms does not fit it"),
     ("sd3", {}, {"steps": 1001}, "1001 steps are more than the 1000"),
@@ -165,18 +173,63 @@ def test_a_tokenizer_without_a_chat_template_is_refused(folders, tmp_path):
     assert "z-image has no chat template that can be used" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["sd3", "sana"])
+@pytest.mark.parametrize("name", RECOMMENDED)
 def test_a_distance_from_the_command_line(folders, name, capsys):
-    main(
-        [
-            "distance",
-            "a dog",
-            "a violin",
-            "--process",
-            str(folders / name),
-            "--steps",
-            "2",
-            "--json",
-        ]
-    )
+    size = [] if name in ("sd3", "sana") else ["--size", "16x16"]
+    process = ["--process", str(folders / name), "--steps", "2", *size]
+    main(["distance", "a dog", "a violin", *process, "--json"])
     assert json.loads(capsys.readouterr().out)["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "shape"),
+    [
+        ("sd3", "24x16", (4, 8, 12)),
+        ("dev", "24x16", (4, 8, 12)),
+        ("sana", "24x32", (4, 16, 12)),
+        ("klein", "24x16", (16, 4, 6)),
+        ("qwen-image", "24x16", (4, 8, 12)),
+    ],
+)
+def test_a_size_is_that_of_the_picture(processes, name, size, shape):
+    process = processes[name].with_settings(size=size, steps=2, guidance=1.0)
+    assert process.latent_shape == shape
+    cond = process.embed(["a dog"])
+    assert process.predict(torch.randn(1, *shape), torch.tensor([1]), cond).shape == (1, *shape)
+    width, height = (int(side) for side in size.split("x"))
+    assert process.decode(torch.randn(1, *shape)).shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "word"),
+    [
+        ("klein", "20x18", "both sides must be multiples of 4"),
+        ("dev", "20x18", "both sides must be multiples of 4, such as 20x"),
+        ("sd3", "34x16", "sides of more than 32 pixels"),
+    ],
+)
+def test_a_size_that_a_network_cannot_take_is_refused(processes, name, size, word):
+    with pytest.raises(InputError, match=word):
+        processes[name].with_settings(size=size)
+
+
+@pytest.mark.parametrize(("name", "guidance"), [("sd3", 2.0), ("sana", 2.0), ("z-image", 1.0)])
+def test_a_negative_prompt_is_what_guidance_subtracts(processes, name, guidance):
+    plain = processes[name].with_settings(guidance=guidance, steps=2)
+    other = plain.with_settings(negative_prompt="a violin")
+    assert process_key(other)["negative_prompt"] == "a violin"
+    one, two = (process.unconditional().tensors for process in (plain, other))
+    assert any(not torch.equal(one[part], two[part]) for part in one)
+    if name == "sana":  # the instruction is for prompts alone
+        assert not torch.equal(
+            two["encoder_hidden_states"], plain.embed(["a violin"]).tensors["encoder_hidden_states"]
+        )
+    else:
+        torch.testing.assert_close(two, dict(plain.embed(["a violin"]).tensors))
+
+
+def test_a_negative_prompt_that_changes_nothing_is_refused(folders, processes):
+    line = refusal(folders / "z-image", negative_prompt="a violin", size=16)
+    assert line.startswith("guidance 0 subtracts nothing")
+    with pytest.raises(InputError, match="subtracts nothing .distilled guidance."):
+        processes["dev"].with_settings(negative_prompt="a violin")

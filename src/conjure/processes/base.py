@@ -33,6 +33,7 @@ from .native import NativeSampler
 from .quiet import quiet
 from .samplers import AnySampler, Sampler, to_epsilon, wide_dtype
 from .settings import NATIVE, Choice, ProcessSettings
+from .watch import WeightWatch
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -87,7 +88,14 @@ class PipelineProcess(ABC):
         self._compiled = torch.compile(self.network, dynamic=False) if settings.compile else None
         self.prepare()
         self._settle(choice)
+        if choice.negative_prompt is not None and self.guidance == 1:
+            raise InputError(
+                f"guidance {self.told_guidance:g} subtracts nothing, so a negative prompt changes"
+                " nothing: leave one out"
+            )
         self._try_out()
+        networks = {part: getattr(self.pipeline, part) for part in opened.family.networks}
+        self._watch, self._edit = WeightWatch(networks), ""
 
     # ------------------------------------------------------------------ what a family says
 
@@ -116,6 +124,10 @@ class PipelineProcess(ABC):
     def latents_unit(self) -> int | None:
         """What the sides of latents must be a multiple of; None for a network of one size."""
         return None
+
+    def pixels_per_latent(self) -> int:
+        """The pixels of a picture for each of its latents, along a side."""
+        return pixels_per_latent(self.pipeline)
 
     def facts(self) -> Mapping[str, Fact]:
         """Further facts that determine a number, for the signature's key; see ``settings``."""
@@ -182,20 +194,32 @@ class PipelineProcess(ABC):
         other._settle(asked.over(own))
         return other
 
+    def refresh(self) -> None:
+        """Say in ``revision`` what was changed by hand since loading; every run begins with it."""
+        edit = self._watch.edit()
+        if edit != self._edit:
+            self.revision = self.revision.removesuffix(self._edit) + edit
+            self._edit = edit
+            self.__dict__.pop("_unconditional", None)  # of the weights before
+
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """n prompts → n rows of conditioning, in the network's dtype.
 
         A text that is read in part warns once. Raises InputError for a text of which nothing is
         read.
         """
-        for reason in self.unreadable(prompts).values():
-            raise InputError(reason)
-        for warning in self.remarks(prompts):
-            tell(warning)
+        self.read(prompts)
         starts = range(0, len(prompts), self.batch_size)
         return Conditioning.join(
             [self.encode(list(prompts[i : i + self.batch_size])) for i in starts]
         )
+
+    def read(self, prompts: Sequence[str]) -> None:
+        """Warn of texts that are read in part; InputError for one of which nothing is read."""
+        for reason in self.unreadable(prompts).values():
+            raise InputError(reason)
+        for warning in self.remarks(prompts):
+            tell(warning)
 
     def unconditional(self) -> Conditioning | None:
         """The row that guidance subtracts; None where the network is not asked for ε_∅."""
@@ -301,7 +325,7 @@ class PipelineProcess(ABC):
         native = self.find_latent_shape()
         if choice.size is None:
             return native
-        factor = pixels_per_latent(self.pipeline)
+        factor = self.pixels_per_latent()
         return resized(self.name, native, choice.size, factor, self.latents_unit())
 
     @cached_property

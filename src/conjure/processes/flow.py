@@ -42,6 +42,10 @@ class FlowProcess(PipelineProcess):
         """What the pipeline gives ``set_timesteps`` besides the number of steps."""
         return {}
 
+    def latents_unit(self) -> int | None:
+        """The side of a patch, where the network takes any size."""
+        return 2
+
     def velocity(self, out: Tensor) -> Tensor:
         """What the network predicts → v; a family whose network predicts −v turns the sign."""
         return out

@@ -20,6 +20,8 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
     "StableDiffusionXLPipeline": "stable_diffusion_xl:FAMILY",
     "FluxPipeline": "flux:FAMILY",
+    "Flux2KleinPipeline": "flux2_klein:FAMILY",
+    "QwenImagePipeline": "qwen_image:FAMILY",
     "SanaPipeline": "sana:FAMILY",
     "ZImagePipeline": "z_image:FAMILY",
 }

@@ -35,7 +35,7 @@ class Sana(FlowProcess):
     """A Sana model under its own scheduler.
 
     A prompt is ``encoder_hidden_states`` (300, width) and ``encoder_attention_mask`` (300).
-    Guidance subtracts the empty prompt's, without the instruction.
+    Guidance subtracts the empty or negative prompt's, without the instruction.
     """
 
     def find_latent_shape(self) -> tuple[int, ...]:
@@ -46,6 +46,10 @@ class Sana(FlowProcess):
         if config.out_channels not in (config.in_channels, 2 * config.in_channels):
             raise InputError(f"{self.name} takes more than latents")
         return square_latents(self.name, config, config.patch_size)
+
+    def latents_unit(self) -> int | None:
+        """The side of a patch."""
+        return int(self.network.config.patch_size)
 
     def facts(self) -> Mapping[str, Fact]:
         """How many tokens are read, and which instruction a prompt follows."""
@@ -72,8 +76,10 @@ class Sana(FlowProcess):
         return self._encode(prompts, INSTRUCTION)
 
     def encode_unconditional(self) -> Conditioning:
-        """The empty prompt's row, without the instruction."""
-        return self._encode([""], [])
+        """The row of the negative prompt, or of the empty one, without the instruction."""
+        text = self.negative_prompt or ""
+        self.read([text])
+        return self._encode([text], [])
 
     @torch.inference_mode()
     def _encode(self, prompts: list[str], instruction: list[str]) -> Conditioning:

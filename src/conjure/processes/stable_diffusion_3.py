@@ -21,7 +21,7 @@ from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, image_shift, square_latents
 from .quiet import quiet
-from .settings import NATIVE, ProcessSettings
+from .settings import NATIVE, Choice, ProcessSettings
 from .several_readers import SeveralReaders
 from .tokens import settle_limit
 
@@ -41,6 +41,19 @@ class StableDiffusion3(FlowProcess):
         shape = square_latents(self.name, config, config.patch_size)
         if config.out_channels not in (None, config.in_channels):
             raise InputError(f"{self.name} takes more than latents (an inpainting model, say)")
+        return shape
+
+    def latents_unit(self) -> int | None:
+        """The side of a patch."""
+        return int(self.network.config.patch_size)
+
+    def _sized(self, choice: Choice) -> tuple[int, ...]:
+        """As ``PipelineProcess``; InputError where there are not enough positions."""
+        shape, config = super()._sized(choice), self.network.config
+        most = config.pos_embed_max_size * config.patch_size
+        if max(shape[1:]) > most:
+            pixels = most * self.pixels_per_latent()
+            raise InputError(f"{self.name} takes no sides of more than {pixels} pixels")
         return shape
 
     def facts(self) -> Mapping[str, Fact]:
