@@ -75,7 +75,7 @@ FAMILIES = {
         qwen_image.save_qwen_image,
         qwen_image.call_qwen_image,
         qwen_image.predict_qwen_image,
-        (1.0,),
+        (1.0, 4.0),
         steps=(2, 3),  # diffusers stretches one step to NaN (shift_terminal)
     ),
     "z-image": Family(

@@ -277,7 +277,7 @@ class PipelineProcess(ABC):
         self.guidance = self.guidance_weight(self.told_guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
-        if choice.negative_prompt is not None and self.guidance_mode != "classifier-free":
+        if choice.negative_prompt is not None and self.guidance_mode in ("distilled", "none"):
             raise InputError(
                 f"{self.name} subtracts nothing ({self.guidance_mode} guidance), so it takes no"
                 " negative prompt: leave negative_prompt out"
