@@ -88,6 +88,17 @@ def test_flux_hears_the_guidance_it_is_told(processes):
     assert process.unconditional() is None
 
 
+def test_flux_may_guide_with_a_prompt_to_subtract_besides(processes):
+    process = processes["dev"].with_settings(true_cfg_scale=3.0, negative_prompt="a violin")
+    key = process_key(process)
+    assert (key["guidance_scale"], key["guidance"]) == (3.0, "classifier-free")
+    assert (key["told_guidance"], key["negative_prompt"]) == (3.5, "a violin")
+    assert process.unconditional() is not None
+    assert process_key(processes["dev"])["guidance"] == "distilled"
+    with pytest.raises(InputError, match="subtracts nothing"):
+        processes["dev"].with_settings(true_cfg_scale=1, negative_prompt="a violin")
+
+
 def test_mu_grows_with_the_picture():
     config = {"base_image_seq_len": 256, "max_image_seq_len": 4096}
     assert image_shift(config, (16, 32, 32), patch=2) == pytest.approx(0.5)
@@ -127,6 +138,10 @@ def edited(folders, name, tmp_path, part, **changes):
 
 SCHEDULER, NETWORK = "scheduler/scheduler_config.json", "transformer/config.json"
 REFUSED = [
+    ("sd3", {}, {"true_cfg_scale": 2.0}, "sd3 takes no true_cfg_scale"),
+    ("dev", {}, {"true_cfg_scale": 0.5}, "true_cfg_scale must be a number of at least 1, not 0.5"),
+    ("schnell", {}, {"true_cfg_scale": 2.0, "guidance": 3.5}, "has no guidance"),
+    ("sd3", {}, {"preset": "paper"}, "leave sampler and preset out"),
     ("qwen-image", {}, {"guidance": 0.5}, "not guided below 1, which is no guidance"),
     ("qwen-image", {}, {"steps": 1}, "its scheduler cannot take 1 steps"),
     ("schnell", {}, {"guidance": 3.5}, "has no guidance: leave guidance out"),
