@@ -17,7 +17,7 @@ import pytest
 import torch
 from folder_tools import edit_json
 from parity_tools import Points, predict_sd
-from small import sdxl
+from small import pixart, sdxl
 from small_pipelines import save_pipeline
 
 from conjure.core.divergence import measure
@@ -110,6 +110,24 @@ FAMILIES = {
         lambda process, x: x,
         sdxl.predict_sdxl,
         ("lms", "euler-ancestral", "ddim"),
+        FEW,
+    ),
+    "pixart-alpha": Family(
+        pixart.save_alpha,
+        ("epsilon",),
+        pixart.call_pixart,
+        lambda process, x: x,
+        pixart.predict_pixart,
+        ("lms", "ddpm"),
+        {3: (0.0, 1.0, 4.5)},  # at T = 1 its pipeline returns x̂₀ in place of the step
+    ),
+    "pixart-sigma": Family(
+        pixart.save_pixart,
+        ("epsilon", "v_prediction"),
+        pixart.call_pixart,
+        lambda process, x: x,
+        pixart.predict_pixart,
+        ("lms", "ddpm", "dpm-solver++"),
         FEW,
     ),
 }

@@ -19,6 +19,8 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusionPipeline": "stable_diffusion:FAMILY",
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
     "StableDiffusionXLPipeline": "stable_diffusion_xl:FAMILY",
+    "PixArtAlphaPipeline": "pixart:ALPHA",
+    "PixArtSigmaPipeline": "pixart:SIGMA",
     "FluxPipeline": "flux:FAMILY",
     "Flux2KleinPipeline": "flux2_klein:FAMILY",
     "QwenImagePipeline": "qwen_image:FAMILY",
