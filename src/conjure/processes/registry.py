@@ -19,6 +19,7 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusionPipeline": "stable_diffusion:FAMILY",
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
     "StableDiffusionXLPipeline": "stable_diffusion_xl:FAMILY",
+    "LatentConsistencyModelPipeline": "lcm:FAMILY",
     "PixArtAlphaPipeline": "pixart:ALPHA",
     "PixArtSigmaPipeline": "pixart:SIGMA",
     "FluxPipeline": "flux:FAMILY",
