@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -284,11 +285,13 @@ def provenance(process: GenerativeProcess) -> dict[str, Fact]:
         "name": process.name,
         "batch": process.batch_size,
         "device": str(process.device),
-        **{name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        **{name: found for name in _PACKAGES if (found := package_version(name)) is not None},
     }
 
 
-def _version(package: str) -> str | None:
+@cache  # a look-up takes milliseconds, and a matrix signs half a million pairs
+def package_version(package: str) -> str | None:
+    """The version of an installed package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -111,6 +111,16 @@ def number(value: float | None) -> str:
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
+def error_text(error: float) -> str:
+    """A standard error: two significant digits, without an exponent where it is readable.
+
+    >>> error_text(445.3), error_text(2.24), error_text(0.000123)
+    ('450', '2.2', '0.00012')
+    """
+    rounded = float(f"{error:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:.2g}"
+
+
 def signed(value: float, sign: bool) -> str:
     """A number, with + or − where some of its kind are below 0."""
     if not np.isfinite(value):

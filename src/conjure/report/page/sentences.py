@@ -105,8 +105,8 @@ def caveats(explanation: Explanation) -> list[str]:
         )
     if explanation.distance.signature.provenance.get("name") == "emoji":
         said.append(
-            "The process “emoji” is a toy that has seen drawings of emoji. Do not draw conclusions "
-            "about the world, or about people, from it."
+            "The process “emoji” is small and has seen only drawings of emoji. Do not draw "
+            "conclusions about the world, or about people, from it."
         )
     notes = [*explanation.notes, *(explanation.words.notes if explanation.words else ())]
     return said + [printable(note) for note in notes]

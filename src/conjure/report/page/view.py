@@ -18,7 +18,7 @@ from ...explanation.record import Explanation
 from .charts import convergence_chart, profile_chart, share_intervals
 from .images import map_uri, overlay_uri, picture_uri
 from .panel import halves
-from .parts import BarData, Bars, Table, bars, blocks, number, percent
+from .parts import BarData, Bars, Table, bars, blocks, error_text, number, percent
 from .sentences import caveats, nearness, summary
 from .words import word_matrix, words_views
 
@@ -60,7 +60,7 @@ def context(explanation: Explanation) -> dict[str, Any]:
     found: dict[str, Any] = {
         "texts": tuple(shown(text) for text in explanation.texts),
         "value": number(distance.value),
-        "error": None if distance.standard_error is None else f"{distance.standard_error:.2g}",
+        "error": None if distance.standard_error is None else error_text(distance.standard_error),
         "estimand": find_estimand(distance.estimand).title,
         "near": nearness(explanation),
         "summary": summary(explanation),
