@@ -141,7 +141,7 @@ REFUSED = [
     ("sd3", {}, {"true_cfg_scale": 2.0}, "sd3 takes no true_cfg_scale"),
     ("dev", {}, {"true_cfg_scale": 0.5}, "true_cfg_scale must be a number of at least 1, not 0.5"),
     ("schnell", {}, {"true_cfg_scale": 2.0, "guidance": 3.5}, "has no guidance"),
-    ("sd3", {}, {"preset": "paper"}, "leave sampler and preset out"),
+    ("dev", {}, {"preset": "paper"}, "leave sampler and preset out"),
     ("qwen-image", {}, {"guidance": 0.5}, "not guided below 1, which is no guidance"),
     ("qwen-image", {}, {"steps": 1}, "its scheduler cannot take 1 steps"),
     ("schnell", {}, {"guidance": 3.5}, "has no guidance: leave guidance out"),
