@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from folder_tools import edit_json, refusal
-from small import flux, flux2_klein, sana, sd3, z_image
+from small import flux, flux2_klein, qwen_image, sana, sd3, z_image
 
 from conjure.cli.main import main
 from conjure.core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
@@ -25,6 +25,7 @@ def folders(tmp_path_factory):
     flux.save_flux(root / "schnell", dev=False)
     sana.save_sana(root / "sana")
     z_image.save_z_image(root / "z-image")
+    qwen_image.save_qwen_image(root / "qwen-image")
     flux2_klein.save_klein(root / "klein", distilled=True)
     flux2_klein.save_klein(root / "klein-base")
     return root
@@ -43,6 +44,7 @@ RECOMMENDED = {  # T, what the user gives, w, mode
     "schnell": (4, 1.0, 1.0, "none"),
     "sana": (20, 4.5, 4.5, "classifier-free"),
     "z-image": (9, 0.0, 1.0, "classifier-free"),
+    "qwen-image": (50, 1.0, 1.0, "classifier-free"),
     "klein": (4, 1.0, 1.0, "none"),
     "klein-base": (50, 4.0, 4.0, "classifier-free"),
 }
@@ -125,6 +127,8 @@ def edited(folders, name, tmp_path, part, **changes):
 
 SCHEDULER, NETWORK = "scheduler/scheduler_config.json", "transformer/config.json"
 REFUSED = [
+    ("qwen-image", {}, {"guidance": 4.0}, "renormalises guided predictions, so their difference"),
+    ("qwen-image", {}, {"steps": 1}, "its scheduler cannot take 1 steps"),
     ("schnell", {}, {"guidance": 3.5}, "has no guidance: leave guidance out"),
     ("sd3", {}, {"sampler": "lms"}, "keeps its own scheduler: lms does not fit it"),
     ("sd3", {}, {"steps": 1001}, "1001 steps are more than the 1000"),
@@ -184,6 +188,7 @@ def test_a_distance_from_the_command_line(folders, name, capsys):
         ("dev", "24x16", (4, 8, 12)),
         ("sana", "24x32", (4, 16, 12)),
         ("klein", "24x16", (16, 4, 6)),
+        ("qwen-image", "24x16", (4, 8, 12)),
     ],
 )
 def test_a_size_is_that_of_the_picture(processes, name, size, shape):

@@ -123,8 +123,8 @@ def test_a_missing_part_is_named(folder, part):
 
 def test_what_is_no_pipeline_says_so(tmp_path, folder):
     assert "no model_index.json" in refusal(tmp_path)
-    edit_json(folder / "model_index.json", _class_name="StableDiffusionXLPipeline")
-    assert "is a StableDiffusionXLPipeline" in refusal(folder)
+    edit_json(folder / "model_index.json", _class_name="WuerstchenCombinedPipeline")
+    assert "is a WuerstchenCombinedPipeline" in refusal(folder)
     (folder / "model_index.json").write_text("not json")
     assert "model_index.json cannot be read" in refusal(folder)
 

@@ -27,6 +27,7 @@ from .datasets import datasets
 from .distance import distance
 from .evaluate import evaluate
 from .explain import explain
+from .matrix import matrix
 from .moved import bench
 from .options import Commands
 from .reproduce import reproduce
@@ -49,7 +50,18 @@ def cli() -> None:
     """
 
 
-for command in (distance, score, evaluate, show, explain, compare, datasets, reproduce, bench):
+for command in (
+    distance,
+    score,
+    evaluate,
+    matrix,
+    show,
+    explain,
+    compare,
+    datasets,
+    reproduce,
+    bench,
+):
     cli.add_command(command)
 
 

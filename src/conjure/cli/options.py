@@ -16,7 +16,7 @@ import click
 from ..core.currency import CURRENCIES
 from ..core.spec import Spec
 from ..core.text import brief
-from ..processes.settings import DTYPES, NATIVE, PRESETS, SAMPLERS, Choice
+from ..processes.settings import DTYPES, NATIVE, PRESETS, SAMPLERS, SWAPPABLE, Choice
 from ..processes.sources import known_sources
 from .completion import BASELINES, DEVICES, ESTIMANDS, values
 
@@ -128,6 +128,23 @@ PROCESS_OPTIONS = (
     ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
+    *(
+        click.option(
+            f"--{part.replace('_', '-')}",
+            part,
+            metavar="FOLDER",
+            shell_complete=values((), files=True),
+            help=f"Read the {part} from another folder.",
+        )
+        for part in SWAPPABLE
+    ),
+    click.option(
+        "--lora",
+        multiple=True,
+        metavar="ID[:SCALE]",
+        shell_complete=values((), files=True),
+        help="Add a LoRA: a safetensors file, a folder or a hub id. Repeatable.",
+    ),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
     click.option(
         "--allow-code",

@@ -29,5 +29,9 @@ class SlowDtypeWarning(UserWarning):
     """The processor has no instructions for the dtype that was asked for."""
 
 
+class UnchangedWeightsWarning(UserWarning):
+    """An adapter that was added changes no weight."""
+
+
 class ZeroGuidanceWarning(UserWarning):
     """At guidance 0 the prediction is the one without a prompt, so all texts are alike."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .family import Family, Part
@@ -33,6 +34,11 @@ def load(
     compile: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    unet: str | os.PathLike[str] | None = None,
+    transformer: str | os.PathLike[str] | None = None,
+    text_encoder: str | os.PathLike[str] | None = None,
+    vae: str | os.PathLike[str] | None = None,
+    lora: Sequence[str] = (),
     allow_pickle: bool = False,
     allow_code: bool = False,
 ) -> PipelineProcess:
@@ -64,6 +70,13 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
+                  or a pipeline's (``docs/weights.md``)
+    transformer:  the same for a transformer that denoises
+    text_encoder: the same for the text encoder
+    vae:          the same for the VAE
+    lora:         adapters to add, each "ID" or "ID:scale" (by default 1): a safetensors file, a
+                  folder or a hub id. Needs ``pip install 'conjure[lora]'``
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
     allow_code:   let the source be any MODULE:CALLABLE: it is imported and called
 
@@ -87,6 +100,11 @@ def load(
         compile=compile,
         revision=revision,
         variant=variant,
+        unet=unet,
+        transformer=transformer,
+        text_encoder=text_encoder,
+        vae=vae,
+        lora=lora,
         allow_pickle=allow_pickle,
         allow_code=allow_code,
     )

@@ -33,6 +33,7 @@ from .native import NativeSampler
 from .quiet import quiet
 from .samplers import AnySampler, Sampler, to_epsilon, wide_dtype
 from .settings import NATIVE, Choice, ProcessSettings
+from .watch import WeightWatch
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -93,6 +94,8 @@ class PipelineProcess(ABC):
                 " nothing: leave one out"
             )
         self._try_out()
+        networks = {part: getattr(self.pipeline, part) for part in opened.family.networks}
+        self._watch, self._edit = WeightWatch(networks), ""
 
     # ------------------------------------------------------------------ what a family says
 
@@ -190,6 +193,14 @@ class PipelineProcess(ABC):
         other = copy.copy(self)
         other._settle(asked.over(own))
         return other
+
+    def refresh(self) -> None:
+        """Say in ``revision`` what was changed by hand since loading; every run begins with it."""
+        edit = self._watch.edit()
+        if edit != self._edit:
+            self.revision = self.revision.removesuffix(self._edit) + edit
+            self._edit = edit
+            self.__dict__.pop("_unconditional", None)  # of the weights before
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """n prompts → n rows of conditioning, in the network's dtype.

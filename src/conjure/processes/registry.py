@@ -21,6 +21,7 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusionXLPipeline": "stable_diffusion_xl:FAMILY",
     "FluxPipeline": "flux:FAMILY",
     "Flux2KleinPipeline": "flux2_klein:FAMILY",
+    "QwenImagePipeline": "qwen_image:FAMILY",
     "SanaPipeline": "sana:FAMILY",
     "ZImagePipeline": "z_image:FAMILY",
 }

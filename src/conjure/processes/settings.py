@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +15,7 @@ from ..core.errors import InputError
 from ..core.text import brief, text_fault
 
 SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
+SWAPPABLE = ("unet", "transformer", "text_encoder", "vae")  # parts that may come from elsewhere
 NATIVE = "native"  # the pipeline's own scheduler with its own configuration
 PRESETS: dict[str, dict[str, Any]] = {  # Liu & Soatto, section 4
     "paper": {"sampler": "lms", "steps": 10, "guidance": 7.5, "size": (512, 512)}
@@ -43,6 +46,9 @@ class ProcessSettings:
                   the first batch takes a minute or so, numbers change by rounding alone
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
+    unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
+                  process's own: the part's folder, or a pipeline's
+    lora:         adapters to add, each "ID" or "ID:scale": a file, a folder or a hub id
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
     allow_code:   import and call the MODULE:CALLABLE that is given as the process, though no
                   installed package registers it
@@ -64,6 +70,11 @@ class ProcessSettings:
     compile: bool = False
     revision: str | None = None
     variant: str | None = None
+    unet: str | os.PathLike[str] | None = None
+    transformer: str | os.PathLike[str] | None = None
+    text_encoder: str | os.PathLike[str] | None = None
+    vae: str | os.PathLike[str] | None = None
+    lora: Sequence[str] = ()
     allow_pickle: bool = False
     allow_code: bool = False
 
@@ -86,6 +97,9 @@ class ProcessSettings:
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
+        for part in SWAPPABLE:
+            _folder(part, getattr(self, part))
+        object.__setattr__(self, "lora", _loras(self.lora))
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
     def _settle_preset(self) -> None:
@@ -192,6 +206,39 @@ def _device(value: Any) -> None:
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise InputError(f"{name} must be True or False, not {brief(value)}")
+
+
+def _folder(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InputError(f"{name} must be the path of a folder, not {brief(value)}")
+
+
+def _loras(value: Any) -> tuple[str, ...]:
+    """The adapters as a tuple of texts; one text is one adapter."""
+    given = [value] if isinstance(value, str | os.PathLike) else value
+    if not isinstance(given, Sequence):
+        raise InputError(f'lora must be a list of "ID" or "ID:scale", not {brief(value)}')
+    for lora in given:
+        if not isinstance(lora, str | os.PathLike) or not os.fspath(lora):
+            raise InputError(f'a lora is "ID" or "ID:scale", not {brief(lora)}')
+        if not math.isfinite(lora_scale(str(lora))[1]):
+            raise InputError(f"lora {brief(lora)}: its scale must be a finite number")
+    return tuple(map(str, given))
+
+
+def lora_scale(lora: str) -> tuple[str, float]:
+    """ "ID:scale" → the id and its scale, by default 1.
+
+    >>> lora_scale("a/b:0.5"), lora_scale("C:/style.safetensors")
+    (('a/b', 0.5), ('C:/style.safetensors', 1.0))
+    """
+    name, _, scale = lora.rpartition(":")
+    try:
+        return (name, float(scale)) if name else (lora, 1.0)
+    except ValueError:
+        return lora, 1.0
 
 
 def _name(name: str, value: Any, pattern: str, what: str) -> None:
