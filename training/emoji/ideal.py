@@ -3,8 +3,8 @@
     python training/emoji/ideal.py --data DATA --text src/conjure/processes/emoji --out FOLDER
 
 DATA is what sources.sh fetched; the text encoder is that of ``emoji``. Every emoji with a drawing
-is taken, flags excepted, each with one skin tone. Writes ``collection.safetensors`` (``pixels``, the
-drawings at 4 px, and ``captions``, their vectors), ``drawings.webp`` (at 48 px, row by row) and
+is taken, flags excepted, each with one skin tone. Writes ``collection.safetensors`` (``pixels``,
+the drawings at 4 px, and ``captions``, their vectors), ``drawings.webp`` (at 48 px) and
 ``names.json``.
 """
 
