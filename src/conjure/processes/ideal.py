@@ -45,6 +45,7 @@ _NOISE: Mapping[str, Any] = {
     "clip_sample": False,
     "set_alpha_to_one": False,
 }
+_SHARP = 0.002  # of the variance of a code: nearer pictures than this are mixed when decoded
 _CACHE = 24 * 2**20  # bytes of posterior weights in a batch: about what a processor's cache holds
 _NATIVE = Choice(sampler="ddim", steps=10, guidance=1.0)
 
@@ -230,7 +231,7 @@ class IdealProcess:
         cells = self._cells(latents.to(self.device, self.latent_dtype))
         gaps = torch.cdist(cells, self._codes.expand(len(cells), -1, -1)).square()
         nearest = gaps.min(dim=2, keepdim=True).values
-        mixed = torch.softmax(-gaps / (0.05 * self._codes.shape[1] + nearest / 4), dim=2)
+        mixed = torch.softmax(-gaps / (_SHARP * self._codes.shape[1] + nearest / 4), dim=2)
         side, pixels = self.board.side, self.collection.pictures
         flat = pixels.to(self.device).flatten(1).float() / 255
         shown = (mixed.float() @ flat).reshape(-1, side, side, *pixels.shape[1:])
