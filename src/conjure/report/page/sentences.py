@@ -51,8 +51,11 @@ def summary(explanation: Explanation) -> list[tuple[str, str]]:
 
 def nearness(explanation: Explanation) -> str | None:
     """The distance on the scale of the process's reference; None if there is no reference."""
-    near = getattr(explanation.distance, "similarity", None)
-    return None if near is None else f"Closer than {percent(near)} of unrelated pairs."
+    reference = getattr(explanation.distance, "reference", None)
+    if reference is None:
+        return None
+    words: str = reference.words(explanation.distance.value)
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _side(cells: Array) -> str:
