@@ -128,6 +128,12 @@ PROCESS_OPTIONS = (
     ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
+    click.option(
+        "--config",
+        metavar="FOLDER_OR_ID",
+        shell_complete=values((), files=True),
+        help="Where --process is a single .safetensors file: its base model.",
+    ),
     *(
         click.option(
             f"--{part.replace('_', '-')}",

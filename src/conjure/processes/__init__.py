@@ -34,6 +34,7 @@ def load(
     compile: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    config: str | os.PathLike[str] | None = None,
     unet: str | os.PathLike[str] | None = None,
     transformer: str | os.PathLike[str] | None = None,
     text_encoder: str | os.PathLike[str] | None = None,
@@ -70,6 +71,8 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    config:       where the source is a single .safetensors file: the folder or hub id of its base
+                  model. Needs ``pip install 'conjure[accelerate]'``
     unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
                   or a pipeline's (``docs/weights.md``)
     transformer:  the same for a transformer that denoises
@@ -100,6 +103,7 @@ def load(
         compile=compile,
         revision=revision,
         variant=variant,
+        config=config,
         unet=unet,
         transformer=transformer,
         text_encoder=text_encoder,

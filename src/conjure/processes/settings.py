@@ -46,6 +46,7 @@ class ProcessSettings:
                   the first batch takes a minute or so, numbers change by rounding alone
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
+    config:       of a single file of weights, the folder or hub id that says what it is
     unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
                   process's own: the part's folder, or a pipeline's
     lora:         adapters to add, each "ID" or "ID:scale": a file, a folder or a hub id
@@ -70,6 +71,7 @@ class ProcessSettings:
     compile: bool = False
     revision: str | None = None
     variant: str | None = None
+    config: str | os.PathLike[str] | None = None
     unet: str | os.PathLike[str] | None = None
     transformer: str | os.PathLike[str] | None = None
     text_encoder: str | os.PathLike[str] | None = None
@@ -97,7 +99,7 @@ class ProcessSettings:
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
-        for part in SWAPPABLE:
+        for part in ("config", *SWAPPABLE):
             _folder(part, getattr(self, part))
         object.__setattr__(self, "lora", _loras(self.lora))
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
