@@ -173,7 +173,7 @@ def test_a_hub_id_as_config_comes_from_the_cache(single, base, tmp_path, monkeyp
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub, "reachable", lambda: False)
+    monkeypatch.setattr(hub, "reachable", lambda settings: False)
     commit = "0123456789abcdef0123456789abcdef01234567"
     repo = tmp_path / "models--someone--base"
     ignore = shutil.ignore_patterns("*.safetensors")

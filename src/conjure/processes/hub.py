@@ -139,8 +139,9 @@ def fetch_config(repo: str, settings: ProcessSettings) -> Path:
                 snapshot_download(
                     repo,
                     revision=settings.revision,
+                    token=settings.token,
                     allow_patterns=["*.json", "*.txt", "*.model"],
-                    local_files_only=not reachable(),
+                    local_files_only=not reachable(settings),
                 )
             )
     except Exception as error:
@@ -182,7 +183,7 @@ def fetch(repo: str, settings: ProcessSettings) -> tuple[Path, Family]:
     try:
         validate_repo_id(repo)
         with quiet_hub():
-            return _fetch(repo, settings, cached_only=not reachable())
+            return _fetch(repo, settings, cached_only=not reachable(settings))
     except InputError:
         raise
     except Exception as error:
@@ -195,7 +196,11 @@ def fetch(repo: str, settings: ProcessSettings) -> tuple[Path, Family]:
 def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> tuple[Path, Family]:
     index = Path(
         hf_hub_download(
-            repo, "model_index.json", revision=settings.revision, local_files_only=cached_only
+            repo,
+            "model_index.json",
+            revision=settings.revision,
+            token=settings.token,
+            local_files_only=cached_only,
         )
     )
     family = _family(index, repo)  # before gigabytes of something else are fetched
@@ -203,6 +208,7 @@ def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> tuple[Pat
         folder = family.pipeline.download(
             repo,
             revision=settings.revision,
+            token=settings.token,
             local_files_only=cached_only,
             variant=settings.variant,
             use_safetensors=None if settings.allow_pickle else True,
@@ -216,9 +222,9 @@ def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> tuple[Pat
     return Path(folder), family
 
 
-def reachable() -> bool:
+def reachable(settings: ProcessSettings) -> bool:
     """Whether the hub answers at all, asked once: its client asks six times, over half a minute."""
-    if constants.HF_HUB_OFFLINE:
+    if settings.offline or constants.HF_HUB_OFFLINE:
         return False
     try:
         get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
@@ -237,7 +243,7 @@ def explain(
         (
             errors.GatedRepoError,  # a RepositoryNotFoundError too, so it comes first
             f"{repo} is gated: accept its conditions on https://huggingface.co/{repo}, then log"
-            " in with `hf auth login`",
+            " in with `hf auth login`, or set HF_TOKEN",
         ),
         (
             errors.RepositoryNotFoundError,
@@ -254,7 +260,7 @@ def explain(
                 TimeoutError,
             ),
             f"{repo} is neither a folder here nor cached whole, and the hub cannot be reached:"
-            " go online once (and unset HF_HUB_OFFLINE), or give the path of a folder",
+            " go online once (unset HF_HUB_OFFLINE, leave offline out), or give a folder's path",
         ),
         (
             errors.EntryNotFoundError,
@@ -273,4 +279,6 @@ def explain(
     if "safetensors" in str(error) and not settings.allow_pickle:
         return pickle_refusal(repo, settings)
     kind, said = type(error).__name__, first_line(error)
+    if settings.token:
+        said = said.replace(settings.token, "…")
     return f"{repo} could not be fetched from the hub: {kind}{'' if said == kind else f': {said}'}"
