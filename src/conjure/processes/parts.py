@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +22,8 @@ from .family import Family
 from .folders import part_weights, read_object
 from .quiet import quiet
 from .settings import ProcessSettings
-from .swapped import Swapped
+from .single_file import part_from_file, read_checkpoint
+from .swapped import Elsewhere
 
 with quiet():  # importing them remarks on what is not installed and not needed
     import transformers
@@ -75,24 +75,30 @@ def read_pipeline(
     family: Family,
     settings: ProcessSettings,
     dtype: str,
-    swapped: Mapping[str, Swapped] = MappingProxyType({}),
+    elsewhere: Elsewhere = Elsewhere(),  # noqa: B008  (frozen)
 ) -> Any:
     """A checked folder → its pipeline, on the CPU, in that dtype.
 
-    swapped: parts that are read from elsewhere
+    elsewhere: what is not read from the folder
 
     Raises InputError, naming the part, where one cannot be read whole.
     """
     index = folder / "model_index.json"
     classes = {part: part_class(index, part, source, family) for part in family.parts}
+    swapped = elsewhere.swapped
     classes |= {part: found.kind for part, found in swapped.items()}
     places = {part: folder / part for part in family.parts}
     places |= {part: found.folder for part, found in swapped.items()}
     _check_configurations(places, classes)
     options = family.options(read_object(index))
-    parts = {}
+    parts: dict[str, Any] = {}
+    if elsewhere.file is not None:
+        asked = {part: classes[part] for part in family.networks if part not in swapped}
+        parts |= _from_file(elsewhere.file, folder, asked, settings, dtype)
     for part in sorted(classes, key=lambda part: part in family.networks):  # the small ones first
         kind, place = classes[part], places[part]
+        if part in parts:
+            continue
         if part in family.networks:
             parts[part] = _read_network(place, part, kind, settings, dtype)
             continue
@@ -103,6 +109,27 @@ def read_pipeline(
     pipeline = _reading(folder, partial(family.pipeline, **parts, **unused, **options))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _from_file(
+    file: Path, folder: Path, classes: Mapping[str, Any], settings: ProcessSettings, dtype: str
+) -> dict[str, Any]:
+    """The networks that a single file holds. The others must lie in the folder."""
+    checkpoint = read_checkpoint(file)
+    read = {
+        part: part_from_file(checkpoint, file, folder / part, kind, dtype)
+        for part, kind in classes.items()
+    }
+    found = {part: network for part, network in read.items() if network is not None}
+    if not found:
+        raise InputError(f"{file} holds no part of {folder}: it has no {', '.join(classes)}")
+    for part in classes:
+        if part not in found and not part_weights(folder, part, settings)[1]:
+            raise InputError(
+                f"{file} has no {part}, and {folder} has no weights of it: let config name a folder"
+                f" that has them, or --{part.replace('_', '-')} another"
+            )
+    return found
 
 
 def _read_network(place: Path, part: str, kind: Any, settings: ProcessSettings, dtype: str) -> Any:
