@@ -25,7 +25,6 @@ from .core.text import brief
 from .core.types import Pair, Terms
 from .core.uncertainty import Estimate, estimate
 
-
 # What ``divergence.measure`` takes and yields: process, pairs, seeds, spec, max_memory
 Measure = Callable[
     [GenerativeProcess, Sequence[Pair], Sequence[int], Spec, int | None],

@@ -21,6 +21,7 @@ import click
 from .. import __version__
 from ..core.errors import ConjureError
 from ..datasets.files import refused
+from ..runs.stopping import Stopped
 from .choosing import flag
 from .datasets import datasets
 from .distance import distance
@@ -81,6 +82,9 @@ def _status(arguments: Sequence[str] | None) -> int:
         return 2
     except click.ClickException as error:
         return _refuse(error.format_message())
+    except Stopped as error:  # Ctrl-C, SIGTERM: the run has ended after a block
+        tell(str(error))
+        return error.status
     except ConjureError as error:
         return _refuse(_flags(str(error)))
     except Warning as error:  # which PYTHONWARNINGS=error raises

@@ -184,7 +184,7 @@ def plan(
 
     def part(pairs: list[Pair], at_once: int) -> PlanPart:
         room = max_memory // (at_once * sample + cond)
-        # As many as fill a batch. Of more a stopped run would lose what is walked, but not compared.
+        # As many as fill a batch: what is walked and not compared is lost if a run is stopped.
         return PlanPart(pairs, at_once, room, min(room, max(1, sizes.batch_size // at_once)))
 
     for component in components(pairs):

@@ -202,6 +202,11 @@ class Store:
     def writing(self) -> bool:
         return self._lock is not None
 
+    @property
+    def unwritten(self) -> list[Mapping[str, Any]]:
+        """The units that were added and are not on the disk."""
+        return list(self._buffer.units)
+
     def begin(self, facts: Mapping[str, Any], expected: int) -> list[pa.Table]:
         """Take the lock and prepare the folder for writing; once more only renews the facts.
 
@@ -311,7 +316,8 @@ class Store:
         try:
             self._buffer.stop()
             if len(self._small) > SMALL:
-                self._join()
+                with suppress(InputError):  # a full disk, say: the small ones stay
+                    self._join()
         finally:
             lock, self._lock = self._lock, None
             lock.release()
@@ -322,7 +328,7 @@ class _Buffer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._units: list[Mapping[str, Any]] = []
+        self.units: list[Mapping[str, Any]] = []
         self._state = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
         self._due: float | None = None  # when the oldest unit must be on the disk
@@ -339,7 +345,7 @@ class _Buffer:
     def add(self, units: Sequence[Mapping[str, Any]]) -> None:
         with self._state:
             self._raise()
-            self._units += units
+            self.units += units
             self._added += len(units)
             if self._due is None:
                 self._due = time.monotonic() + self._patience()
@@ -353,7 +359,7 @@ class _Buffer:
     def flush(self) -> None:
         with self._state:
             self._raise()
-            units, self._units, self._due = self._units, [], None
+            units, self.units, self._due = self.units, [], None
             if not units:
                 return
             now = time.monotonic()
@@ -362,7 +368,7 @@ class _Buffer:
             try:
                 self._store.write(table, facts)
             except BaseException:
-                self._units = units + self._units  # nothing finished is dropped
+                self.units = units + self.units  # nothing finished is dropped
                 raise
             self._written = now
 

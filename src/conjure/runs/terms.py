@@ -150,6 +150,17 @@ class TermStore:
                 found[lacking].append(pair)
         return dict(found)
 
+    def units(self) -> Iterator[tuple[Pair, int, int]]:
+        """The units that have numbers: pair, cross_steps, seed."""
+        for (pair, cross_steps), known in self._known.items():
+            yield from ((pair, cross_steps, seed) for seed in known.units)
+
+    def stored(self, process: GenerativeProcess, pair: Pair, seed: int, spec: Spec) -> Terms:
+        """The terms of a stored unit."""
+        terms = self._terms(process, pair, (seed,), spec)
+        assert terms is not None, "ask for what ``units`` gives"
+        return terms
+
     def plan(
         self,
         process: GenerativeProcess,
