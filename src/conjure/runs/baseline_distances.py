@@ -103,14 +103,15 @@ class DistanceStore:
                 in_a_row += 1
                 if in_a_row >= _MOST_FAILURES:
                     raise
+                start += 1
             else:
                 in_a_row = 0
                 for pair, value in zip(chunk, values, strict=True):
                     self.known[pair] = value
                     self.store.add([{"text1": pair[0], "text2": pair[1], "distance": value}])
                     yield pair, value
-            start += len(chunk)
-            size = next_size(size, monotonic() - began)
+                start += len(chunk)
+                size = next_size(size, monotonic() - began)
 
     def _fail(self, pair: Pair, why: str) -> None:
         self.failures[pair] = why

@@ -174,6 +174,8 @@ class Store:
         self._fresh = fresh
         self.contents = Contents() if fresh else read_shards(self.folder, kind, self._key)
         self.expected = 0  # units that this run will add: sets how often they are written
+        # what changes only the rounding, as it is when units are written: the batch may be halved
+        self.provenance: Callable[[], Mapping[str, Any]] = lambda: signature.provenance
 
     def _check_key(self, fresh: bool) -> None:
         try:
@@ -335,7 +337,7 @@ class _Buffer:
         self._error: Exception | None = None
         self._ended = False
         self._added = 0
-        self._begun = self._written = 0.0
+        self._begun = self._written = self._oldest = 0.0
 
     def start(self) -> None:
         self._begun = self._written = time.monotonic()
@@ -347,13 +349,18 @@ class _Buffer:
             self._raise()
             self.units += units
             self._added += len(units)
+            now = time.monotonic()
             if self._due is None:
-                self._due = time.monotonic() + self._patience()
+                self._oldest, self._due = now, now + MAX_SECONDS
+            self._due = min(self._due, self._oldest + self._patience(now))
             self._state.notify()
 
-    def _patience(self) -> float:
-        """5 % of the run's estimated time, within the bounds."""
-        whole = (time.monotonic() - self._begun) * self._store.expected / max(self._added, 1)
+    def _patience(self, now: float) -> float:
+        """5 % of the run, by units or by its estimated time, within the bounds."""
+        expected = self._store.expected
+        if len(self.units) >= SHARE * expected:
+            return MIN_SECONDS
+        whole = (now - self._begun) * expected / self._added
         return min(max(SHARE * whole, MIN_SECONDS), MAX_SECONDS)
 
     def flush(self) -> None:
@@ -363,7 +370,7 @@ class _Buffer:
             if not units:
                 return
             now = time.monotonic()
-            facts = {**self._store.signature.provenance, "seconds": now - self._written}
+            facts = {**self._store.provenance(), "seconds": now - self._written}
             table = pa.Table.from_pylist([dict(unit) for unit in units], self._store.kind.schema)
             try:
                 self._store.write(table, facts)

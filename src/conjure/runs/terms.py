@@ -20,7 +20,7 @@ from ..core.errors import InputError, NonFiniteError
 from ..core.memory import automatic_bound
 from ..core.planner import Plan, Sizes, distinct, plan
 from ..core.process import GenerativeProcess
-from ..core.spec import Signature, Spec, sign_process
+from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
 from .parts import Part, of_part
 from .stopping import check_stop
@@ -62,6 +62,7 @@ class TermStore:
             )
         kind = terms_kind(len(process.schedule))
         self.store = Store(folder, kind, signature, part=part, fresh=fresh)
+        self.store.provenance = lambda: provenance(process)
         self.failures: dict[Pair, str] = {}
         self._part, self._facts = part, dict(facts or {})
         self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
