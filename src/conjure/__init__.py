@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .core.registry import Estimand, register_estimand
     from .core.spec import Signature, Spec
     from .decoding import pictures
+    from .explanation.measuring import explain
+    from .explanation.record import Explanation
     from .processes import load
     from .processes.registry import register_family
     from .similarity import Distance, distance, distances
@@ -20,12 +22,14 @@ _HOMES = {
     "ConjureError": "core.errors",
     "Distance": "similarity",
     "Estimand": "core.registry",
+    "Explanation": "explanation.record",
     "InputError": "core.errors",
     "NonFiniteError": "core.errors",
     "Signature": "core.spec",
     "Spec": "core.spec",
     "distance": "similarity",
     "distances": "similarity",
+    "explain": "explanation.measuring",
     "load": "processes",
     "pictures": "decoding",
     "register_estimand": "core.registry",
@@ -36,6 +40,7 @@ __all__ = [
     "ConjureError",
     "Distance",
     "Estimand",
+    "Explanation",
     "InputError",
     "NonFiniteError",
     "Signature",
@@ -43,6 +48,7 @@ __all__ = [
     "__version__",
     "distance",
     "distances",
+    "explain",
     "load",
     "pictures",
     "register_estimand",

@@ -158,7 +158,8 @@ def stream(
     max_memory: bytes for the trajectories, each kept until its last pair is done; None is a quarter
                 of the free memory. Trajectories that do not fit are walked again; ``cost`` says how
                 many rows that takes
-    measure:    measures the terms, as ``core.divergence.measure`` does. One that keeps them is
+    measure:    what measures the terms of pairs: ``core.divergence.measure``, or a function with
+                its arguments that observes or keeps what that yields, such as
                 ``runs.terms.TermStore.measure``. Pairs that it leaves out are left out here, too
 
     All arguments are checked before the first pair is measured.

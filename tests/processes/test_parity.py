@@ -16,6 +16,7 @@ import label_family
 import pytest
 import torch
 from folder_tools import edit_json
+from parity_tools import Points, predict_sd
 from small_pipelines import save_pipeline
 
 from conjure.core.divergence import measure
@@ -65,12 +66,6 @@ def call_sd(pipeline, prompt, noise, generator, steps, guidance):
         guidance_scale=guidance,
         output_type="latent",
     ).images
-
-
-def predict_sd(pipeline, x, timesteps, prompt):
-    states, _ = pipeline.encode_prompt(prompt or "", pipeline.device, 1, False)
-    states = states.expand(len(x), -1, -1)
-    return pipeline.unet(x, timesteps, encoder_hidden_states=states).sample
 
 
 def label_of(pipeline, prompt):
@@ -176,24 +171,6 @@ def test_pictures_that_are_not_square_are_the_pipelines_own(opened, sampler):
 def test_zero_terminal_snr_is_the_pipelines_own(opened, sampler, steps):
     for guidance in GUIDANCES[steps][-2:]:
         check_trajectory(opened(("sd", "zero")), FAMILIES["sd"], sampler, steps, guidance)
-
-
-class Points:
-    """Every comparison, as it comes."""
-
-    def __init__(self):
-        self.seen = []
-
-    def on_step(self, prompts, seeds, step):
-        pass
-
-    def on_comparison(self, comparison):
-        self.seen.append(comparison)
-
-    def joined(self):
-        """Inputs (n, 2, …), seeds and steps (n,) of all points."""
-        columns = ((point.x, point.seed, point.step) for point in self.seen)
-        return [torch.cat(column) for column in zip(*columns, strict=True)]
 
 
 @torch.inference_mode()

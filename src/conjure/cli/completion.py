@@ -21,19 +21,22 @@ BASELINES = ("paragon", *ROWS, "encoder=", "lm=")
 Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def values(names: Iterable[str], *, files: bool = False, listed: bool = False) -> Completion:
+def values(
+    names: Iterable[str] | Callable[[], Iterable[str]], *, files: bool = False, listed: bool = False
+) -> Completion:
     """Complete one of the names.
 
+    names:  the names, or a function that finds them when the shell asks
     files:  a file or folder will do, too
     listed: the value is a list, separated by commas, of which the last name is completed
     """
-    known = tuple(names)
 
     def complete(
         context: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         before, comma, last = incomplete.rpartition(",") if listed else ("", "", incomplete)
         start = before + comma
+        known = names() if callable(names) else names
         found = [CompletionItem(start + name) for name in known if name.startswith(last)]
         return [*found, CompletionItem(incomplete, type="file")] if files else found
 

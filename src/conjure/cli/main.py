@@ -26,6 +26,7 @@ from .choosing import flag
 from .datasets import datasets
 from .distance import distance
 from .evaluate import evaluate
+from .explain import explain
 from .moved import bench
 from .options import Commands
 from .reproduce import reproduce
@@ -48,7 +49,7 @@ def cli() -> None:
     """
 
 
-for command in (distance, score, evaluate, show, datasets, reproduce, bench):
+for command in (distance, explain, score, evaluate, show, datasets, reproduce, bench):
     cli.add_command(command)
 
 
@@ -115,7 +116,7 @@ def _flags(message: str) -> str:
     >>> _flags("batch_size must be a whole number"), _flags("pass allow_pickle=True")
     ('--batch-size must be a whole number', 'pass --allow-pickle')
     """
-    message = re.sub(r"\b(allow_pickle)=True\b", lambda found: flag(found[1]), message)
+    message = re.sub(r"\b(allow_pickle|allow_code)=True\b", lambda found: flag(found[1]), message)
     return re.sub(r"^([a-z]+_[a-z]+)(?= must be )", lambda found: flag(found[1]), message)
 
 

@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 
 import click
 
+from ..core.currency import CURRENCIES
 from ..core.spec import Spec
 from ..core.text import brief
 from ..processes.settings import DTYPES, SAMPLERS, Choice
+from ..processes.sources import known_sources
 from .completion import BASELINES, DEVICES, ESTIMANDS, values
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -63,8 +65,8 @@ def _else(value: object) -> str:
 PROCESS_OPTIONS = (
     click.option(
         "--process",
-        shell_complete=values(["emoji"], files=True),
-        help="Hub id or folder of a pipeline; by default the bundled one.",
+        shell_complete=values(known_sources, files=True),
+        help="Hub id or folder of a pipeline, or an installed process; by default the bundled one.",
     ),
     click.option(
         "--sampler",
@@ -78,6 +80,12 @@ PROCESS_OPTIONS = (
         "--guidance",
         type=float,
         help=f"w in ε_∅ + w (ε_y − ε_∅); 1 is unguided.{_else(Choice.guidance)}",
+    ),
+    click.option(
+        "--compare",
+        shell_complete=values(CURRENCIES),
+        help="What is compared: epsilon, score, velocity, or output, the network's own"
+        f" prediction.{_else(Choice.compare)}",
     ),
     click.option(
         "--device",
@@ -100,6 +108,12 @@ PROCESS_OPTIONS = (
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
+    click.option(
+        "--allow-code",
+        is_flag=True,
+        default=None,
+        help="Let --process be any MODULE:CALLABLE: it is imported and called.",
+    ),
 )
 SAMPLE_OPTIONS = (
     click.option(

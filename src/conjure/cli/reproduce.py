@@ -15,6 +15,7 @@ from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
 from ..paper.rows import GROUPS
 from ..paper.run import Run, RunOptions
+from ..processes.sources import known_sources
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
 from .moved import FORMER_GROUPS
@@ -92,7 +93,7 @@ _COMMON = (
 _SEVERAL = click.option(
     "--process",
     multiple=True,
-    shell_complete=values(["emoji"], files=True),
+    shell_complete=values(known_sources, files=True),
     help="Hub id or folder of a pipeline; by default the bundled one. Several are compared in "
     "figure 3 and agreement; the rest is measured on the first.",
 )

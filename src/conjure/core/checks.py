@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .currency import comparison_fault
 from .errors import InputError
 from .text import brief, number_of, text_fault
 
@@ -87,7 +88,7 @@ def checked_process(process: GenerativeProcess) -> GenerativeProcess:
             raise InputError(
                 f"process {brief(process.name)}: {name} must be {what}, not {brief(found)}"
             )
-    if fault := process.schedule.fault():
+    if fault := process.schedule.fault() or comparison_fault(process):
         raise InputError(f"process {brief(process.name)}: {fault}")
     return process
 

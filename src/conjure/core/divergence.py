@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .batching import RowName, predict_batched
+from .currency import Comparing, currency
 from .memory import automatic_bound
 from .planner import PlanPart, Sizes, distinct, plan
 from .process import GenerativeProcess
@@ -64,7 +65,7 @@ def measure(
         return
     bound = automatic_bound(process.device) if max_memory is None else max_memory
     sizes = Sizes.of(process, next(iter(places))[0])
-    work = _Work(TrajectorySampler(process, observer), spec, observer)
+    work = _Work(TrajectorySampler(process, observer), spec, observer, Comparing.of(process))
     for part in plan(distinct(pairs), sizes, len(seeds), spec, bound).parts:
         for (a, b), terms in _measure_part(work, part, seeds):
             yield from ((place, terms) for place in places.get((a, b), []))
@@ -78,6 +79,7 @@ class _Work:
     sampler: TrajectorySampler
     spec: Spec
     observer: Observer | None
+    comparing: Comparing
 
     @property
     def process(self) -> GenerativeProcess:
@@ -264,14 +266,20 @@ def _fill(work: _Work, batch: Sequence[_PendingTerms], eps_cross: Tensor) -> Non
     eps_cross: (points in all, 2, *latent_shape), in the order of ``batch``
     """
     eps_own = torch.cat([pending.eps_own for pending in batch])
-    squares = work.weight * work.weight * _squares(eps_own - eps_cross)
+    step = torch.cat([pending.step for pending in batch])
+    squares = _squares(eps_own - eps_cross)
+    squares *= work.weight * work.weight * work.comparing.squared(step, squares)
     sums = squares.flatten(2).sum(dim=2).cpu()
     coupled = None
     if batch[0].terms.coupled is not None:
         parts = [pending.eps_uncond for pending in batch if pending.eps_uncond is not None]
         eps_uncond = torch.cat(parts) if parts else None
         # (n, 2): ε(x|a) and ε(x̃|b) are guided own predictions, ε(x|b) and ε(x̃|a) cross ones.
-        guided = [guide(eps, eps_uncond, work.process.guidance) for eps in (eps_own, eps_cross)]
+        x = torch.cat([pending.x for pending in batch])
+        guided = [
+            work.comparing.convert(guide(eps, eps_uncond, work.process.guidance), x, step)
+            for eps in (eps_own, eps_cross)
+        ]
         own, cross = (_squares(both[:, 0] - both[:, 1]).flatten(1).sum(dim=1) for both in guided)
         coupled = (own + cross).cpu()
     start = 0
@@ -330,4 +338,5 @@ def _blank(process: GenerativeProcess, samples: int, spec: Spec) -> Terms:
         process.schedule,
         output=zeros() if "output" in spec.needs else None,
         coupled=zeros(steps) if "coupled" in spec.needs else None,
+        compare=currency(process),
     )

@@ -68,7 +68,13 @@ def girsanov_reading(process: GenerativeProcess) -> dict[str, str]:
     return {"reading": "marginal" if unguided else "trajectory"}
 
 
-@estimand("girsanov", "Girsanov's integral, in nats as T → ∞", additive=True, read=girsanov_reading)
+@estimand(
+    "girsanov",
+    "Girsanov's integral, in nats as T → ∞",
+    additive=True,
+    read=girsanov_reading,
+    of_epsilon=True,
+)
 def girsanov(terms: Terms) -> Tensor:
     """KL(P_a‖P_b) + KL(P_b‖P_a) in nats as T → ∞: Σ_j ½ g² ‖Δs_j‖² Δt on both trajectories.
 
@@ -99,7 +105,13 @@ def chain_refusal(schedule: Schedule) -> str | None:
     return None
 
 
-@estimand("chain", "divergence of the sampled chain, in nats", additive=True, refuse=chain_refusal)
+@estimand(
+    "chain",
+    "divergence of the sampled chain, in nats",
+    additive=True,
+    refuse=chain_refusal,
+    of_epsilon=True,
+)
 def chain(terms: Terms) -> Tensor:
     """KL(Q_a‖Q_b) + KL(Q_b‖Q_a) in nats, where Q are the Markov chains that the sampler walks.
 

@@ -20,7 +20,7 @@ class Solver(Protocol):
     def step(
         self, x: Tensor, prediction: Tensor, step: int, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        """x_j and the guided ε at x_j, both (n, *latent_shape) → x_{j+1}, the same shape.
+        """x_j and the guided prediction at x_j, both (n, *latent_shape) → x_{j+1}, the same shape.
 
         generators: one CPU generator a row; only a stochastic solver draws from them
 
@@ -36,7 +36,14 @@ class GenerativeProcess(Protocol):
     Any object with these attributes will do; nothing needs to be inherited. An object may also
     have ``settings``, a mapping of further facts that determine its numbers (a negative prompt, an
     adapter): they become part of the signature's key. It may say how much it reads of a text, as
-    ``core.reading.ReadsTexts``.
+    ``core.reading.ReadsTexts``. And it may say what is compared (``core/currency.py``):
+
+    compare:          "epsilon" (the default), "score", "velocity" or "output". Any other than the
+                      default is part of the key
+    comparison_scale: T factors c_j ≥ 0. The squared differences of step j are multiplied by c_j².
+                      Without it, predictions are compared as they are
+    comparison_shift: T factors d_j of x_j, which matter to ``coupled`` alone: there two predictions
+                      at different x are compared
     """
 
     name: str  # for people: "emoji", "CompVis/stable-diffusion-v1-4"
@@ -72,15 +79,17 @@ class GenerativeProcess(Protocol):
         ...
 
     def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
-        """The network's unguided ε, one row for each row of x.
+        """The network's unguided prediction, one row for each row of x.
 
         x:            (n, *latent_shape), in the solver's scale
         step:         (n,), integers into the schedule; they may differ from row to row
         conditioning: n rows
         returns:      (n, *latent_shape), in ``latent_dtype`` or wider
 
-        v-, x₀- and flow-predictions are converted to ε here. Convert in float64: near pure noise ε
-        and x differ in the last digits only.
+        The prediction is in the solver's currency: ε for ε-, v- and x₀-models, the velocity for
+        flow models, from which ε = x + (1 − σ)v could not be turned back at σ = 1. v- and
+        x₀-predictions are converted here, in float64: near pure noise ε and x differ in the last
+        digits only.
         """
         ...
 

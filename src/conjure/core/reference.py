@@ -12,6 +12,7 @@ package is tested to give the same numbers.
     return mean_i mean_j (forward[i, j] + backward[i, j])
 
 ``process.py`` says what a process is. ``schedule.py`` holds the t_j; step j counts from 0 at x_T.
+A process may compare something else than its predictions ε, by factors c_j: ``currency.py``.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def reference_terms(
 ) -> Tensor:
     """(samples, 2, T) float64: forward and backward of every sample i and step j."""
     cond_a, cond_b, uncond = process.embed([a]), process.embed([b]), process.unconditional()
+    c = getattr(process, "comparison_scale", None) or [1.0] * len(process.schedule)
 
     def eps(x: Tensor, j: int, cond: Conditioning) -> Tensor:
         """ε(x, t_j | y) = ε_∅ + w (ε_y − ε_∅)."""
@@ -63,6 +65,7 @@ def reference_terms(
             solver = process.solver()
             for j in range(len(process.schedule)):
                 eps_own = eps(x, j, own)
-                terms[i, direction, j] = (eps_own - eps(x, j, other)).double().square().sum()
+                gap = (eps_own - eps(x, j, other)).double()
+                terms[i, direction, j] = c[j] ** 2 * gap.square().sum()
                 x = solver.step(x, eps_own, j, [generator])
     return terms

@@ -37,6 +37,7 @@ class Estimand:
     additive: whether it is a sum over steps, so that a sample of steps estimates it
     at_step:  whether it depends on a step that the user names
     refuse:   (Schedule) → why it does not exist on that schedule, or None if it exists
+    of_epsilon: whether it reads the terms as differences of ε, so that no other currency will do
     read:     (GenerativeProcess) → further facts for the signature
     step:     the step of an entry with ``at_step``; ``find_estimand`` fills it in
     """
@@ -48,17 +49,23 @@ class Estimand:
     additive: bool = False
     at_step: bool = False
     refuse: Callable[[Schedule], str | None] = lambda schedule: None
+    of_epsilon: bool = False
     read: Callable[[GenerativeProcess], Mapping[str, str]] = lambda process: {}
     step: int | None = None
 
     def __call__(self, terms: Terms) -> Tensor:
         """One number a sample: (samples,) float64. Raises InputError as ``check`` does."""
-        self.check(terms.schedule)
+        self.check(terms.schedule, terms.compare)
         return self.reduce(terms) if self.step is None else self.reduce(terms, self.step)
 
-    def check(self, schedule: Schedule) -> None:
-        """Raise InputError if the estimand does not exist on this schedule."""
+    def check(self, schedule: Schedule, compare: str = "epsilon") -> None:
+        """Raise InputError if the estimand does not exist on this schedule, or of this currency."""
         self.check_steps(len(schedule))
+        if self.of_epsilon and compare != "epsilon":
+            raise InputError(
+                f"estimand {self.name!r} reads differences of ε, and this process compares"
+                f" {compare!r}: set compare to 'epsilon', or take the estimand 'jeffreys'"
+            )
         if reason := self.refuse(schedule):
             raise InputError(f"estimand {self.name!r}: {reason}")
 

@@ -16,6 +16,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from .checks import checked_seeds, positive, whole
+from .currency import currency
 from .errors import InputError
 from .registry import RECORDS, Estimand, additive_names, find_estimand
 from .text import brief, fact
@@ -117,7 +118,7 @@ class Spec:
         """Raise InputError if the spec does not fit the steps or the sampler of the process."""
         self.check_steps(len(process.schedule))
         process_key(process)  # its settings may be none that a signature can hold
-        self.entry.check(process.schedule)
+        self.entry.check(process.schedule, currency(process))
 
     def check_steps(self, steps: int) -> None:
         """Raise InputError if the spec does not fit T = ``steps``; needs no process."""
@@ -240,6 +241,8 @@ def process_key(process: GenerativeProcess) -> dict[str, Fact]:
         "dtype": process.dtype,
         "schema": SCHEMA,
     }
+    if (compare := currency(process)) != "epsilon":
+        own["compare"] = compare
     settings = getattr(process, "settings", {})
     if not isinstance(settings, Mapping):
         raise InputError(

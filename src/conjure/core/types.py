@@ -83,7 +83,8 @@ class Trajectory:
 class Comparison:
     """n points of a pair's trajectories with both predictions, for an observer.
 
-    Axis 1 is the trajectory: first a's, then b's. Predictions are unguided.
+    Axis 1 is the trajectory: first a's, then b's. Predictions are unguided, in the solver's
+    currency.
 
     pair:       (a, b)
     seed, step: (n,) integers, the noise and the step j of each point
@@ -92,8 +93,9 @@ class Comparison:
     eps_cross:  (n, 2, *latent_shape), ε(x_j | the other prompt)
     eps_uncond: (n, 2, *latent_shape), ε_∅(x_j); None without guidance, or if neither
                 "unconditional" nor "coupled" is recorded
-    squares:    (n, 2, *latent_shape) float64, the squared differences of the guided predictions.
-                Their sums over the latent are ``Terms.forward`` and ``Terms.backward``
+    squares:    (n, 2, *latent_shape) float64, the squared differences of the guided predictions in
+                the currency of the process (``comparison_scale`` included). Their sums over the
+                latent are ``Terms.forward`` and ``Terms.backward``
     """
 
     pair: Pair
@@ -133,6 +135,8 @@ class Terms:
     coupled:  (samples, steps) float64, ‖ε(x_j|a) − ε(x̃_j|b)‖² + ‖ε(x̃_j|a) − ε(x_j|b)‖², or None
     weights:  (samples, steps) float64, the weight of each term if ``cross_steps`` leaves steps out;
               at those, weight and terms are 0. None if all steps are measured
+    compare:  the currency of the predictions, ε unless the process has another (``currency.py``);
+              ``output`` compares latents, in every currency
 
     ‖·‖² is the sum over all latent entries.
     """
@@ -143,6 +147,7 @@ class Terms:
     output: Tensor | None = None
     coupled: Tensor | None = None
     weights: Tensor | None = None
+    compare: str = "epsilon"
 
     def swapped(self) -> Terms:
         """The terms of (b, a)."""
@@ -163,4 +168,5 @@ class Terms:
             column("output"),
             column("coupled"),
             column("weights"),
+            parts[0].compare,
         )

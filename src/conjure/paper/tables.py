@@ -28,6 +28,7 @@ from . import published
 from .measuring import RowsFound, measure_process, measure_rows
 from .rows import CONJURING, GROUPS, PARAGON, read_rows, titles_of
 from .run import Run
+from .variants import in_settings
 
 STEPS = (5, 10, 15, 20, 30, 50)
 TABLE2_SETS = ("rg65", "simlex999")
@@ -86,7 +87,7 @@ def table3(run: Run) -> Report:
     for steps in STEPS:
         row = _at(steps)
         try:
-            process = run.process.with_settings(steps=steps)
+            process = in_settings(run.process, steps=steps)
         except InputError as error:
             run.say(f"row {row} left empty: {error}")
             found[row] = dict.fromkeys(datasets, str(error))

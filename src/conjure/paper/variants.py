@@ -7,7 +7,7 @@ noise of the seeds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 GUIDANCES = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0)
 
 
+def in_settings(process: PipelineProcess, **settings: Any) -> PipelineProcess:
+    """The process in other settings. Raises InputError where it has no ``with_settings``."""
+    if not hasattr(process, "with_settings"):
+        raise InputError(
+            f"{process.name} cannot be taken in other settings: it has no with_settings()"
+        )
+    return process.with_settings(**settings)
+
+
 def guided(process: PipelineProcess) -> dict[str, PipelineProcess]:
     """The process at each of GUIDANCES: {"w = 1": …}."""
-    return {f"w = {w:g}": process.with_settings(guidance=w) for w in GUIDANCES}
+    return {f"w = {w:g}": in_settings(process, guidance=w) for w in GUIDANCES}
 
 
 def sampled(process: PipelineProcess) -> tuple[dict[str, PipelineProcess], list[str]]:
@@ -33,7 +42,7 @@ def sampled(process: PipelineProcess) -> tuple[dict[str, PipelineProcess], list[
     taken, faults = {}, []
     for name in SAMPLERS:
         try:
-            taken[name] = process.with_settings(sampler=name)
+            taken[name] = in_settings(process, sampler=name)
         except InputError as error:
             faults.append(f"{name} is left out: {error}")
     return taken, faults

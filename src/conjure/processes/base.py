@@ -129,14 +129,21 @@ class PipelineProcess(ABC):
         return getattr(self.pipeline, self.denoiser)
 
     def with_settings(
-        self, *, sampler: str | None = None, steps: int | None = None, guidance: float | None = None
+        self,
+        *,
+        sampler: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        compare: str | None = None,
     ) -> Self:
         """The same model as another process; both share the weights. None keeps a setting.
 
         Raises InputError as ``processes.load`` does.
         """
-        asked = ProcessSettings(sampler=sampler, steps=steps, guidance=guidance)
-        own = ProcessSettings(self.sampler, len(self.schedule), self.guidance, dtype=self.dtype)
+        asked = ProcessSettings(sampler, steps, guidance, compare)
+        own = ProcessSettings(
+            self.sampler, len(self.schedule), self.guidance, self.compare, dtype=self.dtype
+        )
         other = copy.copy(self)
         other._settle(asked.over(own))
         return other
@@ -204,7 +211,7 @@ class PipelineProcess(ABC):
     # ------------------------------------------------------------------ inside
 
     def _settle(self, choice: Choice) -> None:
-        """Take on sampler, steps and guidance, which make a process of the model."""
+        """Take on sampler, steps, guidance and currency, which make a process of the model."""
         self.sampler = choice.sampler
         self.guidance = float(choice.guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
@@ -222,13 +229,16 @@ class PipelineProcess(ABC):
                 f"{self.name}'s scheduler cannot be used: {first_line(error)}"
             ) from error
         self.schedule = self._sampler.schedule
+        self.compare = choice.compare
+        factors = self._sampler.comparison_factors(self._prediction, choice.compare)
+        self.comparison_scale, self.comparison_shift = zip(*factors, strict=True)
         self._timesteps = torch.tensor(
             self.schedule.timesteps, dtype=self.latent_dtype, device=self.device
         )
-        factors = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
+        tables = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
         self._input_scale, self._alpha, self._sigma = (
             torch.tensor(values, dtype=wide_dtype(self._timesteps), device=self.device)
-            for values in factors
+            for values in tables
         )
 
     @cached_property

@@ -7,7 +7,7 @@ hashes and reads models asks this record and knows no family by name. See ``docs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .settings import Choice, ProcessSettings
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .base import PipelineProcess
 
 
+_ABSENT = [None, None]  # how diffusers saves a part that is None
+
+
 @dataclass(frozen=True)
 class Part:
     """One part of a pipeline: a folder of its own, and an entry in ``model_index.json``.
@@ -26,11 +29,14 @@ class Part:
              own is never run
     classes: the part's class is one of these, or derived from one of them
     network: whether the part has weights
+    optional: whether a model may say that it has no such part: ``[null, null]``, as diffusers saves
+             a None. A part that is said to be there is never left out
     """
 
     package: Any
     classes: tuple[Any, ...]
     network: bool = True
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Family:
     """All models of one pipeline class.
 
     pipeline:    the class; its name is the ``_class_name`` of ``model_index.json``
-    parts:       name → Part, all of them needed
+    parts:       name → Part, all of them needed but the optional ones
     process:     (opened, device, settings) → the process
     unused:      parts that a folder may have and that are never read
     options:     (``model_index.json``) → further arguments of the pipeline class
@@ -59,6 +65,16 @@ class Family:
     def name(self) -> str:
         """The name of the pipeline class."""
         return str(self.pipeline.__name__)
+
+    def of(self, index: Mapping[str, Any]) -> Family:
+        """The family with the parts that a model has, by its ``model_index.json``."""
+        absent = [
+            name
+            for name, part in self.parts.items()
+            if part.optional and index.get(name, _ABSENT) in (None, _ABSENT)
+        ]
+        kept = {name: part for name, part in self.parts.items() if name not in absent}
+        return replace(self, parts=kept, unused=(*self.unused, *absent))
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -12,13 +12,12 @@ from huggingface_hub.utils._validators import validate_repo_id
 from ..core.errors import InputError
 from ..core.text import brief, first_line
 from .family import Family, Opened
-from .folders import check_weights, content_hash, missing, pickle_refusal, read_card
+from .folders import check_weights, content_hash, missing, pickle_refusal, read_card, read_object
 from .parts import check_parts, read_pipeline
 from .quiet import quiet_hub
 from .registry import find_family
 from .settings import ProcessSettings
-
-BUNDLED = {"emoji": Path(__file__).parent / "emoji"}
+from .sources import BUNDLED, known_sources
 
 _HTTP_CLIENTS = ("httpx2", "httpx", "requests")  # one or the other, by huggingface_hub's version
 _RECOMMENDED = ("sampler", "steps", "guidance")  # what conjure.json may set
@@ -36,7 +35,7 @@ class Sought:
 
 
 PIPELINE = Sought(
-    "diffusers pipeline", "model_index.json", "a bundled process", "CompVis/stable-diffusion-v1-4"
+    "diffusers pipeline", "model_index.json", "a process by name", "CompVis/stable-diffusion-v1-4"
 )
 
 
@@ -92,8 +91,11 @@ def _locate(source: str | os.PathLike[str], settings: ProcessSettings) -> Locate
 
 
 def _family(index: Path, source: str) -> Family:
-    """The family of a model, by its index alone; InputError for unknown parts or none."""
-    family = find_family(index, source)
+    """The family of a model, with the parts that it has, by its index alone.
+
+    Raises InputError for unknown parts or none.
+    """
+    family = find_family(index, source).of(read_object(index))
     check_parts(index, source, family)
     return family
 
@@ -127,7 +129,10 @@ def fetch(repo: str, settings: ProcessSettings) -> tuple[Path, Family]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(explain(error, repo, settings)) from error
+        line = explain(error, repo, settings)
+        if "/" not in repo:  # perhaps a slip in the name of a process
+            line += f" (processes that have a name: {', '.join(known_sources())})"
+        raise InputError(line) from error
 
 
 def _fetch(repo: str, settings: ProcessSettings, cached_only: bool) -> tuple[Path, Family]:

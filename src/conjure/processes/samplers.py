@@ -100,6 +100,26 @@ class Sampler:
         self.alpha_sigma = tuple((a, a * s) for a, s in zip(alphas, sigmas, strict=False))
         self.input_scale = tuple(alphas) if self._kind.exploding else (1.0,) * steps
 
+    def comparison_factors(self, prediction: str, compare: str) -> list[tuple[float, float]]:
+        """T pairs (c, d): what is compared is c · ε + d · x_j; see ``core/currency.py``.
+
+        prediction: what the network gives: "epsilon", "v_prediction" or "sample"
+        compare:    "epsilon"; "score", −ε/σ up to its sign; "velocity", v = (ε − σx)/α; or
+                    "output", the prediction itself, and x₀ = (x − σε)/α up to its sign
+        """
+        names = {"epsilon": "epsilon", "v_prediction": "velocity", "sample": "x0"}
+        kind = names[prediction] if compare == "output" else compare
+        found = []
+        for (alpha, sigma), scale in zip(self.alpha_sigma, self.input_scale, strict=True):
+            c, d = {
+                "epsilon": (1.0, 0.0),
+                "score": (1 / sigma, 0.0),
+                "velocity": (1 / alpha, -sigma / alpha),
+                "x0": (sigma / alpha, -1 / alpha),
+            }[kind]
+            found.append((c, d * scale))
+        return found
+
     def solver(self) -> SchedulerSolver:
         """A fresh solver: diffusers' schedulers keep a trajectory's history to themselves."""
         return SchedulerSolver(copy.deepcopy(self._fresh), self)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..core.currency import CURRENCIES
 from ..core.errors import InputError
 from ..core.text import brief
 
@@ -22,6 +23,7 @@ class ProcessSettings:
     sampler:      one of SAMPLERS; the process's own recommendation, else "lms"
     steps:        T, at least 1 and at most the training steps; recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; recommended, else 7.5
+    compare:      what is compared, one of CURRENCIES (``core/currency.py``); else "epsilon"
     device:       "cpu", "cuda", "cuda:1", "mps"; else "cuda" where there is one, "cpu" otherwise
     dtype:        arithmetic inside the networks, one of DTYPES; else "float32". "auto" is the
                   fastest that the device computes with natively (``devices.settle_dtype``).
@@ -32,6 +34,8 @@ class ProcessSettings:
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
+    allow_code:   import and call the MODULE:CALLABLE that is given as the process, though no
+                  installed package registers it
 
     Raises InputError for a value that makes no sense.
     """
@@ -39,6 +43,7 @@ class ProcessSettings:
     sampler: str | None = None
     steps: int | None = None
     guidance: float | None = None
+    compare: str | None = None
     device: str | None = None
     dtype: str | None = None
     batch_size: int | None = None
@@ -46,16 +51,19 @@ class ProcessSettings:
     revision: str | None = None
     variant: str | None = None
     allow_pickle: bool = False
+    allow_code: bool = False
 
     def __post_init__(self) -> None:
         _choice("sampler", self.sampler, SAMPLERS)
         _choice("dtype", self.dtype, DTYPES)
+        _choice("compare", self.compare, CURRENCIES)
         _count("steps", self.steps)
         _count("batch_size", self.batch_size)
         _guidance(self.guidance)
         _device(self.device)
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
+        _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
@@ -78,6 +86,7 @@ class Choice:
     steps: int = 10
     guidance: float = 7.5
     dtype: str = "float32"
+    compare: str = "epsilon"
 
 
 def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:

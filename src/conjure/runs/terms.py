@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 
 from ..core import divergence
+from ..core.currency import currency
 from ..core.errors import InputError, NonFiniteError
 from ..core.memory import automatic_bound
 from ..core.planner import Plan, Sizes, distinct, plan
@@ -299,6 +300,7 @@ class TermStore:
             column("output") if "output" in needs else None,
             column("coupled") if "coupled" in needs else None,
             column("weights") if spec.cross_steps else None,
+            currency(process),
         )
 
     def _read(self, table: pa.Table) -> None:

@@ -1,0 +1,235 @@
+"""Two texts in, an explanation out: one pass of the estimator, watched.
+
+The pass is that of ``similarity.stream``. A ``Collector`` sees every squared difference before it
+is summed over positions, so the maps cost no network row. Pictures take each trajectory's last
+step, which costs a row a text and sample with guidance. Words are further pairs of the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from ..core.checks import checked_pairs, checked_process, whole
+from ..core.divergence import measure
+from ..core.errors import InputError
+from ..core.memory import automatic_bound
+from ..core.planner import Plan
+from ..core.process import GenerativeProcess
+from ..core.reading import unreadable
+from ..core.spec import Spec
+from ..core.text import brief, number_of, text_fault
+from ..core.types import Pair
+from ..decoding import Decodes
+from ..similarity import Distance, bundled, cost, stream
+from .observing import Collector, positions
+from .pictures import END_SIDE, Denoises, draw
+from .record import Explanation, Pictures
+from .weights import not_a_sum, step_weights
+from .words import NEUTRAL, WordPlan, plan_words
+
+_TOLERANCE = 1e-9  # between the maps' sum and the distance, relative; both are float64 sums
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of an explanation are wanted.
+
+    words:    whether each word is left out and replaced
+    neutral:  the word that replaces another one
+    pictures: whether pictures are drawn
+    sample:   the sample whose steps are shown, from 1
+    """
+
+    words: bool = False
+    neutral: str = NEUTRAL
+    pictures: bool = True
+    sample: int = 1
+
+
+def explain(
+    text1: str,
+    text2: str,
+    *,
+    process: GenerativeProcess | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    estimand: str = "jeffreys",
+    words: bool = False,
+    neutral: str = NEUTRAL,
+    pictures: bool = True,
+) -> Explanation:
+    """Where, when and which way two texts differ, and what each word does: exact shares.
+
+    process, samples, seed, estimand: as in ``conjure.distance``. An estimand must be a sum over
+              steps, or a single step: ``output`` and ``coupled`` are refused
+    words:    also leave out each word, replace it, and compare the words: 141 pairs in all for two
+              texts of ten words each, which share their trajectories
+    neutral:  the word that replaces another one
+    pictures: draw what the process shows; the maps need no picture
+
+    Raises InputError for an invalid text, number, estimand or process, for two equal texts, and for
+    more samples than memory holds; NonFiniteError if the network or the decoder gives NaN.
+
+    >>> import torch
+    >>> from conjure.core.gaussian import GaussianProcess
+    >>> here, there = torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0])
+    >>> process = GaussianProcess({"here": (here, torch.eye(2)), "there": (there, torch.eye(2))})
+    >>> found = explain("here", "there", process=process, samples=2)
+    >>> found.maps.shape
+    (2, 2, 10, 1, 2)
+    >>> round(float(found.maps.sum(axis=(1, 3, 4)).mean()), 2), round(found.distance.value, 2)
+    (1.92, 1.92)
+    >>> [round(float(share), 2) for share in found.where.sum(axis=0)[0]]  # 3² and 4² of 25
+    [0.36, 0.64]
+    """
+    spec = Spec(samples, seed, estimand)
+    parts = Parts(words, neutral, pictures)
+    return prepare((text1, text2), process, spec, parts).run()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An explanation whose arguments are checked; nothing is measured yet.
+
+    pairs: the pairs of the plan, that of the two texts first
+    plan:  their cost in network rows
+    notes: what the reader must know
+    """
+
+    process: GenerativeProcess
+    spec: Spec
+    parts: Parts
+    pairs: tuple[Pair, ...]
+    plan: Plan
+    collector: Collector
+    words: WordPlan | None
+    notes: tuple[str, ...]
+
+    def run(
+        self, progress: Callable[[int, int], object] | None = None, command: str = ""
+    ) -> Explanation:
+        """Measure. progress: called with (pairs done, pairs in all); command: what repeats it."""
+        watched = partial(measure, observer=self.collector)
+        found: dict[Pair, Distance] = {}
+        for place, one in stream(self.pairs, self.process, self.spec, measure=watched):
+            found[self.pairs[place]] = one
+            if progress is not None:
+                progress(len(found), len(self.pairs))
+        # what else was recorded for the pictures is not what was asked for
+        distance = replace(found[self.pairs[0]], spec=replace(self.spec, record=frozenset()))
+        # for a mean over steps; see ``Explanation``
+        maps = self.collector.maps.numpy() * len(self.process.schedule)
+        _check_sum(maps, distance)
+        words = self.words
+        return Explanation(
+            distance,
+            maps,
+            self._pictures(),
+            None if words is None else words.words_found(found, self.plan.rows),
+            command or _command(self),
+            self.notes,
+        )
+
+    def _pictures(self) -> Pictures | None:
+        latents, sample = self.collector.latents, self.collector.shown
+        return None if latents is None or sample is None else draw(self.process, latents, sample)
+
+
+def prepare(
+    texts: Pair, process: GenerativeProcess | None, spec: Spec, parts: Parts = Parts()
+) -> Prepared:
+    """Check all arguments, and plan. Raises InputError; nothing is measured yet."""
+    texts = check_request(texts, spec, parts)
+    process = bundled() if process is None else checked_process(process)
+    spec.check(process)
+    weights = step_weights(spec.entry, process.schedule)
+    drawn = parts.pictures and isinstance(process, Denoises)
+    check_memory(process, spec.samples, drawn)
+    planned = None
+    pairs = [texts]
+    if parts.words:
+        if unread := unreadable(process, [parts.neutral]):
+            raise InputError(f"the neutral word: {unread[parts.neutral]}")
+        planned = plan_words(texts, parts.neutral, process)
+        pairs = planned.pairs()
+    if drawn:  # a record takes the last step, to x_0
+        spec = replace(spec, record=frozenset({"output"}))
+    plan = cost(pairs, process, spec)
+    seeds = range(spec.seed, spec.seed + spec.samples)
+    shown = parts.sample - 1 if drawn else None
+    collector = Collector(texts, seeds, weights, tuple(process.latent_shape), shown)
+    notes = tuple(_notes(process, parts, drawn))
+    return Prepared(process, spec, parts, tuple(pairs), plan, collector, planned, notes)
+
+
+def check_request(texts: Pair, spec: Spec, parts: Parts) -> Pair:
+    """The texts. Raises InputError for what is wrong whatever the process is."""
+    [texts] = checked_pairs([texts])
+    if texts[0] == texts[1]:
+        raise InputError(f"both texts are {brief(texts[0])}: give two texts that differ")
+    if parts.words and (fault := text_fault(parts.neutral)):
+        raise InputError(f"the neutral word {fault}")
+    if spec.cross_steps is not None or spec.tolerance is not None:
+        raise InputError("an explanation has every step of a fixed number of samples: leave "
+                         "cross_steps and tolerance out")  # fmt: skip
+    if not 1 <= whole("sample", parts.sample, minimum=0) <= spec.samples:
+        raise InputError(
+            f"sample must be from 1 to {spec.samples}, the number of samples, not "
+            f"{brief(parts.sample)}"
+        )
+    if spec.entry.needs:
+        raise not_a_sum(spec.estimand)
+    return texts
+
+
+def check_memory(process: GenerativeProcess, samples: int, drawn: bool) -> None:
+    """Raise InputError if the maps and pictures of so many samples need too much memory."""
+    height, width = positions(process.latent_shape)
+    a_sample = 8 * 2 * len(process.schedule) * height * width
+    if drawn:
+        a_sample += 2 * 4 * 3 * (END_SIDE**2 if isinstance(process, Decodes) else height * width)
+    bound = automatic_bound(torch.device("cpu"))
+    if samples * a_sample > bound:
+        raise InputError(
+            f"{number_of(samples, 'sample')} need {samples * a_sample:,} bytes for maps and "
+            f"pictures, and {bound:,} may be used: take at most {bound // a_sample:,}"
+        )
+
+
+def _check_sum(maps: np.ndarray, distance: Distance) -> None:
+    """Refuse to show parts that do not add up to the whole."""
+    whole = float(maps.sum(axis=(1, 3, 4)).mean())
+    if not abs(whole - distance.value) <= _TOLERANCE * abs(distance.value):
+        raise InputError(
+            f"the parts of estimand {distance.estimand!r} add up to {whole:.9g}, not to the "
+            f"distance of {distance.value:.9g}, so they cannot be shown"
+        )
+
+
+def _notes(process: GenerativeProcess, parts: Parts, drawn: bool) -> list[str]:
+    if parts.pictures and not drawn:
+        return [
+            "This process does not say where a prediction points to (it lacks denoised), so there "
+            "are no pictures. The maps are in latent space."
+        ]
+    if drawn and not isinstance(process, Decodes):
+        return [
+            "This process has no decoder (VAE). Pictures are latents in false colour, and the maps "
+            "are in latent space."
+        ]
+    return []
+
+
+def _command(prepared: Prepared) -> str:
+    """A line of Python that repeats an explanation that was made in Python."""
+    process, spec, parts = prepared.process, prepared.spec, prepared.parts
+    (text1, text2) = prepared.pairs[0]
+    settings = f"samples={spec.samples}, seed={spec.seed}, estimand={spec.estimand!r}"
+    if parts.words:
+        settings += f", words=True, neutral={parts.neutral!r}"
+    return f"conjure.explain({text1!r}, {text2!r}, process={process.name!r:.80}, {settings})"
