@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import conjure
+import conjure.runs.cost
+from conjure import runs
 from conjure.cli.main import main
 from conjure.datasets.tables import read_pairs
 
@@ -68,7 +70,7 @@ import sys, time
 sys.path.insert(0, {tests!r})
 import conjure
 from conftest import CountingGaussians
-from conjure.cli.main import main
+from conjure.__main__ import main
 
 class Slow(CountingGaussians):
     def predict(self, x, step, conditioning):
@@ -77,7 +79,7 @@ class Slow(CountingGaussians):
 
 process = Slow(batch_size=4, steps=3)
 conjure.load = lambda *_, **__: process
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
 
 
@@ -126,13 +128,34 @@ def test_a_signal_ends_the_run_after_a_block_and_says_how_to_go_on(
 def test_a_second_signal_ends_it_at_once(tmp_path):
     run = started(tmp_path)
     for _ in range(5):
-        if run.poll() is None:
-            run.send_signal(signal.SIGINT)
-            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     _, told = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Traceback" not in told
     assert list((tmp_path / "out.csv.run").glob("shards/*.parquet"))
+
+
+STARTING = """
+import sys
+from conjure.__main__ import main
+print("begun", flush=True)
+sys.argv[:] = ["conjure", "distance", "a dog", "a puppy"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4, 1.2])
+def test_an_interruption_while_modules_load_prints_no_traceback(seconds):
+    command = [sys.executable, "-c", STARTING]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    run = subprocess.Popen(command, env=environment(), text=True, **pipes)
+    assert run.stdout.readline() == "begun\n"
+    time.sleep(seconds)
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=60)
+    assert "Traceback" not in told
+    assert run.returncode in (130, 0)
 
 
 # disks
@@ -144,6 +167,7 @@ def scored(gaussians, monkeypatch, capsys):
 
     def score(folder: Path, *flags: str, process=None, out: str = "out.csv"):
         process = process or gaussians(batch_size=4)
+        monkeypatch.setattr(runs.cost, "LONG", 10**9)  # no probe, whose rows would be counted
         monkeypatch.setattr(conjure, "load", lambda *_, **__: process, raising=False)
         capsys.readouterr()
         pairs = folder.parent / "pairs.csv"

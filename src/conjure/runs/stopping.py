@@ -41,6 +41,8 @@ def stoppable(say: Callable[[str], object] = lambda line: None) -> Iterator[None
     def ask(number: int, frame: object) -> None:
         _asked.append(number)
         if len(_asked) > 1:
+            for other in taken:  # what is finished is written in peace
+                signal.signal(other, signal.SIG_IGN)
             raise KeyboardInterrupt
         with suppress(RuntimeError):  # the signal came while a line was being written
             say("stopping after the current block, which is then kept; once more stops at once")

@@ -346,9 +346,9 @@ class _Buffer:
 
     def add(self, units: Sequence[Mapping[str, Any]]) -> None:
         with self._state:
-            self._raise()
             self.units += units
             self._added += len(units)
+            self._raise()
             now = time.monotonic()
             if self._due is None:
                 self._oldest, self._due = now, now + MAX_SECONDS
