@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
-from ..core.planner import components
-from ..core.types import Pair
+
+if TYPE_CHECKING:
+    from ..core.types import Pair
 
 Part = tuple[int, int]  # (I, N), with I from 1 to N
 Seeds = tuple[int, ...]
-_Piece = tuple[list[Pair], Seeds]
+_Piece = tuple[list["Pair"], Seeds]
 
 
 def read_part(text: str) -> Part:
@@ -40,6 +42,8 @@ def of_part(pairs: Sequence[Pair], seeds: Seeds, part: Part) -> dict[Pair, Seeds
     A connected component of the graph of pairs stays whole, since its pairs share trajectories. One
     that is larger than a fair share is cut by seeds, which costs nothing, and then by pairs.
     """
+    from ..core.planner import components  # torch: not for --help
+
     index, count = part
     fair = sum(map(_cost, components(pairs))) * len(seeds) / count
     pieces = [piece for component in components(pairs) for piece in _cut(component, seeds, fair)]
