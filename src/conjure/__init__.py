@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .decoding import pictures
     from .explanation.measuring import explain
     from .explanation.record import Explanation
+    from .matrices.measure import matrix
+    from .matrices.record import Matrix
     from .processes import load
     from .processes.registry import register_family
     from .similarity import Distance, distance, distances
@@ -24,6 +26,7 @@ _HOMES = {
     "Estimand": "core.registry",
     "Explanation": "explanation.record",
     "InputError": "core.errors",
+    "Matrix": "matrices.record",
     "NonFiniteError": "core.errors",
     "Signature": "core.spec",
     "Spec": "core.spec",
@@ -31,6 +34,7 @@ _HOMES = {
     "distances": "similarity",
     "explain": "explanation.measuring",
     "load": "processes",
+    "matrix": "matrices.measure",
     "pictures": "decoding",
     "register_estimand": "core.registry",
     "register_family": "processes.registry",
@@ -42,6 +46,7 @@ __all__ = [
     "Estimand",
     "Explanation",
     "InputError",
+    "Matrix",
     "NonFiniteError",
     "Signature",
     "Spec",
@@ -50,6 +55,7 @@ __all__ = [
     "distances",
     "explain",
     "load",
+    "matrix",
     "pictures",
     "register_estimand",
     "register_family",

@@ -12,7 +12,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
+from . import display
 from .core.checks import checked_pairs, checked_process, whole
 from .core.divergence import measure
 from .core.errors import NonFiniteError
@@ -24,6 +28,9 @@ from .core.spec import Signature, Spec, sign
 from .core.text import brief
 from .core.types import Pair, Terms
 from .core.uncertainty import Estimate, estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # What ``divergence.measure`` takes and yields: process, pairs, seeds, spec, max_memory
 Measure = Callable[
@@ -74,6 +81,63 @@ class Distance:
     def guidance(self) -> float:
         """The guidance scale w."""
         return float(self.signature.key["guidance_scale"] or 0)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the terms over the steps: mean and standard error on each text's trajectories.
+
+        ax: where to draw; None is a new figure of pyplot. Raises InputError without matplotlib.
+        """
+        values = [terms.numpy() for terms in self._by_step()]
+        unit = "squared difference,\nsum over the latent"
+        return display.draw_profiles(display.axes_of(ax), (self.text1, self.text2), values, unit)
+
+    def _by_step(self) -> tuple[Tensor, Tensor]:
+        """The terms of both directions, (samples, steps), with the weights of ``cross_steps``."""
+        weights = self.terms.weights
+        both = self.terms.forward, self.terms.backward
+        return both if weights is None else (both[0] * weights, both[1] * weights)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame of one row. ``pandas.concat`` joins those of several distances.
+
+        Raises InputError without pandas.
+        """
+        low, high = self.interval or (None, None)
+        row = {
+            "text1": self.text1,
+            "text2": self.text2,
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "interval_low": low,
+            "interval_high": high,
+            "estimand": self.estimand,
+            "samples": self.samples,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "seed": self.seed,
+            "signature": str(self.signature),
+        }
+        return display.pandas().DataFrame([row])
+
+    def _repr_html_(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        facts = {"samples": self.samples, "steps": self.steps, "guidance": f"{self.guidance:g}"}
+        if self.interval is not None:
+            facts = {"95 % interval": "{:.6g} to {:.6g}".format(*self.interval), **facts}
+        forward, backward = self._by_step()
+        return display.card(
+            (self.text1, self.text2),
+            f"{self.estimand} {self.value:.6g}{error}",
+            facts,
+            str(self.signature),
+            picture=display.bars(
+                (forward + backward).mean(dim=0).tolist(),
+                "squared differences of the predictions, a bar a step, from noise to picture",
+            ),
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        return display.png(self.plot)
 
 
 def distance(

@@ -38,18 +38,31 @@ def nothing_loaded(monkeypatch, tmp_path) -> Path:
         (["a", "a"], "both texts are 'a': give two texts that differ"),
         (["a", ""], "TEXTS is empty"),
         (["a", "caf\udce9"], "text 2 is not valid Unicode"),
-        (["a", "b", "--out", "x.jpg"], "unknown kind of file; use .png, .svg, .pdf, "),
+        (
+            ["a", "b", "--out", "x.jpg"],
+            "use .html, .png, .svg, .pdf, .gif, .mp4, .npz, or a folder",
+        ),
         (["a", "b", "--out", "-"], "figures are not written to stdout"),
         (["a", "b", "--out", "there.png"], "exists already; give --overwrite"),
         (["a", "b", "--out", "full"], "full is not empty; give --overwrite"),
         (["a", "b", "--out", "no/x.png"], "no such folder: no"),
         (["a", "b", "--out", "there.png/x"], "there can be no folder"),
         (["a", "b", "--figure", "steps"], "--figure goes with --out alone"),
+        (["a", "b", "--out", "x.png", "--figure", "words"], "give --words, too"),
+        (["a", "b", "--out", "x.png", "--figure", "sure"], "--figure sure compares samples"),
+        (["a", "b", "--out", "x.gif", "--words"], "--words says nothing about an animation"),
+        (["a", "b", "--out", "x.gif", "--samples", "2"], "--samples says nothing about an anim"),
+        (["a", "b", "--out", "x.gif", "--frames", "1"], "frames must be a whole number, at least"),
+        (["a", "b", "--out", "x.gif", "--frames", "0"], "frames must be a whole number, at least"),
+        (["a", "b", "--out", "x.gif", "--frames", "1001"], "frames must be at most 1,000"),
+        (["a", "b", "--out", "x.png", "--frames", "9"], "--frames are those of an animation"),
+        (["a", "b", "--out", "x.png", "--morph"], "--morph goes with a folder"),
+        (["a", "b", "--morph"], "--morph goes with --out alone"),
         (["a", "b", "--overwrite"], "--overwrite goes with --out alone"),
         (["a", "b", "--neutral", "thing"], "--neutral goes with --words alone"),
         (["a", "b", "--samples", "0"], "samples must be"),
-        (["a", "b", "--sample", "2"], "sample must be from 1 to 1"),
-        (["a", "b", "--sample", "0"], "sample must be from 1 to 1"),
+        (["a", "b", "--out", "x.png", "--sample", "2"], "sample must be from 1 to 1"),
+        (["a", "b", "--out", "x.png", "--sample", "0"], "sample must be from 1 to 1"),
         (["a", "b", "--estimand", "output"], "estimand 'output' is not a sum over steps"),
         (["a", "b", "--estimand", "none"], "unknown estimand"),
         (["a", "b", "--sampler", "leapfrog"], "unknown sampler"),
@@ -93,8 +106,8 @@ def test_the_printed_answer_adds_up(capsys) -> None:
 
 def test_a_folder_holds_figures_tables_and_data(tmp_path, capsys) -> None:
     out = tmp_path / "report"
-    arguments = ["snow leopard", "bengal tiger", "--samples", "2", "--words", *QUICK]
-    assert main(["explain", *arguments, "--out", str(out), "--json"]) == 0
+    arguments = ["snow leopard", "bengal tiger", "--samples", "2", "--words", *QUICK, "--json"]
+    assert main(["explain", *arguments, "--out", str(out), "--morph", "--frames", "2"]) == 0
     answer = json.loads(capsys.readouterr().out)
     back = conjure.Explanation.load(out / "explanation.npz")
     assert back.maps.sum(axis=(1, 3, 4)).mean() == pytest.approx(answer["value"], rel=1e-12)
@@ -107,8 +120,11 @@ def test_a_folder_holds_figures_tables_and_data(tmp_path, capsys) -> None:
     assert [row["word"] for row in words] == ["snow", "leopard", "bengal", "tiger"]
     assert float(words[1]["left_out"]) == pytest.approx(back.words.left_out[0][1].mean())
     assert len(answer["word_pairs"]) == 4
-    assert {f"{name}{end}" for name in explanations.FIGURES for end in (".png", ".svg")} <= {
-        path.name for path in out.iterdir()
+    figures = {f"{name}{end}" for name in explanations.FIGURES for end in (".png", ".svg")}
+    assert {path.name for path in out.iterdir()} == {
+        *figures,
+        *("steps.csv", "words.csv", "word-pairs.csv", "explanation.npz", "report.html"),
+        "morph.gif",
     }
     assert answer["command"] == back.command
     assert answer["command"].startswith("conjure ")

@@ -10,7 +10,7 @@ from plane_process import Planes
 import conjure
 from conjure.core.errors import NonFiniteError
 from conjure.explanation.measuring import Parts, explain, prepare
-from conjure.explanation.pictures import _plain, _shrunk
+from conjure.explanation.pictures import _plain, shrunk
 from conjure.explanation.record import Explanation
 
 TEXTS = ("snow leopard", "bengal tiger")
@@ -109,10 +109,10 @@ def test_a_decoder_that_gives_nan_is_refused() -> None:
 
 def test_large_pictures_are_averaged() -> None:
     drawn = torch.arange(2 * 3 * 8 * 4).reshape(2, 3, 8, 4).float()
-    small = _shrunk(drawn, 4)
+    small = shrunk(drawn, 4)
     assert small.shape == (2, 3, 4, 2)
     torch.testing.assert_close(small[0, 0, 0, 0], drawn[0, 0, :2, :2].mean())
-    assert _shrunk(drawn, 8) is drawn
+    assert shrunk(drawn, 8) is drawn
 
 
 def test_latents_that_grow_with_the_noise_are_scaled_for_the_decoder() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from conjure import similarity
-from conjure.paper.words import GROUPS, separation, word_matrices
+from conjure.paper.words import GROUPS, word_matrices
 from conjure.runs.passes import Passes
+from conjure.stats.separation import separation
 
 LABELS = ["one"] * 4 + ["two"] * 4
 

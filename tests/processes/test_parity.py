@@ -6,8 +6,8 @@ two guided predictions at the recorded inputs, taken by plain calls of the netwo
 SNR under ddim, euler and ddpm is in ``test_ends.py``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import torch
 from folder_tools import edit_json
 from parity_tools import Points, predict_sd
+from small import sdxl
 from small_pipelines import save_pipeline
 
 from conjure.core.divergence import measure
@@ -35,6 +36,7 @@ KINDS = {
     "dpm-solver++": (diffusers.DPMSolverMultistepScheduler, {}),
 }
 GUIDANCES = {1: (0.0, 1.0, 7.5), 2: (0.0, 1.0, 7.5), 10: (1.0, 7.5), 20: (7.5,)}  # by T
+FEW = {1: (7.5,), 3: (0.0, 1.0, 7.5)}  # for families that share the samplers
 RTOL = 1e-4  # float32
 PROMPTS = ("a dog", "a violin")
 
@@ -47,6 +49,7 @@ class Family:
     end:         (process, x_0) → the same of ours
     predict:     (pipeline, scheduler input, timesteps, prompt or None) → the network's prediction
     samplers:    those that the pipeline's own call can run
+    guidances:   the w that are tried, by T
     """
 
     save: Callable[..., Any]
@@ -55,6 +58,7 @@ class Family:
     end: Callable[..., torch.Tensor]
     predict: Callable[..., torch.Tensor]
     samplers: tuple[str, ...] = tuple(KINDS)
+    guidances: Mapping[int, tuple[float, ...]] = field(default_factory=lambda: GUIDANCES)
 
 
 def call_sd(pipeline, prompt, noise, generator, steps, guidance):
@@ -99,12 +103,22 @@ FAMILIES = {
         predict_dit,
         ("ddim", "dpm-solver++"),
     ),
+    "sdxl": Family(
+        sdxl.save_sdxl,
+        ("epsilon", "v_prediction"),
+        sdxl.call_sdxl,
+        lambda process, x: x,
+        sdxl.predict_sdxl,
+        ("lms", "euler-ancestral", "ddim"),
+        FEW,
+    ),
 }
 CASES = [(name, kind) for name, family in FAMILIES.items() for kind in family.predictions]
 RUNS = [
-    (case, sampler)
+    (case, sampler, steps)
     for case in CASES
     for sampler in FAMILIES[case[0]].samplers
+    for steps in FAMILIES[case[0]].guidances
     if (case[1], sampler) != ("sample", "euler-ancestral")  # whose step takes no x₀ in diffusers
 ]
 
@@ -153,11 +167,12 @@ def check_trajectory(loaded, family, sampler, steps, guidance):
 
 
 @pytest.mark.parametrize(
-    ("case", "sampler"), RUNS, ids=lambda part: part if isinstance(part, str) else "-".join(part)
+    ("case", "sampler", "steps"),
+    RUNS,
+    ids=lambda part: "-".join(part) if isinstance(part, tuple) else str(part),
 )
-@pytest.mark.parametrize("steps", GUIDANCES)
 def test_a_trajectory_is_the_pipelines_own(opened, case, sampler, steps):
-    for guidance in GUIDANCES[steps]:
+    for guidance in FAMILIES[case[0]].guidances[steps]:
         check_trajectory(opened(case), FAMILIES[case[0]], sampler, steps, guidance)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conjure.paper.words import GROUPS
-from conjure.report.plots.matrices import _ink, decimals_of, draw_matrices
+from conjure.report.plots.matrices import decimals_of, draw_matrices, ink
 from conjure.report.plots.points import (
     Point,
     draw_along,
@@ -51,9 +51,9 @@ def test_numbers_stand_out_from_their_cells(value) -> None:
     with house_style():
         axes = Figure().subplots()
         image = axes.imshow([[0.0, 1.0]], cmap="viridis")
-        ink = _ink(image, float(value))
+        found = ink(image, float(value))
     cell = luminance(image.cmap(image.norm(value))[:3])
-    text = {"black": 0.0, "white": 1.0}[ink]
+    text = {"black": 0.0, "white": 1.0}[found]
     bright, dark = max(cell, text), min(cell, text)
     assert (bright + 0.05) / (dark + 0.05) >= 4.5
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from .. import __version__
 from ..core.errors import InputError
-from ..core.spec import Fact, Signature
+from ..core.spec import Fact, Signature, package_version
 
 if TYPE_CHECKING:  # torch loads when a baseline is loaded
     from ..core.types import Pair
@@ -62,4 +61,4 @@ def sign(**facts: Fact) -> Signature:
     for name in ("batch", "device"):
         if name in facts:
             rounding[name] = facts.pop(name)
-    return Signature(facts, {**rounding, "conjure": __version__})
+    return Signature(facts, {**rounding, "conjure": package_version("conjure")})

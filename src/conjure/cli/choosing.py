@@ -94,7 +94,7 @@ def flag(name: str) -> str:
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in flags.items() if value is not None}
+    return {name: value for name, value in flags.items() if value not in (None, ())}
 
 
 def _source(given: dict[str, Any]) -> list[str]:

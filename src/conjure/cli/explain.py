@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import InputError
+from ..core.spec import Spec
 from ..core.text import number_of, shown, text_fault
-from .choosing import choose
+from .choosing import choose, flag
 from .completion import values
-from .options import MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
+from .options import COLUMNS_OPTION, MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
 from .streams import is_stream
 from .wording import json_text, signature_line, tell
 
 if TYPE_CHECKING:
+    from ..explanation.morph import Morph
     from ..explanation.record import Explanation, Words
     from ..report.explanations import Output
 
-FIGURES = ("steps",)  # as in report/explanations.py, which would load much; a test compares them
+# As in report/explanations.py, which would load much; a test compares them.
+FIGURES = ("steps", "where", "when", "sure", "words")
+ORDERS = ("distance", "disagreement")  # as in report/page/gallery.py
+TOP = 20
 
 
 def _flags(command: Any) -> Any:
@@ -31,10 +36,30 @@ def _flags(command: Any) -> Any:
 
 
 @click.command(cls=Checked)
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1)
 @out_option(
-    "A figure (.png, .svg, .pdf), the data (.npz), or a folder of them all. Without it, the answer "
-    "is printed."
+    "A page (.html), a figure (.png, .svg, .pdf), an animation from one picture to the other "
+    "(.gif, .mp4), the data (.npz), or a folder of all. Without it, the answer is printed."
+)
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="In place of TEXTS: a TSV, CSV, JSONL or Parquet file. OUT.html shows its first pairs.",
+)
+@COLUMNS_OPTION
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"How many pairs of FILE are shown, with pictures.  [default: {TOP}]",
+)
+@click.option(
+    "--by",
+    type=click.Choice(ORDERS),
+    shell_complete=values(ORDERS),
+    help="Which pairs of FILE come first: the farthest, or those that disagree most with the "
+    f"human column score, by rank.  [default: {ORDERS[0]}]",
 )
 @click.option("--words", is_flag=True, help="Leave out and replace each word, and compare words.")
 @click.option("--neutral", metavar="WORD", help="Replaces a word.  [default: something]")
@@ -45,47 +70,79 @@ def _flags(command: Any) -> Any:
     help="Which figure a single file shows.  [default: steps]",
 )
 @click.option("--sample", type=int, help="Whose steps are shown, from 1.  [default: 1]")
+@click.option("--morph", is_flag=True, help="Put the animation into the folder, too.")
+@click.option("--frames", type=int, help="Pictures of the animation.  [default: 24]")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, or write into a folder in use.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_flags
 def explain(
     texts: tuple[str, ...],
     out: Path | None,
-    figure: str | None,
-    overwrite: bool,
-    as_json: bool,
     **flags: Any,
 ) -> None:
     """Show where, when and which way two TEXTS differ, with the share of each part.
 
     The parts of a distance add up to it: over samples, both directions, steps and positions.
+    With --pairs, one page shows many pairs.
     """
-    asked = {name: flags.pop(name) for name in ("words", "neutral", "sample")}
+    many = {name: flags.pop(name) for name in ("pairs", "columns", "top", "by")}
+    asked = {name: flags.pop(name) for name in _OWN}
+    if many["pairs"] is not None:
+        _check_alone(asked, texts, out)
+        _gallery(many, out, bool(asked["overwrite"]), flags)
+        return
+    if stray := [f"--{name}" for name, value in many.items() if value is not None]:
+        raise InputError(f"{', '.join(stray)} goes with --pairs alone: leave it out")
     _check_texts(texts)
-    if asked["neutral"] is not None and not asked["words"]:
-        raise InputError("--neutral goes with --words alone: leave it out")
-    output = _output(out, figure, overwrite, asked["words"])
-    from ..core.spec import Spec
+    output = _output(out, asked, flags)
+    pair = texts[0], texts[1]
+    if output is not None and output.film:
+        process, spec = choose(flags)
+        _film(pair, process, spec, asked["frames"], output)
+        return
     from ..explanation.measuring import Parts, check_request, prepare
 
-    given = {name: value for name, value in asked.items() if value is not None}
-    # a printed answer and the bare data of a distance need no picture
-    parts = Parts(**given, pictures=output is not None)
+    wanted = ("words", "neutral", "sample")
+    given = {name: asked[name] for name in wanted if asked[name] is not None}
+    parts = Parts(**given, pictures=output is not None)  # a printed answer needs none
     names = ("samples", "seed", "estimand")
     measured = {name: flags[name] for name in names if flags[name] is not None}
-    check_request((texts[0], texts[1]), Spec(**measured), parts)
+    check_request(pair, Spec(**measured), parts)
     process, spec = choose(flags)
-    prepared = prepare((texts[0], texts[1]), process, spec, parts)
-    found = _run(prepared)
-    if output is not None:
-        from ..report.explanations import write_explanation
+    if asked["morph"]:
+        from ..decoding import checked_decoder
 
-        for path in write_explanation(found, output):
-            tell(f"written: {path}")
-    if as_json:
+        checked_decoder(process)
+    found = _run(prepare(pair, process, spec, parts))
+    if output is not None:
+        _write(found, output, process, asked)
+    if asked["as_json"]:
         click.echo(json_text(explanation_object(found, process)))
     elif output is None:
         click.echo("\n".join(explanation_lines(found)))
+
+
+_OWN = ("words", "neutral", "figure", "sample", "morph", "frames", "overwrite", "as_json")
+
+
+def _check_alone(alone: dict[str, Any], texts: tuple[str, ...], out: Path | None) -> None:
+    """Refuse what does not go with --pairs."""
+    if texts:
+        raise InputError("TEXTS cannot go with --pairs FILE: leave one of them out")
+    foreign = {"json" if name == "as_json" else name: value for name, value in alone.items()}
+    foreign.pop("overwrite")
+    if given := [f"--{name}" for name, value in foreign.items() if value not in (None, False)]:
+        raise InputError(f"{', '.join(given)} cannot go with --pairs: leave it out")
+    if out is None:
+        raise InputError("--pairs makes a page: let --out name an .html file")
+
+
+def _gallery(many: dict[str, Any], out: Any, overwrite: bool, flags: dict[str, Any]) -> None:
+    from .gallery import Request, make_gallery
+
+    top = TOP if many["top"] is None else many["top"]
+    by = many["by"] or ORDERS[0]
+    make_gallery(Request(many["pairs"], out, many["columns"], top, by, overwrite), flags)
 
 
 def _check_texts(texts: tuple[str, ...]) -> None:
@@ -96,20 +153,70 @@ def _check_texts(texts: tuple[str, ...]) -> None:
         raise InputError(f"explain takes two texts, and {number_of(len(texts), 'text')} came")
 
 
-def _output(out: Path | None, figure: str | None, overwrite: bool, words: bool) -> Output | None:
+def _output(out: Path | None, asked: dict[str, Any], flags: dict[str, Any]) -> Output | None:
     """Where the explanation goes, checked; None for a printed one."""
+    if asked["neutral"] is not None and not asked["words"]:
+        raise InputError("--neutral goes with --words alone: leave it out")
     if out is None:
-        if figure is not None or overwrite:
-            name = "--figure" if figure is not None else "--overwrite"
-            raise InputError(f"{name} goes with --out alone: leave it out")
+        if foreign := _given(asked, "figure", "sample", "morph", "frames", "overwrite"):
+            raise InputError(f"{foreign[0]} goes with --out alone: leave it out")
         return None
     if is_stream(out):
         raise InputError("figures are not written to stdout: let --out name a file, or use --json")
+    from ..explanation.morph import checked_frames
     from ..report.explanations import Output
 
-    output = Output(out) if figure is None else Output(out, figure)
-    output.check(overwrite=overwrite, words=words)
+    output = Output(out) if asked["figure"] is None else Output(out, asked["figure"])
+    samples = flags["samples"] or Spec.samples
+    output.check(overwrite=asked["overwrite"], words=asked["words"], samples=samples)
+    if output.film:
+        foreign = _given(asked, "words", "neutral", "figure", "sample", "morph", "as_json")
+        foreign += _given(flags, "samples", "estimand")
+        if foreign:
+            raise InputError(f"{foreign[0]} says nothing about an animation: leave it out")
+    if asked["morph"] and not output.folder:
+        raise InputError("--morph goes with a folder: let --out name one, or a .gif or .mp4")
+    if asked["frames"] is not None:
+        if not (output.film or asked["morph"]):
+            raise InputError("--frames are those of an animation: let --out name a .gif or .mp4")
+        checked_frames(asked["frames"])
     return output
+
+
+def _given(flags: dict[str, Any], *names: str) -> list[str]:
+    """The flags among these that were given, as they are written."""
+    given = [name for name in names if flags[name] is not None and flags[name] is not False]
+    return ["--json" if name == "as_json" else flag(name) for name in given]
+
+
+def _film(
+    pair: tuple[str, str], process: Any, spec: Spec, frames: int | None, output: Output
+) -> None:
+    """Make an animation and nothing else."""
+    from ..report.animation import write_film
+
+    tell(f"written: {write_film(_morph(pair, process, spec.seed, frames), output.path)}")
+
+
+def _morph(pair: tuple[str, str], process: Any, seed: int, frames: int | None) -> Morph:
+    """Say what an animation costs, then make it."""
+    from ..explanation.morph import FRAMES, morph, morph_plan
+    from ..runs.cost import cost_line
+
+    count = FRAMES if frames is None else frames
+    tell(cost_line(process, morph_plan(process, count), pair[0], count, noun="picture"))
+    return morph(*pair, process=process, frames=count, seed=seed)
+
+
+def _write(found: Explanation, output: Output, process: Any, asked: dict[str, Any]) -> None:
+    """Write the files and tell their names."""
+    from ..report.explanations import write_explanation
+
+    made = None
+    if asked["morph"]:
+        made = _morph(found.texts, process, found.distance.seed, asked["frames"])
+    for path in write_explanation(found, output, made):
+        tell(f"written: {path}")
 
 
 def _run(prepared: Any) -> Explanation:

@@ -23,10 +23,12 @@ from ..core.errors import ConjureError
 from ..datasets.files import refused
 from ..runs.stopping import Stopped
 from .choosing import flag
+from .compare import compare
 from .datasets import datasets
 from .distance import distance
 from .evaluate import evaluate
 from .explain import explain
+from .matrix import matrix
 from .moved import bench
 from .options import Commands
 from .reproduce import reproduce
@@ -49,7 +51,18 @@ def cli() -> None:
     """
 
 
-for command in (distance, explain, score, evaluate, show, datasets, reproduce, bench):
+for command in (
+    distance,
+    score,
+    evaluate,
+    matrix,
+    show,
+    explain,
+    compare,
+    datasets,
+    reproduce,
+    bench,
+):
     cli.add_command(command)
 
 

@@ -16,7 +16,7 @@ import click
 from ..core.currency import CURRENCIES
 from ..core.spec import Spec
 from ..core.text import brief
-from ..processes.settings import DTYPES, SAMPLERS, Choice
+from ..processes.settings import DTYPES, NATIVE, PRESETS, SAMPLERS, SWAPPABLE, Choice
 from ..processes.sources import known_sources
 from .completion import BASELINES, DEVICES, ESTIMANDS, values
 
@@ -36,6 +36,8 @@ class Checked(click.Command):
         for option in order:
             values = given.get(option.name or "")
             for value in values if isinstance(values, list | tuple) else [values]:
+                if value == "" and option.name == "negative_prompt":
+                    continue  # for SDXL the empty prompt is another one than none
                 if isinstance(value, str) and (fault := _fault(value)):
                     raise click.UsageError(f"{_flag(option)} {fault}")
         return super().parse_args(ctx, args)
@@ -70,8 +72,10 @@ PROCESS_OPTIONS = (
     ),
     click.option(
         "--sampler",
-        shell_complete=values(SAMPLERS),
-        help=", ".join(SAMPLERS) + "." + _else(Choice.sampler),
+        shell_complete=values((*SAMPLERS, NATIVE)),
+        help=", ".join(SAMPLERS)
+        + ", or native: the pipeline's own scheduler as it is."
+        + _else(Choice.sampler),
     ),
     click.option(
         "--steps", type=int, help=f"T, the number of sampling steps.{_else(Choice.steps)}"
@@ -80,6 +84,23 @@ PROCESS_OPTIONS = (
         "--guidance",
         type=float,
         help=f"w in ε_∅ + w (ε_y − ε_∅); 1 is unguided.{_else(Choice.guidance)}",
+    ),
+    click.option(
+        "--negative-prompt",
+        help="What guidance subtracts; it may be empty.  [default: the family's own]",
+    ),
+    click.option(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        help="Pixels of a picture, such as 512x768.  [default: the network's own]",
+    ),
+    click.option(
+        "--eta", type=float, help=f"η of ddim, 0 to 1.  [default: {Choice.eta:g}, its ODE]"
+    ),
+    click.option(
+        "--preset",
+        shell_complete=values(PRESETS),
+        help="paper: lms, T = 10, w = 7.5 and 512x512, whatever the process recommends.",
     ),
     click.option(
         "--compare",
@@ -107,6 +128,23 @@ PROCESS_OPTIONS = (
     ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
+    *(
+        click.option(
+            f"--{part.replace('_', '-')}",
+            part,
+            metavar="FOLDER",
+            shell_complete=values((), files=True),
+            help=f"Read the {part} from another folder.",
+        )
+        for part in SWAPPABLE
+    ),
+    click.option(
+        "--lora",
+        multiple=True,
+        metavar="ID[:SCALE]",
+        shell_complete=values((), files=True),
+        help="Add a LoRA: a safetensors file, a folder or a hub id. Repeatable.",
+    ),
     click.option("--allow-pickle", is_flag=True, default=None, help="Accept pickled weights."),
     click.option(
         "--allow-code",

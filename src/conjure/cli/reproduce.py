@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import click
 
 from ..core.errors import ConjureError
-from ..core.text import brief
 from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
 from ..paper.rows import GROUPS
@@ -19,26 +17,17 @@ from ..processes.sources import known_sources
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
 from .moved import FORMER_GROUPS
+from .names import names, typed
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
 from .wording import tell
 
 Command = Callable[..., Any]
 
-_PRIVATE = ("--out", "--data-dir")  # published results do not name folders of one's machine
-
 
 def _rows(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
     """Names of rows; a former name of a group means the same group as before."""
-    names = _names(context, option, given)
-    return names and tuple(FORMER_GROUPS.get(name, name) for name in names)
-
-
-def _names(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> Any:
-    """Names, separated by commas or in several flags; None where there are none."""
-    names = [name.strip() for text in given for name in text.split(",")]
-    if not all(names):  # a shell variable that is not set would start the whole run
-        raise click.BadParameter(f"a name is missing in {brief(','.join(given))}")
-    return tuple(names) or None
+    rows = names(context, option, given)
+    return rows and tuple(FORMER_GROUPS.get(row, row) for row in rows)
 
 
 _SOME_ROWS = (GROUPS["diffusion"][0], GROUPS["diffusion"][-1], "paragon", "bert-mean")
@@ -55,7 +44,7 @@ _FLAGS: dict[str, Callable[[Command], Command]] = {
     "datasets": click.option(
         "--datasets",
         multiple=True,
-        callback=_names,
+        callback=names,
         shell_complete=values(dataset_names(), listed=True, files=True),
         help="Sets, separated by commas: names that `conjure datasets` lists, or files.",
     ),
@@ -134,7 +123,7 @@ def _run(flags: dict[str, Any]) -> Run:
     return Run(
         RunOptions(process=process, extra=extra, **chosen),
         say=tell,
-        command=_typed(click.get_current_context()),
+        command=typed(click.get_current_context()),
         bar=True,
         load=load_process,
     )
@@ -153,21 +142,6 @@ def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
             failed.append(name)
     if failed:
         raise ConjureError(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")
-
-
-def _typed(context: click.Context) -> str:
-    """The command as it was typed, less the folders of the machine."""
-    parts = [context.command_path]
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if source != click.core.ParameterSource.COMMANDLINE:
-            continue
-        flag, value = option.opts[0], context.params[option.name or ""]
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        parts.append(flag)
-        if not isinstance(option, click.Option) or not option.is_flag:
-            parts.append("DIR" if flag in _PRIVATE else shlex.quote(text))
-    return " ".join(parts)
 
 
 for _name, _experiment in EXPERIMENTS.items():

@@ -44,3 +44,11 @@ class UnknownTokensWarning(UserWarning):
 
 class SlowDtypeWarning(UserWarning):
     """The processor has no instructions for the dtype that was asked for."""
+
+
+class UnchangedWeightsWarning(UserWarning):
+    """An adapter that was added changes no weight."""
+
+
+class ZeroGuidanceWarning(UserWarning):
+    """At guidance 0 the prediction is the one without a prompt, so all texts are alike."""

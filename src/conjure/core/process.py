@@ -35,8 +35,10 @@ class GenerativeProcess(Protocol):
 
     Any object with these attributes will do; nothing needs to be inherited. An object may also
     have ``settings``, a mapping of further facts that determine its numbers (a negative prompt, an
-    adapter): they become part of the signature's key. It may say how much it reads of a text, as
-    ``core.reading.ReadsTexts``. And it may say what is compared (``core/currency.py``):
+    adapter): they become part of the signature's key. It may have ``refresh()``, which is called
+    before each run: it brings ``revision`` up to date where weights can change. It may say how
+    much it reads of a text, as ``core.reading.ReadsTexts``. And it may say what is compared
+    (``core/currency.py``):
 
     compare:          "epsilon" (the default), "score", "velocity" or "output". Any other than the
                       default is part of the key

@@ -26,7 +26,8 @@ class Schedule:
     """The T steps of a sampler, from noise to picture.
 
     timesteps:     T values, the network's time input at each step
-    sigmas:        T + 1 ratios σ̂_j = σ(t_j)/α(t_j), falling; the last one is the end of the walk
+    sigmas:        T + 1 ratios σ̂_j = σ(t_j)/α(t_j), never rising; the last one is the end of the
+                   walk
     initial_scale: x_T = initial_scale · standard normal noise, in the solver's own scale
     stochastic:    whether the solver adds noise on the way (an SDE) or not (its ODE)
     transitions:   the T steps of a stochastic solver; None if it does not state them
@@ -51,15 +52,16 @@ class Schedule:
     def fault(self) -> str | None:
         """What is wrong with it, in words that name the field; None where nothing is.
 
-        Its last step may stay at its σ̂, as that of diffusers' ``ddim`` does.
+        A step may stay at its σ̂: the last one of diffusers' ``ddim``, and steps of solvers that
+        predict twice at one noise level (PNDM, Heun).
         """
         steps = len(self.timesteps)
         if not steps:
             return "its schedule has no steps"
         if len(self.sigmas) != steps + 1:
             return f"its schedule has {steps} timesteps and {len(self.sigmas)} sigmas, not one more"
-        falling = all(then < now for now, then in itertools.pairwise(self.sigmas[:-1]))
-        if not (falling and 0 <= self.sigmas[-1] <= self.sigmas[-2]):
+        falling = all(then <= now for now, then in itertools.pairwise(self.sigmas))
+        if not (falling and self.sigmas[-1] >= 0):
             return "the sigmas of its schedule must fall, and not below 0"
         if not (isinstance(self.initial_scale, Real) and math.isfinite(self.initial_scale)):
             return "the initial_scale of its schedule must be a finite number"
@@ -87,4 +89,17 @@ def ancestral(sigmas: Sequence[float]) -> tuple[Transition, ...]:
     found = []
     for (now, then), step in zip(itertools.pairwise(sigmas), euler_maruyama(sigmas), strict=True):
         found.append(Transition(step.shift, step.noise * then / now))
+    return tuple(found)
+
+
+def ddim(sigmas: Sequence[float], eta: float) -> tuple[Transition, ...]:
+    """Steps of DDIM with η: the noise of DDPM's posterior times η (Song et al. 2021, equation 16).
+
+    x_{j+1}/α_{j+1} = x̂₀ + √(σ̂²_{j+1} − s²) ε + s z with x̂₀ = x_j/α_j − σ̂_j ε. With η = 1 these are
+    the steps of ``ancestral``; with η = 0 there is no noise.
+    """
+    found = []
+    for (now, then), step in zip(itertools.pairwise(sigmas), ancestral(sigmas), strict=True):
+        noise = eta * step.noise
+        found.append(Transition(math.sqrt(max(then**2 - noise**2, 0.0)) - now, noise))
     return tuple(found)

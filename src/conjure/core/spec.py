@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,11 @@ class Spec:
         return self.tolerance is not None
 
     def check(self, process: GenerativeProcess) -> None:
-        """Raise InputError if the spec does not fit the steps or the sampler of the process."""
+        """Raise InputError if the spec does not fit the steps or the sampler of the process.
+
+        Every run begins with it. So the process first notices what was changed by hand.
+        """
+        refresh(process)
         self.check_steps(len(process.schedule))
         process_key(process)  # its settings may be none that a signature can hold
         self.entry.check(process.schedule, currency(process))
@@ -216,9 +221,18 @@ def sign(process: GenerativeProcess, spec: Spec) -> Signature:
 def sign_process(process: GenerativeProcess) -> Signature:
     """The signature of a process alone, for terms that are kept for any estimand.
 
-    A store finds terms by its key, the pair and the seed.
+    A store finds terms by its key, the pair and the seed. The process first notices what was
+    changed by hand.
     """
+    refresh(process)
     return Signature(process_key(process), provenance(process))
+
+
+def refresh(process: GenerativeProcess) -> None:
+    """Let the process bring its revision up to date, if it has a method for that."""
+    notice = getattr(process, "refresh", None)
+    if callable(notice):
+        notice()
 
 
 def process_key(process: GenerativeProcess) -> dict[str, Fact]:
@@ -271,11 +285,13 @@ def provenance(process: GenerativeProcess) -> dict[str, Fact]:
         "name": process.name,
         "batch": process.batch_size,
         "device": str(process.device),
-        **{name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        **{name: found for name in _PACKAGES if (found := package_version(name)) is not None},
     }
 
 
-def _version(package: str) -> str | None:
+@cache  # a look-up takes milliseconds, and a matrix signs half a million pairs
+def package_version(package: str) -> str | None:
+    """The version of an installed package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -148,7 +148,7 @@ def _read_jsonl(path: Source) -> Items:
 
 
 def _read_parquet(path: Source) -> Items:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = parquet_modules()
     data = path.data
     try:  # from memory: given a path, pyarrow reads columns off the names of folders, too
         table = parquet.read_table(arrow.BufferReader(data))
@@ -208,11 +208,11 @@ def _write_jsonl(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
 
 
 def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    _pyarrow()[1].write_table(_arrow_table(columns, rows), path)
+    parquet_modules()[1].write_table(_arrow_table(columns, rows), path)
 
 
 def _arrow_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Any:
-    arrow, _ = _pyarrow()
+    arrow, _ = parquet_modules()
     rows = list(rows)
     arrays = {}
     for name in columns:
@@ -225,7 +225,7 @@ def _arrow_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> A
     return arrow.table(arrays)
 
 
-def _pyarrow() -> tuple[ModuleType, ModuleType]:
+def parquet_modules() -> tuple[ModuleType, ModuleType]:
     """pyarrow, imported where it is used: it takes a tenth of a second."""
     import pyarrow
     import pyarrow.parquet

@@ -95,11 +95,12 @@ def _decoded(process: Decodes, latents: Tensor, side: int) -> Tensor:
         drawn = process.decode(latents[row : row + 8]).to("cpu", torch.float32)
         if not drawn.isfinite().all():
             raise NonFiniteError("the decoder gave NaN or infinity: try dtype float32")
-        parts.append(_shrunk(drawn, side))
+        parts.append(shrunk(drawn, side))
     return torch.cat(parts)
 
 
-def _shrunk(drawn: Tensor, side: int) -> Tensor:
+def shrunk(drawn: Tensor, side: int) -> Tensor:
+    """Pictures (n, 3, H, W) with at most ``side`` pixels a side, averaged where they have more."""
     height, width = drawn.shape[-2:]
     factor = max(height, width) / side
     if factor <= 1:

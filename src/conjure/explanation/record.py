@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import display
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from ..similarity import Distance
 
 Array = NDArray[np.float64]
@@ -162,6 +166,39 @@ class Explanation:
         from .tables import frame
 
         return frame(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw each step's share of the distance: mean and standard error, both directions.
+
+        ax: where to draw; None is a new figure of pyplot. Raises InputError without matplotlib.
+        """
+        total = self.profile.mean(axis=0).sum()
+        scaled = self.profile * (100 / total if total > 0 else 1.0)
+        values = [scaled[:, 0], scaled[:, 1]]
+        unit = "share of the distance, %"
+        return display.draw_profiles(display.axes_of(ax), self.texts, values, unit)
+
+    def _repr_html_(self) -> str:
+        distance, (forward, backward) = self.distance, self.directions
+        error = "" if distance.standard_error is None else f" ± {distance.standard_error:.2g}"
+        facts = {
+            "share of each direction": f"{100 * forward:.1f} % and {100 * backward:.1f} %",
+            "samples": distance.samples,
+            "steps": distance.steps,
+        }
+        shares = self.shares.sum(axis=0)
+        says = f"share of each step; the largest is {100 * shares.max():.1f} %"
+        picture = display.bars(shares.tolist(), says)
+        if self.pictures is not None:
+            ends = np.concatenate(list(self.pictures.finals[self.pictures.sample]), axis=1)
+            shown = display.picture_png(ends)
+            picture = f"{display.image(shown, 'what the two texts end in')}{picture}"
+        headline = f"{distance.estimand} {distance.value:.6g}{error}"
+        signature = str(distance.signature)
+        return display.card(self.texts, headline, facts, signature, picture=picture)
+
+    def _repr_png_(self) -> bytes | None:
+        return display.png(self.plot)
 
 
 def _shares(values: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import InputError
+from .. import display
 from .record import Explanation
 
 DIRECTIONS = ("forward", "backward")
@@ -68,8 +68,4 @@ def mean_and_error(values: Any) -> tuple[float | None, float | None]:
 
 def frame(found: Explanation) -> Any:
     """The rows of steps as a DataFrame. Raises InputError without pandas."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise InputError("a table needs pandas: pip install 'conjure[pandas]'") from error
-    return pandas.DataFrame(list(step_rows(found)))
+    return display.pandas().DataFrame(list(step_rows(found)))

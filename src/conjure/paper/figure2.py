@@ -10,30 +10,36 @@ import torch
 
 from ..core.spec import Spec, sign
 from ..core.uncertainty import estimate
+from ..matrices.record import Matrix
 from ..report.grids import Grid
 from ..report.plots.matrices import UNITS, decimals_of, draw_matrices
 from ..report.report import Report
 from ..stats.resampling import Array
+from ..stats.separation import Separation, separation
 from .ablations import settings_line
 from .run import Run
-from .words import GROUPS, Separation, WordGroup, separation, word_matrices
+from .words import GROUPS, WordGroup, word_matrices
 
 
 def figure2(run: Run) -> Report:
     """Distances between the paper's words, and whether their classes show."""
     k = run.figure_samples
     matrices = [word_matrices(run.passes, run.process, group.words, k) for group in GROUPS]
-    means = [matrix.mean(axis=0) for matrix in matrices]
-    tests = [separation(mean, g.labels) for mean, g in zip(means, GROUPS, strict=True)]
+    signature = sign(run.process, Spec(k, run.passes.seed))
+    means = [
+        Matrix.of_samples(group.words, each, "jeffreys", signature, group.labels)
+        for group, each in zip(GROUPS, matrices, strict=True)
+    ]
+    tests = [mean.between_within() for mean in means]
+    errors = [mean.standard_errors for mean in means if mean.standard_errors is not None]
     draw_matrices(
         [group.classes for group in GROUPS],
-        means,
-        [matrix.std(axis=0, ddof=1) / np.sqrt(k) for matrix in matrices] if k > 1 else None,
+        [mean.values for mean in means],
+        errors or None,
         [_caption(group, test) for group, test in zip(GROUPS, tests, strict=True)],
         run.options.out / "figure2",
         title=_title(settings_line(run, "samples"), k),
     )
-    signature = sign(run.process, Spec(k, run.passes.seed))
     parts = list(zip(GROUPS, matrices, tests, strict=True))
     return Report(
         "figure2",

@@ -1,8 +1,6 @@
-"""Figure 2: distances between the paper's words, and a test whether their classes show.
+"""Figure 2: distances between the paper's words, a matrix a sample.
 
-Each group has eight words of two classes. The classes show if distances within them are smaller
-than distances across. A permutation test over all divisions of the words into two classes of the
-same sizes tells how often chance does as well.
+Each group has eight words of two classes. ``Matrix.between_within`` tests whether the classes show.
 """
 
 from __future__ import annotations
@@ -56,24 +54,6 @@ GROUPS = (
 )
 
 
-@dataclass(frozen=True)
-class Separation:
-    """How far the classes in a matrix of distances are apart, with a permutation test.
-
-    within, between: mean distance of pairs within a class, and of pairs across classes
-    p_value:         share of all divisions into classes of these sizes, the true one included,
-                     whose between − within is at least as large; one-sided
-    min_p:           the smallest p-value that this number of divisions can give
-    divisions:       their number: 35 for eight words in classes of four
-    """
-
-    within: float
-    between: float
-    p_value: float
-    min_p: float
-    divisions: int
-
-
 def word_matrices(
     passes: Passes, process: GenerativeProcess, words: Sequence[str], samples: int
 ) -> Array:
@@ -89,35 +69,3 @@ def word_matrices(
         i, j = place[one], place[other]
         found[:, i, j] = found[:, j, i] = jeffreys(terms).numpy()
     return found
-
-
-def separation(matrix: Array, labels: Sequence[str]) -> Separation:
-    """Test whether the classes of a symmetric (n, n) matrix show; labels: the class of each word.
-
-    The test is exact: it tries every division of the words into two classes of the given sizes. It
-    assumes neither normal nor independent distances.
-    """
-    first = frozenset(n for n, label in enumerate(labels) if label == labels[0])
-    words = range(len(labels))
-    divisions = {
-        frozenset({members, frozenset(words) - members})
-        for members in map(frozenset, combinations(words, len(first)))
-    }
-    true = frozenset({first, frozenset(words) - first})
-    within, between = _means(matrix, true)
-    observed = between - within
-    slack = 1e-12 * abs(matrix).max()  # a sum in another order differs in the last digits
-    as_far = 0
-    for division in divisions:
-        inside, across = _means(matrix, division)
-        as_far += bool(across - inside >= observed - slack)
-    return Separation(within, between, as_far / len(divisions), 1 / len(divisions), len(divisions))
-
-
-def _means(matrix: Array, classes: frozenset[frozenset[int]]) -> tuple[float, float]:
-    """The mean entry within the classes, and across them, off the diagonal."""
-    together = np.zeros(matrix.shape, dtype=bool)
-    for members in classes:
-        together[np.ix_(list(members), list(members))] = True
-    above = np.triu(np.ones(matrix.shape, dtype=bool), 1)
-    return float(matrix[above & together].mean()), float(matrix[above & ~together].mean())

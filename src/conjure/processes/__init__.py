@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .family import Family, Part
@@ -22,6 +23,10 @@ def load(
     sampler: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    negative_prompt: str | None = None,
+    size: tuple[int, int] | str | int | None = None,
+    eta: float | None = None,
+    preset: str | None = None,
     compare: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -29,6 +34,11 @@ def load(
     compile: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    unet: str | os.PathLike[str] | None = None,
+    transformer: str | os.PathLike[str] | None = None,
+    text_encoder: str | os.PathLike[str] | None = None,
+    vae: str | os.PathLike[str] | None = None,
+    lora: Sequence[str] = (),
     allow_pickle: bool = False,
     allow_code: bool = False,
 ) -> PipelineProcess:
@@ -39,10 +49,17 @@ def load(
                   of a known family (``docs/families.md``). Or the name of a process that an
                   installed package registers, such as "mypkg:thing"
                   (``docs/your-own-process.md``)
-    sampler:      "lms", "euler", "euler-ancestral", "ddim", "ddpm" or "dpm-solver++"; None is what
-                  the model recommends, else "lms"
+    sampler:      "lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++", or "native":
+                  the pipeline's own scheduler with its own configuration; None is what the model
+                  recommends, else "lms"
     steps:        T, at least 1 and at most the training steps; None: recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; None: recommended, else 7.5
+    negative_prompt: what guidance subtracts in place of what the family does: for most the empty
+                  prompt, for SDXL zeros
+    size:         (width, height) of a picture in pixels, "512x768", or a number for a square; None
+                  is what the network was made for
+    eta:          η of ddim, from 0 to 1; None is 0, its ODE
+    preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the model recommends
     compare:      what is compared at each step: "epsilon", "score", "velocity", or "output", the
                   network's own prediction (``docs/estimands.md``); None is "epsilon"
     device:       "cpu", "cuda", "cuda:1", "mps"; None: "cuda" where there is one, else "cpu"
@@ -53,18 +70,29 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
+                  or a pipeline's (``docs/weights.md``)
+    transformer:  the same for a transformer that denoises
+    text_encoder: the same for the text encoder
+    vae:          the same for the VAE
+    lora:         adapters to add, each "ID" or "ID:scale" (by default 1): a safetensors file, a
+                  folder or a hub id. Needs ``pip install 'conjure[lora]'``
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
     allow_code:   let the source be any MODULE:CALLABLE: it is imported and called
 
     No code of a folder or of the hub is run. A process of your own is returned as it is, and has
     the methods that it has. Raises InputError, in one line that says what to do,
     where there is no such process. Warns with SlowDtypeWarning of a dtype that the processor has no
-    instructions for.
+    instructions for, and with ZeroGuidanceWarning at guidance 0.
     """
     chosen = ProcessSettings(  # before the seconds that the imports below take
         sampler=sampler,
         steps=steps,
         guidance=guidance,
+        negative_prompt=negative_prompt,
+        size=size,
+        eta=eta,
+        preset=preset,
         compare=compare,
         device=device,
         dtype=dtype,
@@ -72,15 +100,30 @@ def load(
         compile=compile,
         revision=revision,
         variant=variant,
+        unet=unet,
+        transformer=transformer,
+        text_encoder=text_encoder,
+        vae=vae,
+        lora=lora,
         allow_pickle=allow_pickle,
         allow_code=allow_code,
     )
     own = find_source(source, chosen)
     if own is not None:
         return own(chosen)
+    from ..core.errors import ZeroGuidanceWarning
+    from ..core.reading import tell
     from .devices import settle
     from .hub import open_pipeline
 
     found, settled = settle(chosen)  # before gigabytes are fetched
     opened = open_pipeline(source, settled)
-    return opened.family.process(opened, found, settled)
+    process = opened.family.process(opened, found, settled)
+    if process.guidance == 0 and process.guidance_mode == "classifier-free":
+        tell(
+            ZeroGuidanceWarning(
+                "at guidance 0 the prediction is the one without a prompt, so every distance is 0;"
+                " without guidance (guidance_scale=0 in diffusers) it is 1 here"
+            )
+        )
+    return process

@@ -12,27 +12,42 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.process import GuidanceMode
+from ..core.process import GuidanceMode, Solver
 from ..core.reading import tell
 from ..core.spec import Fact
 from ..core.text import first_line
 from ..core.types import Conditioning
 from .devices import default_batch_size
 from .family import Opened
-from .latents import column, padded
+from .latents import column, padded, pixels_per_latent, resized
+from .native import NativeSampler
 from .quiet import quiet
-from .samplers import Sampler, SchedulerSolver, to_epsilon, wide_dtype
-from .settings import Choice, ProcessSettings
+from .samplers import AnySampler, Sampler, to_epsilon, wide_dtype
+from .settings import NATIVE, Choice, ProcessSettings
+from .watch import WeightWatch
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
+
+
+class Changes(TypedDict, total=False):
+    """What may be changed of a loaded process; the names are those of ``ProcessSettings``."""
+
+    sampler: str | None
+    steps: int | None
+    guidance: float | None
+    negative_prompt: str | None
+    size: tuple[int, int] | str | int | None
+    eta: float | None
+    compare: str | None
 
 
 class PipelineProcess(ABC):
@@ -44,14 +59,17 @@ class PipelineProcess(ABC):
     denoiser:   the name of the part that predicts
     trial_size: the longest side of the latents on which the parts are tried out together; None
                 for a network that takes its own size alone
-    settings:   further facts that determine a number, for the signature's key: a negative prompt,
-                an adapter. Their names must not be those of ``core.spec.process_key``
+    settings:   further facts that determine a number, for the signature's key: those of ``facts``,
+                a negative prompt, η. Their names must not be those of ``core.spec.process_key``
+    blank_negative: the negative prompt that is subtracted when none is given; None for zeros or
+                anything else that is no text
     """
 
     denoiser = "unet"
     trial_size: int | None = 8
     guidance_mode: GuidanceMode = "classifier-free"
     settings: Mapping[str, Fact] = MappingProxyType({})
+    blank_negative: str | None = ""
 
     def __init__(self, opened: Opened, device: torch.device, settings: ProcessSettings) -> None:
         """Raises InputError where the parts do not fit together."""
@@ -62,15 +80,22 @@ class PipelineProcess(ABC):
         self.device = device
         self.latent_dtype = torch.float64 if choice.dtype == "float64" else torch.float32
         self.pipeline = opened.pipeline
-        self.latent_shape = self.find_latent_shape()
-        self.batch_size = settings.batch_size or default_batch_size(device, self.latent_shape)
+        shape = self._sized(choice)
+        self.batch_size = settings.batch_size or default_batch_size(device, shape)
         with quiet():  # it remarks on half precision on a CPU; ``devices`` warned already
             self.pipeline = self.pipeline.to(device)
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(self.network, dynamic=False) if settings.compile else None
         self.prepare()
         self._settle(choice)
+        if choice.negative_prompt is not None and self.guidance == 1:
+            raise InputError(
+                f"guidance {self.told_guidance:g} subtracts nothing, so a negative prompt changes"
+                " nothing: leave one out"
+            )
         self._try_out()
+        networks = {part: getattr(self.pipeline, part) for part in opened.family.networks}
+        self._watch, self._edit = WeightWatch(networks), ""
 
     # ------------------------------------------------------------------ what a family says
 
@@ -93,12 +118,38 @@ class PipelineProcess(ABC):
         """
 
     def encode_unconditional(self) -> Conditioning:
-        """The one row that guidance subtracts; by default the empty prompt's."""
-        return self.embed([""])
+        """The one row that guidance subtracts: of the negative prompt, by default the empty one."""
+        return self.embed([self.negative_prompt or ""])
 
-    def make_sampler(self, choice: Choice) -> Sampler:
-        """The sampler of that name on the model's noise schedule."""
-        return Sampler(choice.sampler, choice.steps, self.pipeline.scheduler.config)
+    def latents_unit(self) -> int | None:
+        """What the sides of latents must be a multiple of; None for a network of one size."""
+        return None
+
+    def pixels_per_latent(self) -> int:
+        """The pixels of a picture for each of its latents, along a side."""
+        return pixels_per_latent(self.pipeline)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Further facts that determine a number, for the signature's key; see ``settings``."""
+        return {}
+
+    def make_sampler(self, choice: Choice) -> AnySampler:
+        """The sampler of that name on the model's noise schedule, or the pipeline's own."""
+        scheduler = self.pipeline.scheduler
+        if choice.sampler == NATIVE:
+            return NativeSampler(scheduler, choice.steps, choice.eta)
+        return Sampler(choice.sampler, choice.steps, scheduler.config, choice.eta)
+
+    def find_prediction(self) -> str:
+        """What the network predicts: "epsilon", "v_prediction" or "sample"; else InputError."""
+        found = self.pipeline.scheduler.config.get("prediction_type", "epsilon")
+        if found not in _PREDICTIONS:
+            raise InputError(f"{self.name} predicts {found!r}, which is not known here")
+        return str(found)
+
+    def guidance_weight(self, told: float) -> float:
+        """The number that a user gives → w of ε_∅ + w (ε_y − ε_∅); most pipelines take w itself."""
+        return told
 
     def unscale(self, latents: Tensor) -> Tensor:
         """x_0 → what the VAE decodes."""
@@ -128,25 +179,28 @@ class PipelineProcess(ABC):
         """The network that predicts."""
         return getattr(self.pipeline, self.denoiser)
 
-    def with_settings(
-        self,
-        *,
-        sampler: str | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        compare: str | None = None,
-    ) -> Self:
+    def with_settings(self, **changes: Unpack[Changes]) -> Self:
         """The same model as another process; both share the weights. None keeps a setting.
 
-        Raises InputError as ``processes.load`` does.
+        changes: those that make a process of a model (``Changes``), as ``processes.load`` takes
+        them; η goes with the sampler that it was given for. Raises InputError as it does.
         """
-        asked = ProcessSettings(sampler, steps, guidance, compare)
-        own = ProcessSettings(
-            self.sampler, len(self.schedule), self.guidance, self.compare, dtype=self.dtype
-        )
+        if unknown := sorted({*changes} - {*Changes.__annotations__}):
+            raise InputError(f"a loaded process has no setting {unknown[0]!r:.80} to change")
+        asked, own = ProcessSettings(**changes), self._chosen
+        if asked.sampler is not None and asked.eta is None:
+            own = replace(own, eta=0.0)
         other = copy.copy(self)
         other._settle(asked.over(own))
         return other
+
+    def refresh(self) -> None:
+        """Say in ``revision`` what was changed by hand since loading; every run begins with it."""
+        edit = self._watch.edit()
+        if edit != self._edit:
+            self.revision = self.revision.removesuffix(self._edit) + edit
+            self._edit = edit
+            self.__dict__.pop("_unconditional", None)  # of the weights before
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """n prompts → n rows of conditioning, in the network's dtype.
@@ -154,14 +208,18 @@ class PipelineProcess(ABC):
         A text that is read in part warns once. Raises InputError for a text of which nothing is
         read.
         """
-        for reason in self.unreadable(prompts).values():
-            raise InputError(reason)
-        for warning in self.remarks(prompts):
-            tell(warning)
+        self.read(prompts)
         starts = range(0, len(prompts), self.batch_size)
         return Conditioning.join(
             [self.encode(list(prompts[i : i + self.batch_size])) for i in starts]
         )
+
+    def read(self, prompts: Sequence[str]) -> None:
+        """Warn of texts that are read in part; InputError for one of which nothing is read."""
+        for reason in self.unreadable(prompts).values():
+            raise InputError(reason)
+        for warning in self.remarks(prompts):
+            tell(warning)
 
     def unconditional(self) -> Conditioning | None:
         """The row that guidance subtracts; None where the network is not asked for ε_∅."""
@@ -183,7 +241,7 @@ class PipelineProcess(ABC):
         alpha, sigma = column(self._alpha[j], x), column(self._sigma[j], x)
         return to_epsilon(out.to(x.dtype), x, alpha, sigma, self._prediction)
 
-    def solver(self) -> SchedulerSolver:
+    def solver(self) -> Solver:
         """A fresh solver, for one batch of trajectories in lockstep."""
         return self._sampler.solver()
 
@@ -211,15 +269,23 @@ class PipelineProcess(ABC):
     # ------------------------------------------------------------------ inside
 
     def _settle(self, choice: Choice) -> None:
-        """Take on sampler, steps, guidance and currency, which make a process of the model."""
+        """Take on what makes a process of the model: sampler, steps, guidance and the others."""
+        self._chosen = choice
+        self.latent_shape = self._sized(choice)
         self.sampler = choice.sampler
-        self.guidance = float(choice.guidance)
+        self.told_guidance = float(choice.guidance)
+        self.guidance = self.guidance_weight(self.told_guidance)
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
-        config = self.pipeline.scheduler.config
-        self._prediction = config.get("prediction_type", "epsilon")
-        if self._prediction not in _PREDICTIONS:
-            raise InputError(f"{self.name} predicts {self._prediction!r}, which is not known here")
+        if choice.negative_prompt is not None and self.guidance_mode != "classifier-free":
+            raise InputError(
+                f"{self.name} subtracts nothing ({self.guidance_mode} guidance), so it takes no"
+                " negative prompt: leave negative_prompt out"
+            )
+        if getattr(self, "negative_prompt", None) != choice.negative_prompt:
+            vars(self).pop("_unconditional", None)  # which was embedded for another one
+        self.negative_prompt = choice.negative_prompt
+        self._prediction = self.find_prediction()
         try:
             self._sampler = self.make_sampler(choice)
         except InputError:
@@ -228,6 +294,8 @@ class PipelineProcess(ABC):
             raise InputError(
                 f"{self.name}'s scheduler cannot be used: {first_line(error)}"
             ) from error
+        if choice.eta and not getattr(self._sampler, "step_options", {}):
+            raise InputError(f"eta goes with the sampler ddim, and {self.name} takes none")
         self.schedule = self._sampler.schedule
         self.compare = choice.compare
         factors = self._sampler.comparison_factors(self._prediction, choice.compare)
@@ -240,6 +308,25 @@ class PipelineProcess(ABC):
             torch.tensor(values, dtype=wide_dtype(self._timesteps), device=self.device)
             for values in tables
         )
+        self.settings = MappingProxyType({**self.facts(), **self._further(choice)})
+
+    def _further(self, choice: Choice) -> dict[str, Fact]:
+        """What the user chose and determines a number, where it is not the family's default."""
+        found: dict[str, Fact] = {}
+        text = self.negative_prompt
+        if text is not None and text != self.blank_negative and self.guidance != 1:
+            found["negative_prompt"] = text
+        if choice.eta:
+            found["eta"] = float(choice.eta)
+        return found
+
+    def _sized(self, choice: Choice) -> tuple[int, ...]:
+        """The shape of latents, in the size that was asked for; InputError where it cannot be."""
+        native = self.find_latent_shape()
+        if choice.size is None:
+            return native
+        factor = self.pixels_per_latent()
+        return resized(self.name, native, choice.size, factor, self.latents_unit())
 
     @cached_property
     def _unconditional(self) -> Conditioning:

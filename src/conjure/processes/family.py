@@ -7,7 +7,8 @@ hashes and reads models asks this record and knows no family by name. See ``docs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .settings import Choice, ProcessSettings
@@ -48,7 +49,8 @@ class Family:
     process:     (opened, device, settings) → the process
     unused:      parts that a folder may have and that are never read
     options:     (``model_index.json``) → further arguments of the pipeline class
-    recommended: sampler, steps and guidance where neither the user nor ``conjure.json`` says
+    recommended: sampler, steps and guidance where neither the user nor ``conjure.json`` says; or
+                 (folder) → these, where they depend on the model
     advice:      what to do where a folder's parts are not those of the family: the end of the line
                  that refuses it
     """
@@ -58,13 +60,18 @@ class Family:
     process: Callable[[Opened, torch.device, ProcessSettings], PipelineProcess]
     unused: tuple[str, ...] = ()
     options: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda index: {}
-    recommended: ProcessSettings = field(default_factory=ProcessSettings)
+    recommended: ProcessSettings | Callable[[Path], ProcessSettings] = ProcessSettings()
     advice: str = "use a model of this class with its usual parts"
 
     @property
     def name(self) -> str:
         """The name of the pipeline class."""
         return str(self.pipeline.__name__)
+
+    def recommends(self, folder: Path) -> ProcessSettings:
+        """The settings that the family recommends for the model in a folder."""
+        found = self.recommended
+        return found if isinstance(found, ProcessSettings) else found(folder)
 
     def of(self, index: Mapping[str, Any]) -> Family:
         """The family with the parts that a model has, by its ``model_index.json``."""

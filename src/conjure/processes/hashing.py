@@ -39,6 +39,16 @@ def hash_files(folder: Path, paths: Iterable[Path]) -> str:
     return f"sha256-{total.hexdigest()[:12]}"
 
 
+def hash_file(path: Path) -> str:
+    """12 hexadecimal digits that stand for the bytes of one file, whatever its name."""
+    kept = _read()
+    before = dict(kept)
+    digest = _digest(path, kept)
+    if kept != before:
+        _write(kept)
+    return digest[:12]
+
+
 def _digest(path: Path, kept: dict[str, str]) -> str:
     """The sha256 of a file's bytes: from ``kept`` where the file is still the same, else read."""
     real = path.resolve()

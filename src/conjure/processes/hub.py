@@ -11,6 +11,8 @@ from huggingface_hub.utils._validators import validate_repo_id
 
 from ..core.errors import InputError
 from ..core.text import brief, first_line
+from .adapter_files import find_loras, revision_of_loras
+from .adapters import add_loras
 from .family import Family, Opened
 from .folders import check_weights, content_hash, missing, pickle_refusal, read_card, read_object
 from .parts import check_parts, read_pipeline
@@ -18,6 +20,7 @@ from .quiet import quiet_hub
 from .registry import find_family
 from .settings import ProcessSettings
 from .sources import BUNDLED, known_sources
+from .swapped import check_folders, find_swapped, revision_of
 
 _HTTP_CLIENTS = ("httpx2", "httpx", "requests")  # one or the other, by huggingface_hub's version
 _RECOMMENDED = ("sampler", "steps", "guidance")  # what conjure.json may set
@@ -54,6 +57,8 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
 
     Raises InputError where there is none, or where conjure cannot read it.
     """
+    check_folders(settings)
+    loras = find_loras(settings)  # before gigabytes are fetched
     found = _locate(source, settings)
     folder, family = found.folder, found.family
     card = read_card(folder)
@@ -61,12 +66,15 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
         recommended = ProcessSettings(**{k: card[k] for k in _RECOMMENDED if k in card})
     except InputError as error:
         raise InputError(f"{folder / 'conjure.json'}: {error}") from error
-    choice = settings.over(recommended, family.recommended)
+    choice = settings.over(recommended, family.recommends(folder))
     # A card's own "revision" is a label: an edited copy would keep it. The content decides.
     revision = found.commit or content_hash(folder, family.parts)
     if settings.variant:
         revision += f"-{settings.variant}"
-    pipeline = read_pipeline(folder, found.name, family, settings, choice.dtype)
+    swapped = find_swapped(folder, found.name, family, settings)
+    pipeline = read_pipeline(folder, found.name, family, settings, choice.dtype, swapped)
+    add_loras(pipeline, loras, found.name, choice.dtype)
+    revision += revision_of(swapped) + revision_of_loras(loras)
     return Opened(pipeline, str(card.get("name") or found.name), revision, choice, family)
 
 

@@ -26,6 +26,42 @@ def native_shape(name: str, config: Any, part: str) -> tuple[int, ...]:
     return (config.in_channels, *sides)
 
 
+def resized(
+    name: str, native: tuple[int, ...], size: tuple[int, int], factor: int, unit: int | None
+) -> tuple[int, ...]:
+    """(channels, height, width) of latents for pictures of (width, height) pixels.
+
+    native: the shape that the network was made for; factor: pixels a latent; unit: what the sides
+    of latents must be a multiple of, None for a network of one size. Raises InputError.
+    """
+    width, height = size
+    channels, *sides = native
+    if [height, width] == [side * factor for side in sides]:
+        return native
+    if unit is None:
+        own = "x".join(str(side * factor) for side in reversed(sides))
+        raise InputError(f"{name} takes pictures of {own} alone: leave size out")
+    step = factor * unit
+    if width % step or height % step:
+        near = "x".join(str(max(round(side / step), 1) * step) for side in (width, height))
+        raise InputError(
+            f"{name} takes no pictures of {width}x{height}: both sides must be multiples of {step},"
+            f" such as {near}"
+        )
+    return channels, height // factor, width // factor
+
+
+def pixels_per_latent(pipeline: Any) -> int:
+    """The pixels of a picture for each of its latents, along a side."""
+    found = getattr(pipeline, "vae_scale_factor", None)
+    return int(found or 2 ** (len(pipeline.vae.config.block_out_channels) - 1))
+
+
+def unet_unit(config: Any) -> int:
+    """What the sides of a UNet's latents must be a multiple of: 2 for each halving."""
+    return int(2 ** (len(config.block_out_channels) - 1))
+
+
 def padded(rows: Tensor, count: int) -> Tensor:
     """(n, …) → (count, …), the last row repeated."""
     return torch.cat([rows, rows[-1:].expand(count - len(rows), *rows.shape[1:])])

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -22,6 +23,7 @@ from .family import Family
 from .folders import part_weights, read_object
 from .quiet import quiet
 from .settings import ProcessSettings
+from .swapped import Swapped
 
 with quiet():  # importing them remarks on what is not installed and not needed
     import transformers
@@ -67,43 +69,52 @@ def part_class(index: Path, part: str, source: str, family: Family) -> Any:
 
 
 def read_pipeline(
-    folder: Path, source: str, family: Family, settings: ProcessSettings, dtype: str
+    folder: Path,
+    source: str,
+    family: Family,
+    settings: ProcessSettings,
+    dtype: str,
+    swapped: Mapping[str, Swapped] = MappingProxyType({}),
 ) -> Any:
     """A checked folder → its pipeline, on the CPU, in that dtype.
+
+    swapped: parts that are read from elsewhere
 
     Raises InputError, naming the part, where one cannot be read whole.
     """
     index = folder / "model_index.json"
     classes = {part: part_class(index, part, source, family) for part in family.parts}
-    _check_configurations(folder, classes)
+    classes |= {part: found.kind for part, found in swapped.items()}
+    places = {part: folder / part for part in family.parts}
+    places |= {part: found.folder for part, found in swapped.items()}
+    _check_configurations(places, classes)
+    options = family.options(read_object(index))
     parts = {}
     for part in sorted(classes, key=lambda part: part in family.networks):  # the small ones first
-        kind = classes[part]
+        kind, place = classes[part], places[part]
         if part in family.networks:
-            parts[part] = _read_network(folder, part, kind, settings, dtype)
+            parts[part] = _read_network(place, part, kind, settings, dtype)
             continue
-        place = folder / part
         if issubclass(kind, transformers.PreTrainedTokenizerBase):
             kind = _tokenizer_class(kind, place)
         parts[part] = _reading(place, partial(kind.from_pretrained, place, **_LOCAL))
     unused = dict.fromkeys(family.unused)
-    options = family.options(read_object(index))
     pipeline = _reading(folder, partial(family.pipeline, **parts, **unused, **options))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _read_network(folder: Path, part: str, kind: Any, settings: ProcessSettings, dtype: str) -> Any:
+def _read_network(place: Path, part: str, kind: Any, settings: ProcessSettings, dtype: str) -> Any:
     # what transformers calls dtype is torch_dtype in diffusers
     name = "dtype" if issubclass(kind, transformers.PreTrainedModel) else "torch_dtype"
-    variant, files = part_weights(folder, part, settings)
+    variant, files = part_weights(place.parent, place.name, settings)
     for index in (path for path in files if path.suffix == ".json"):
-        _reading(folder / part, partial(_check_shards, index))
+        _reading(place, partial(_check_shards, index))
     network, info = _reading(
-        folder / part,
+        place,
         partial(
             kind.from_pretrained,
-            folder / part,
+            place,
             variant=variant,
             use_safetensors=None if settings.allow_pickle else True,
             output_loading_info=True,
@@ -121,7 +132,7 @@ def _read_network(folder: Path, part: str, kind: Any, settings: ProcessSettings,
     }
     if any(faults.values()):
         said = " and ".join(f"{fault} {_listed(keys)}" for fault, keys in faults.items() if keys)
-        raise InputError(f"{folder} cannot be loaded: its {part} {said}")
+        raise InputError(f"{place.parent} cannot be loaded: its {part} {said}")
     return network.eval()
 
 
@@ -165,14 +176,14 @@ def _listed(keys: Sequence[str]) -> str:
     return f"{len(keys)} tensor{'s' * (len(keys) > 1)} ({', '.join(names + more)})"
 
 
-def _check_configurations(folder: Path, classes: Mapping[str, Any]) -> None:
+def _check_configurations(places: Mapping[str, Path], classes: Mapping[str, Any]) -> None:
     """Refuse configurations that are no JSON objects, and those that ask for code from the hub."""
     for part, kind in classes.items():
-        for path in sorted((folder / part).glob("*.json")):
+        for path in sorted(places[part].glob("*.json")):
             if not read_object(path) and path.name in _NOT_EMPTY:
                 raise InputError(f"{path} is empty")  # and would be taken for all defaults
         if issubclass(kind, transformers.PreTrainedModel):
-            _check_attention(folder / part / "config.json")
+            _check_attention(places[part] / "config.json")
 
 
 def _check_attention(config: Path) -> None:

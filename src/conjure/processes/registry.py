@@ -15,7 +15,21 @@ from .family import Family
 from .folders import read_object
 
 GROUP = "conjure.families"
-_OURS = {"StableDiffusionPipeline": "stable_diffusion:FAMILY"}  # pipeline class → file:record
+_OURS = {  # pipeline class → file:record
+    "StableDiffusionPipeline": "stable_diffusion:FAMILY",
+    "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
+    "StableDiffusionXLPipeline": "stable_diffusion_xl:FAMILY",
+    "FluxPipeline": "flux:FAMILY",
+    "Flux2KleinPipeline": "flux2_klein:FAMILY",
+    "QwenImagePipeline": "qwen_image:FAMILY",
+    "SanaPipeline": "sana:FAMILY",
+    "ZImagePipeline": "z_image:FAMILY",
+}
+# Classes of which no family can be, and why.
+_NEVER = {
+    "StableDiffusionXLImg2ImgPipeline": "which starts from a finished picture, as SDXL's refiner"
+    " does: use the base model"
+}
 _REGISTERED: dict[str, Family] = {}
 
 
@@ -48,6 +62,8 @@ def find_family(index: Path, source: str) -> Family:
             raise InputError(f"{source} is a {name}, and two families read it ({places}): keep one")
         if entries:
             return _load(entries[0])
+        if name in _NEVER:
+            raise InputError(f"{source} is a {name}, {_NEVER[name]}")
     raise InputError(
         f"{source} is a {name if isinstance(name, str) else brief(name):.100}; conjure reads"
         f" {', '.join(family_names())}"

@@ -10,14 +10,16 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import diffusers
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError
-from ..core.schedule import Schedule, ancestral
+from ..core.process import Solver
+from ..core.schedule import Schedule, Transition, ancestral, ddim
 from .quiet import quiet
 
 # Nothing clipped: the latents are no pictures, and a clipped step is another process.
@@ -50,6 +52,33 @@ _KINDS = {
 }
 
 
+class AnySampler(Protocol):
+    """What a process needs of its sampler, of this module or of ``flow_samplers``."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Timesteps and σ̂, as the core wants them."""
+        ...
+
+    @property
+    def input_scale(self) -> Sequence[float]:
+        """T factors; the network's input is ``input_scale[j] · x_j``."""
+        ...
+
+    @property
+    def alpha_sigma(self) -> Sequence[tuple[float, float]]:
+        """T pairs (α, σ); the network's input is αx₀ + σε."""
+        ...
+
+    def comparison_factors(self, prediction: str, compare: str) -> list[tuple[float, float]]:
+        """T pairs (c, d): what is compared is c · prediction + d · x_j."""
+        ...
+
+    def solver(self) -> Solver:
+        """A new solver."""
+        ...
+
+
 def scheduler_class(name: str) -> Any:
     """diffusers' class for a sampler's name."""
     return _KINDS[name].scheduler
@@ -63,13 +92,17 @@ class Sampler:
     alpha_sigma: T pairs (α, σ) with α² + σ² = 1; the network's input is αx₀ + σε
     """
 
-    def __init__(self, name: str, steps: int, config: Mapping[str, Any]) -> None:
-        """config: that of the scheduler which the model came with.
+    step_options: Mapping[str, Any] = MappingProxyType({})  # of the scheduler's step
+
+    def __init__(self, name: str, steps: int, config: Mapping[str, Any], eta: float = 0.0) -> None:
+        """config: that of the scheduler which the model came with; eta: of ddim.
 
         Raises InputError for more steps than the model was trained on or the sampler can tell
         apart.
         """
-        self._kind = _KINDS[name]
+        kind = _KINDS[name]
+        if eta and name != "ddim":
+            raise InputError(f"eta goes with the sampler ddim, not with {name}")
         if config.get("rescale_betas_zero_snr") and name == "lms":
             raise InputError(
                 "lms does not know the noise schedule of this model (zero terminal SNR);"
@@ -80,25 +113,37 @@ class Sampler:
                 f"its scheduler, {config.get('_class_name', 'without a name')}, has no noise"
                 " schedule of betas, and no sampler here walks another"
             )
-        trained = config["num_train_timesteps"]
-        if steps > trained:
-            raise InputError(f"{steps} steps are more than the {trained} the model was trained on")
-        self._fresh = _scheduler(self._kind, steps, config)
-        sigmas = _sigmas(self._fresh)
+        check_steps(steps, config)
+        self._fresh = _scheduler(kind, steps, config)
+        sigmas = noise_levels(self._fresh)
         if len(sigmas) != steps + 1 or not _falling(sigmas):
             # rounding to whole timesteps gives one twice, or one outside the training's
             raise InputError(f"{name} cannot take {steps} steps with this model; take fewer")
+        # both stochastic kinds draw from the same posterior, in scales of their own
+        transitions = ancestral(sigmas) if kind.stochastic else None
+        if eta:
+            self.step_options = {"eta": eta}
+            transitions = ddim(sigmas, eta)
+        self._settle(sigmas, transitions, kind.stochastic or eta > 0, kind.exploding)
+
+    def _settle(
+        self,
+        sigmas: Sequence[float],
+        transitions: tuple[Transition, ...] | None,
+        stochastic: bool,
+        exploding: bool,
+    ) -> None:
+        """The tables of the scheduler ``_fresh``."""
         self.schedule = Schedule(
             timesteps=tuple(float(t) for t in self._fresh.timesteps),
             sigmas=tuple(sigmas),
             initial_scale=float(self._fresh.init_noise_sigma),
-            stochastic=self._kind.stochastic,
-            # both stochastic kinds draw from the same posterior, in scales of their own
-            transitions=ancestral(sigmas) if self._kind.stochastic else None,
+            stochastic=stochastic,
+            transitions=transitions,
         )
         alphas = [(s * s + 1) ** -0.5 for s in sigmas[:-1]]
         self.alpha_sigma = tuple((a, a * s) for a, s in zip(alphas, sigmas, strict=False))
-        self.input_scale = tuple(alphas) if self._kind.exploding else (1.0,) * steps
+        self.input_scale = tuple(alphas) if exploding else (1.0,) * len(alphas)
 
     def comparison_factors(self, prediction: str, compare: str) -> list[tuple[float, float]]:
         """T pairs (c, d): what is compared is c · ε + d · x_j; see ``core/currency.py``.
@@ -152,8 +197,12 @@ class SchedulerSolver:
         if stochastic:
             wide, out = x, out.to(x.dtype)
         # one generator a row: rows with equal generators get equal noise, in whatever batch
-        noise = {"generator": list(generators)} if stochastic else {}
-        after = scheduler.step(out, scheduler.timesteps[step], wide, return_dict=False, **noise)[0]
+        options = dict(self._sampler.step_options)
+        if stochastic:
+            options["generator"] = list(generators)
+        after = scheduler.step(out, scheduler.timesteps[step], wide, return_dict=False, **options)[
+            0
+        ]
         return after.to(x.dtype)
 
 
@@ -196,6 +245,12 @@ def _scheduler(kind: _Kind, steps: int, config: Mapping[str, Any]) -> Any:
         overrides["timestep_spacing"] = "trailing"
     with quiet():
         scheduler = kind.scheduler.from_config(config, **overrides)
+    return set_out(scheduler, steps)
+
+
+def set_out(scheduler: Any, steps: int) -> Any:
+    """The scheduler itself, at the beginning of T steps, its tables in float64."""
+    with quiet():
         scheduler.set_timesteps(steps)
     # diffusers keeps its tables in float32, too coarse for a float64 run. As 0-d factors they
     # never widen a float32 latent.
@@ -204,12 +259,20 @@ def _scheduler(kind: _Kind, steps: int, config: Mapping[str, Any]) -> Any:
         scheduler.alphas_cumprod = _positive(scheduler.alphas_cumprod)
     if hasattr(scheduler, "sigmas"):
         scheduler.sigmas = scheduler.sigmas.double()
-        scheduler.set_begin_index(0)  # by counting: a timestep may occur twice in a table
         scheduler.is_scale_input_called = True  # the adapter scales; the flag only warns
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)  # by counting: a timestep may occur twice in a table
     return scheduler
 
 
-def _sigmas(scheduler: Any) -> list[float]:
+def check_steps(steps: int, config: Mapping[str, Any]) -> None:
+    """Raise InputError for more steps than the model was trained on."""
+    trained = config["num_train_timesteps"]
+    if steps > trained:
+        raise InputError(f"{steps} steps are more than the {trained} the model was trained on")
+
+
+def noise_levels(scheduler: Any) -> list[float]:
     """The T + 1 ratios σ̂ = σ/α, the last where the sampler ends."""
     if hasattr(scheduler, "sigmas"):
         return [float(s) for s in scheduler.sigmas]

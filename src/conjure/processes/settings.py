@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ..core.currency import CURRENCIES
 from ..core.errors import InputError
-from ..core.text import brief
+from ..core.text import brief, text_fault
 
 SAMPLERS = ("lms", "euler", "euler-ancestral", "ddim", "ddpm", "dpm-solver++")
+SWAPPABLE = ("unet", "transformer", "text_encoder", "vae")  # parts that may come from elsewhere
+NATIVE = "native"  # the pipeline's own scheduler with its own configuration
+PRESETS: dict[str, dict[str, Any]] = {  # Liu & Soatto, section 4
+    "paper": {"sampler": "lms", "steps": 10, "guidance": 7.5, "size": (512, 512)}
+}
 DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 
 
@@ -20,9 +27,15 @@ DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 class ProcessSettings:
     """A model becomes a process by its sampler, steps and guidance; None leaves the choice to it.
 
-    sampler:      one of SAMPLERS; the process's own recommendation, else "lms"
+    sampler:      one of SAMPLERS, or "native": the pipeline's own scheduler with its own
+                  configuration; the process's own recommendation, else "lms"
     steps:        T, at least 1 and at most the training steps; recommended, else 10
     guidance:     w in ε_∅ + w (ε_y − ε_∅), at least 0; recommended, else 7.5
+    negative_prompt: the text of ε_∅; else what the family subtracts
+    size:         (width, height) of a picture in pixels; also "512x768", or one number for a
+                  square. Else what the network was made for
+    eta:          η of ddim, from 0 (its ODE, and the default) to 1 (as much noise as ddpm)
+    preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the process recommends
     compare:      what is compared, one of CURRENCIES (``core/currency.py``); else "epsilon"
     device:       "cpu", "cuda", "cuda:1", "mps"; else "cuda" where there is one, "cpu" otherwise
     dtype:        arithmetic inside the networks, one of DTYPES; else "float32". "auto" is the
@@ -33,6 +46,9 @@ class ProcessSettings:
                   the first batch takes a minute or so, numbers change by rounding alone
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
+    unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
+                  process's own: the part's folder, or a pipeline's
+    lora:         adapters to add, each "ID" or "ID:scale": a file, a folder or a hub id
     allow_pickle: accept weights that are not safetensors; unpickling a file can run any code
     allow_code:   import and call the MODULE:CALLABLE that is given as the process, though no
                   installed package registers it
@@ -43,6 +59,10 @@ class ProcessSettings:
     sampler: str | None = None
     steps: int | None = None
     guidance: float | None = None
+    negative_prompt: str | None = None
+    size: tuple[int, int] | str | int | None = None
+    eta: float | None = None
+    preset: str | None = None
     compare: str | None = None
     device: str | None = None
     dtype: str | None = None
@@ -50,24 +70,49 @@ class ProcessSettings:
     compile: bool = False
     revision: str | None = None
     variant: str | None = None
+    unet: str | os.PathLike[str] | None = None
+    transformer: str | os.PathLike[str] | None = None
+    text_encoder: str | os.PathLike[str] | None = None
+    vae: str | os.PathLike[str] | None = None
+    lora: Sequence[str] = ()
     allow_pickle: bool = False
     allow_code: bool = False
 
     def __post_init__(self) -> None:
-        _choice("sampler", self.sampler, SAMPLERS)
+        _choice("sampler", self.sampler, (*SAMPLERS, NATIVE))
         _choice("dtype", self.dtype, DTYPES)
         _choice("compare", self.compare, CURRENCIES)
         _count("steps", self.steps)
         _count("batch_size", self.batch_size)
-        _guidance(self.guidance)
+        _choice("preset", self.preset, tuple(PRESETS))
+        _number("guidance", self.guidance)
+        _number("eta", self.eta, most=1)
+        object.__setattr__(self, "size", _size(self.size))
+        self._settle_preset()
+        if self.eta and self.sampler not in ("ddim", NATIVE, None):
+            raise InputError(f"eta goes with the sampler ddim, not with {self.sampler}")
+        _negative(self.negative_prompt)
         _device(self.device)
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
+        for part in SWAPPABLE:
+            _folder(part, getattr(self, part))
+        object.__setattr__(self, "lora", _loras(self.lora))
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
 
-    def over(self, *others: ProcessSettings) -> Choice:
+    def _settle_preset(self) -> None:
+        for name, value in PRESETS.get(self.preset or "", {}).items():
+            given = getattr(self, name)
+            if given is not None and given != value:
+                raise InputError(
+                    f"preset {self.preset!r} is {name} {value}, and {brief(given)} was asked for:"
+                    " leave one of the two out"
+                )
+            object.__setattr__(self, name, value)
+
+    def over(self, *others: ProcessSettings | Choice) -> Choice:
         """What these settings decide; then, one after the other, ``others``; then the paper's."""
         found: dict[str, Any] = {}
         for source in (self, *others):
@@ -87,6 +132,9 @@ class Choice:
     guidance: float = 7.5
     dtype: str = "float32"
     compare: str = "epsilon"
+    negative_prompt: str | None = None
+    size: tuple[int, int] | None = None
+    eta: float = 0.0
 
 
 def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:
@@ -105,15 +153,46 @@ def _count(name: str, value: Any) -> None:
         raise InputError(f"{name} must be a whole number of at least 1, not {brief(value)}")
 
 
-def _guidance(value: Any) -> None:
+def _number(name: str, value: Any, most: float = math.inf) -> None:
     if value is None:
         return
     try:
-        good = not isinstance(value, str | bool) and 0 <= float(value) < math.inf
+        good = not isinstance(value, str | bool) and 0 <= float(value) <= most
+        good = good and float(value) < math.inf
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise InputError(f"guidance must be a number of at least 0, not {brief(value)}")
+        bound = "a number of at least 0" if most == math.inf else f"a number from 0 to {most:g}"
+        raise InputError(f"{name} must be {bound}, not {brief(value)}")
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    """(width, height) of whichever way a size was written; InputError for what is none."""
+    if value is None:
+        return None
+    sides: Any = value
+    if isinstance(value, str):
+        found = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", value.strip().lower())
+        sides = [int(side) for side in found.groups()] if found else []
+    elif not isinstance(value, tuple | list):
+        sides = [value, value]
+    try:
+        whole = [operator.index(side) for side in sides if not isinstance(side, bool)]
+    except TypeError:
+        whole = []
+    if len(whole) != 2 or len(sides) != 2 or not all(0 < side < 10**6 for side in whole):
+        raise InputError(
+            f"size must be WIDTHxHEIGHT in pixels, such as 512x768, not {brief(value)}"
+        )
+    return whole[0], whole[1]
+
+
+def _negative(text: Any) -> None:
+    if text is None:
+        return
+    fault = "must be a str" if not isinstance(text, str) else text and text_fault(text)
+    if fault:
+        raise InputError(f"negative_prompt {fault}, not {brief(text)}")
 
 
 def _device(value: Any) -> None:
@@ -127,6 +206,39 @@ def _device(value: Any) -> None:
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise InputError(f"{name} must be True or False, not {brief(value)}")
+
+
+def _folder(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InputError(f"{name} must be the path of a folder, not {brief(value)}")
+
+
+def _loras(value: Any) -> tuple[str, ...]:
+    """The adapters as a tuple of texts; one text is one adapter."""
+    given = [value] if isinstance(value, str | os.PathLike) else value
+    if not isinstance(given, Sequence):
+        raise InputError(f'lora must be a list of "ID" or "ID:scale", not {brief(value)}')
+    for lora in given:
+        if not isinstance(lora, str | os.PathLike) or not os.fspath(lora):
+            raise InputError(f'a lora is "ID" or "ID:scale", not {brief(lora)}')
+        if not math.isfinite(lora_scale(str(lora))[1]):
+            raise InputError(f"lora {brief(lora)}: its scale must be a finite number")
+    return tuple(map(str, given))
+
+
+def lora_scale(lora: str) -> tuple[str, float]:
+    """ "ID:scale" → the id and its scale, by default 1.
+
+    >>> lora_scale("a/b:0.5"), lora_scale("C:/style.safetensors")
+    (('a/b', 0.5), ('C:/style.safetensors', 1.0))
+    """
+    name, _, scale = lora.rpartition(":")
+    try:
+        return (name, float(scale)) if name else (lora, 1.0)
+    except ValueError:
+        return lora, 1.0
 
 
 def _name(name: str, value: Any, pattern: str, what: str) -> None:

@@ -17,8 +17,8 @@ from ..core.errors import InputError
 from ..core.types import Conditioning
 from .base import PipelineProcess
 from .family import Family, Part
-from .latents import native_shape
-from .tokens import TextReader, padded_tokens, settle_limit
+from .latents import native_shape, unet_unit
+from .tokens import TextReader, check_vocabulary, padded_tokens, settle_limit
 
 
 class StableDiffusion(PipelineProcess):
@@ -40,6 +40,10 @@ class StableDiffusion(PipelineProcess):
             )
         return native_shape(self.name, config, self.denoiser)
 
+    def latents_unit(self) -> int | None:
+        """Whole pixels at the UNet's coarsest level."""
+        return unet_unit(self.network.config)
+
     def prepare(self) -> None:
         """Settle how many tokens are read; refuse tokens that have no embedding."""
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
@@ -47,13 +51,7 @@ class StableDiffusion(PipelineProcess):
             self.network.to(memory_format=torch.channels_last)
         settle_limit(self.name, tokenizer, encoder)
         self._reader = TextReader(self.name, tokenizer)
-        vocabulary = max(tokenizer.get_vocab().values(), default=-1)
-        embeddings = encoder.get_input_embeddings().weight
-        if vocabulary >= len(embeddings):
-            raise InputError(
-                f"{self.name} does not fit together: its tokenizer knows {vocabulary + 1}"
-                f" tokens, its text encoder {len(embeddings)}"
-            )
+        check_vocabulary(self.name, tokenizer, encoder)
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which the tokenizer knows no token → why."""

@@ -132,7 +132,10 @@ class TextReader:
                     lost.append(part)
         if spans:
             lost += _dropped(text, [spans[place] for place in content])
-        return Reading(len(ids), tuple(lost), all(ids[place] in special for place in kept))
+        said = [ids[place] for place in kept if ids[place] not in special]
+        # SentencePiece puts a blank before a text of which it knows nothing else
+        nothing = not any(str(t).strip("▁ ") for t in tokenizer.convert_ids_to_tokens(said))
+        return Reading(len(ids), tuple(lost), nothing)
 
 
 def _dropped(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
@@ -180,6 +183,17 @@ def settle_limit(name: str, tokenizer: Any, encoder: Any) -> None:
     if min(known) <= tokenizer.num_special_tokens_to_add():
         raise InputError(f"{name} reads {min(known)} tokens, which leaves none for a text")
     tokenizer.model_max_length = min(known)
+
+
+def check_vocabulary(name: str, tokenizer: Any, encoder: Any) -> None:
+    """Raise InputError where the tokenizer knows tokens that have no embedding."""
+    vocabulary = max(tokenizer.get_vocab().values(), default=-1)
+    embeddings = encoder.get_input_embeddings().weight
+    if vocabulary >= len(embeddings):
+        raise InputError(
+            f"{name} does not fit together: its tokenizer knows {vocabulary + 1}"
+            f" tokens, its text encoder {len(embeddings)}"
+        )
 
 
 def _positions(config: Any) -> int | None:

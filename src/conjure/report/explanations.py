@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
 from ..datasets.files import check_folder, check_output
 from ..datasets.tables import write_rows
+from ..explanation.morph import Morph
 from ..explanation.record import Explanation
 from ..explanation.tables import pair_rows, step_rows, word_rows
+from .animation import FILMS, check_film, write_film
+from .page import write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURES = (".png", ".svg", ".pdf")
+PAGES = (".html",)
 DATA = (".npz",)
-FIGURES = ("steps",)  # the first is the one that a single file shows
+FIGURES = ("steps", "where", "when", "sure", "words")  # a single file shows the first
 _ENDS = (".png", ".svg")  # of a figure in a folder
 
 
@@ -38,7 +42,12 @@ class Output:
         """Whether it is a folder: one that exists, or a name without an ending."""
         return self.path.is_dir() or not self.path.suffix
 
-    def check(self, *, overwrite: bool, words: bool) -> None:
+    @property
+    def film(self) -> bool:
+        """Whether it is an animation, which needs a morph and no explanation."""
+        return not self.folder and self.path.suffix.lower() in FILMS
+
+    def check(self, *, overwrite: bool, words: bool, samples: int) -> None:
         """Raise InputError where it could not be written, before anything is computed."""
         if not self.folder and self.path.suffix.lower() not in kinds():
             raise InputError(
@@ -47,10 +56,14 @@ class Output:
             )
         if self.figure == "words" and not words:
             raise InputError("--figure words shows what words do: give --words, too")
-        if self.folder or self.path.suffix.lower() in PICTURES:
+        if self.figure == "sure" and samples < 2:
+            raise InputError("--figure sure compares samples: give --samples 4 or more")
+        if self.folder or self.path.suffix.lower() in (*PICTURES, *PAGES):
             from .plots.style import check_matplotlib
 
             check_matplotlib()
+        if self.film:
+            check_film(self.path)
         if not self.folder:
             check_output(self.path, overwrite=overwrite)
             if not os.access(self.path.parent, os.W_OK | os.X_OK):
@@ -63,16 +76,19 @@ class Output:
 
 def kinds() -> tuple[str, ...]:
     """The endings of files that an explanation can be written to."""
-    return (*PICTURES, *DATA)
+    return (*PAGES, *PICTURES, *FILMS, *DATA)
 
 
-def write_explanation(found: Explanation, output: Output) -> list[Path]:
-    """Write it; returns the files."""
+def write_explanation(found: Explanation, output: Output, made: Morph | None = None) -> list[Path]:
+    """Write it; returns the files. made: an animation that a folder gets, too."""
     if output.folder:
-        return list(_write_folder(found, output.path))
+        files = list(_write_folder(found, output.path))
+        return files if made is None else [*files, write_film(made, output.path / "morph.gif")]
     suffix = output.path.suffix.lower()
     if suffix in PICTURES:
         _write_figure(found, output.figure, output.path)
+    elif suffix in PAGES:
+        write_page(found, output.path)
     else:
         found.save(output.path)
     return [output.path]
@@ -80,8 +96,9 @@ def write_explanation(found: Explanation, output: Output) -> list[Path]:
 
 def _write_folder(found: Explanation, folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
+    yield write_page(found, folder / "report.html")
     for name in FIGURES:
-        if name == "words" and found.words is None:
+        if name not in figures_of(found):
             continue
         for end in _ENDS:
             _write_figure(found, name, folder / f"{name}{end}")
@@ -94,13 +111,21 @@ def _write_folder(found: Explanation, folder: Path) -> Iterator[Path]:
     yield folder / "explanation.npz"
 
 
-def draw(found: Explanation, figure: str) -> Figure:
-    """A figure by its name."""
-    from .plots.explain import draw_steps
+def figures_of(found: Explanation) -> tuple[str, ...]:
+    """The figures that an explanation has."""
+    absent = {"words"} if found.words is None else set()
+    absent |= {"sure"} if len(found.maps) < 2 else set()
+    return tuple(name for name in FIGURES if name not in absent)
 
-    drawers: dict[str, Callable[[Explanation], Any]] = {"steps": draw_steps}
-    drawn: Figure = drawers[figure](found)
-    return drawn
+
+def draw(found: Explanation, figure: str) -> Figure:
+    """A figure by its name, one of ``figures_of``."""
+    from .plots.explain import draw_steps
+    from .plots.explain_parts import draw_sure, draw_when, draw_where
+    from .plots.explain_words import draw_words
+
+    drawers = (draw_steps, draw_where, draw_when, draw_sure, draw_words)
+    return dict(zip(FIGURES, drawers, strict=True))[figure](found)
 
 
 def _write_figure(found: Explanation, name: str, path: Path) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from ...core.text import number_of
 from ...explanation.record import Array, Explanation, Pictures
-from .pictures import wrapped
+from .explain_style import EDGE, LEAD, SIZES, A, B, draw_key, line, percent, small_print
 from .sheet import COLUMN, GREY, HEAT, Sheet
-from .style import COLOURS, house_style
+from .style import house_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 10
 OUTLINED = 3  # cells
 _LABELS = 0.5  # inches: the column of row labels
-_EDGE = 0.04
-_SIZES = {"key": 7.0, "label": 6.0, "note": 5.0}  # points
-_LEAD = 1.25
 _BARS = 0.3  # inches: the height of the shares
-A, B = COLOURS[0], COLOURS[1]
 
 
 @dataclass(frozen=True)
@@ -51,19 +47,19 @@ class Grid:
     @property
     def half(self) -> float:
         """The height of one half."""
-        return _line("key") + 0.14 + len(self.rows) * self.tall + _BARS + 0.16
+        return line("key") + 0.14 + len(self.rows) * self.tall + _BARS + 0.16
 
 
 def draw_steps(found: Explanation) -> Figure:
     """The core figure, one column of a paper wide."""
     with house_style():
         grid = _grid(found)
-        head = 2 * _line("key") + 0.08
+        head = 2 * line("key") + 0.08
         sheet = Sheet(COLUMN, 99.0)  # to measure with
         notes = _notes(sheet, found, grid)
-        height = head + 2 * grid.half + 0.34 + len(notes) * _line("note") + _EDGE
+        height = head + 2 * grid.half + 0.34 + len(notes) * line("note") + EDGE
         sheet = Sheet(COLUMN, height)
-        _key(sheet, found)
+        draw_key(sheet, found)
         most = _largest(found, grid)
         shares = _grouped(found.shares, grid)  # (2, columns)
         outlined = largest_cells(shares)
@@ -74,8 +70,8 @@ def draw_steps(found: Explanation) -> Figure:
             top += grid.half
         _scale(sheet, top + 0.06, most)
         sheet.text(
-            _EDGE, top + 0.34, "\n".join(notes), _SIZES["note"], color=GREY,
-            linespacing=_LEAD, gid="note",
+            EDGE, top + 0.34, "\n".join(notes), SIZES["note"], color=GREY,
+            linespacing=LEAD, gid="note",
         )  # fmt: skip
         return sheet.figure
 
@@ -85,15 +81,6 @@ def largest_cells(shares: Array) -> list[tuple[int, int]]:
     order = np.argsort(-shares, axis=None, kind="stable")[:OUTLINED]
     cells = [(int(n) // shares.shape[1], int(n) % shares.shape[1]) for n in order]
     return [cell for cell in cells if shares[cell] > 0]
-
-
-def percent(share: float) -> str:
-    """A share in a few characters.
-
-    >>> percent(0.0961), percent(0.004), percent(0.0), percent(1.0)
-    ('10 %', '<1 %', '0 %', '100 %')
-    """
-    return "<1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def step_groups(steps: int) -> tuple[range, ...]:
@@ -109,7 +96,7 @@ def step_groups(steps: int) -> tuple[range, ...]:
 
 def _grid(found: Explanation) -> Grid:
     groups = step_groups(found.maps.shape[2])
-    cell = min(0.55, (COLUMN - _LABELS - 0.05 - _EDGE) / (len(groups) + 1))
+    cell = min(0.55, (COLUMN - _LABELS - 0.05 - EDGE) / (len(groups) + 1))
     if found.pictures is None:
         height, width = found.maps.shape[3:]
         rows: tuple[str, ...] = ("where",)
@@ -120,32 +107,16 @@ def _grid(found: Explanation) -> Grid:
     return Grid(groups, cell, cell * ratio, rows)
 
 
-def _key(sheet: Sheet, found: Explanation) -> None:
-    """Which text is A and which is B, and the distance."""
-    width = sheet.width - 2 * _EDGE - 0.16
-    distance = found.distance
-    said = f"d = {distance.value:.4g}"
-    if distance.standard_error is not None:
-        said += f" ± {distance.standard_error:.2g}"
-    room = sheet.measure(said, _SIZES["key"]) + 0.1
-    for row, (letter, colour, text) in enumerate(zip("AB", (A, B), found.texts, strict=True)):
-        top = 0.03 + row * _line("key")
-        sheet.text(_EDGE, top, letter, _SIZES["key"], color=colour, weight="bold", gid=letter)
-        fitted = sheet.fitted(text, width - (room if row == 0 else 0), _SIZES["key"])
-        sheet.text(_EDGE + 0.14, top, fitted, _SIZES["key"], gid=f"text-{letter}")
-    sheet.text(sheet.width - _EDGE, 0.03, said, _SIZES["key"], ha="right", gid="distance")
-
-
 def _half(sheet: Sheet, found: Explanation, grid: Grid, half: int, top: float, most: float) -> None:
     """Title, step numbers, rows of pictures and the row of maps."""
     letter, colour = "AB"[half], (A, B)[half]
     title = f"on the trajectory of {letter}: {percent(float(found.directions[half]))} of d"
-    sheet.text(_EDGE, top, title, _SIZES["key"], color=colour, gid=f"half-{letter}")
-    under = top + _line("key") + 0.14
+    sheet.text(EDGE, top, title, SIZES["key"], color=colour, gid=f"half-{letter}")
+    under = top + line("key") + 0.14
     for row, label in enumerate(grid.rows):
         middle = under + (row + 0.5) * grid.tall
         look = {"A predicts": A, "B predicts": B}.get(label, "black")
-        sheet.text(_EDGE, middle, label, _SIZES["label"], va="center", color=look)
+        sheet.text(EDGE, middle, label, SIZES["label"], va="center", color=look)
     for column, group in enumerate(grid.groups):
         shown = _shown_step(found, half, group)
         places = [
@@ -163,7 +134,7 @@ def _half(sheet: Sheet, found: Explanation, grid: Grid, half: int, top: float, m
         place = (grid.left(len(grid.groups)), under + grid.tall, grid.cell, grid.tall)
         sheet.picture(_inside(place), found.pictures.trajectory[half, -1])
         sheet.text(place[0] + grid.cell / 2, under + 2 * grid.tall + 0.02, "$x_0$",
-                   _SIZES["label"], ha="center", parse_math=True)  # fmt: skip
+                   SIZES["label"], ha="center", parse_math=True)  # fmt: skip
 
 
 def _column(pictures: Pictures, half: int, step: int) -> tuple[Any, Any, Any]:
@@ -190,16 +161,16 @@ def _shares(
 ) -> None:
     """Step numbers above, bars of shares below, and outlines around the largest cells."""
     colour = (A, B)[half]
-    numbers = top + _line("key") + 0.13
-    under = top + _line("key") + 0.14
+    numbers = top + line("key") + 0.13
+    under = top + line("key") + 0.14
     floor = under + len(grid.rows) * grid.tall + _BARS
-    room = _BARS - _line("label") - 0.02
+    room = _BARS - line("label") - 0.02
     most = float(shares.max()) or 1.0
-    sheet.text(_EDGE, floor, "share of d", _SIZES["label"], va="bottom")
+    sheet.text(EDGE, floor, "share of d", SIZES["label"], va="bottom")
     for column, group in enumerate(grid.groups):
         left, share = grid.left(column), float(shares[half, column])
         middle = left + grid.cell / 2
-        sheet.text(middle, numbers, f"{group.start + 1}", _SIZES["label"], ha="center",
+        sheet.text(middle, numbers, f"{group.start + 1}", SIZES["label"], ha="center",
                    va="bottom", color=GREY)  # fmt: skip
         height = room * share / most
         sheet.box(
@@ -210,16 +181,16 @@ def _shares(
             box = (left, under, grid.cell, len(grid.rows) * grid.tall)
             sheet.box(box, fill=False, edgecolor="white", linewidth=2.2, zorder=3)
             sheet.box(box, fill=False, edgecolor="black", linewidth=1.1, zorder=3)
-        look: dict[str, Any] = {"size": _SIZES["note"], "color": GREY}
+        look: dict[str, Any] = {"size": SIZES["note"], "color": GREY}
         if (half, column) in outlined:
-            look = {"size": _SIZES["label"], "weight": "bold"}
+            look = {"size": SIZES["label"], "weight": "bold"}
         sheet.text(
             middle, floor - height - 0.015, text=percent(share), ha="center", va="bottom",
             gid=f"share-{half}-{column}", **look,
         )  # fmt: skip
     ends = (grid.left(0), grid.left(len(grid.groups) - 1) + grid.cell)
     sheet.line(ends, (floor, floor), color="black", linewidth=0.6)
-    sheet.text(_EDGE, numbers, "step", _SIZES["label"], va="bottom", color=GREY)
+    sheet.text(EDGE, numbers, "step", SIZES["label"], va="bottom", color=GREY)
 
 
 def _grouped(shares: Array, grid: Grid) -> Array:
@@ -240,13 +211,13 @@ def _scale(sheet: Sheet, top: float, most: float) -> None:
     """The colours of the maps."""
     ramp = np.linspace(0, 1, 256)[None]
     left, width = _LABELS, 0.8
-    sheet.text(_EDGE, top + 0.04, "where", _SIZES["label"], va="center")
+    sheet.text(EDGE, top + 0.04, "where", SIZES["label"], va="center")
     sheet.picture((left, top, width, 0.08), ramp, cmap=HEAT, vmin=0, vmax=1)
-    sheet.text(left, top + 0.1, "0", _SIZES["note"])
-    sheet.text(left + width, top + 0.1, f"{most:.2g}", _SIZES["note"], ha="right")
+    sheet.text(left, top + 0.1, "0", SIZES["note"])
+    sheet.text(left + width, top + 0.1, f"{most:.2g}", SIZES["note"], ha="right")
     sheet.text(
         left + width + 0.08, top + 0.04, "squared difference at a latent position",
-        _SIZES["label"], va="center",
+        SIZES["label"], va="center",
     )  # fmt: skip
 
 
@@ -265,16 +236,10 @@ def _notes(sheet: Sheet, found: Explanation, grid: Grid) -> list[str]:
             "a column is several steps, numbered by the first; it shows the one of largest share"
         )
     said.append("outlined: the largest shares")
-    text = "; ".join(said) + ". " + str(distance.signature)
-    return wrapped(text, sheet.width - 2 * _EDGE, _SIZES["note"], sheet.measure)
+    return small_print(sheet, "; ".join(said), found)
 
 
 def _inside(place: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     """A place less a hair of white around it."""
     left, top, width, height = place
     return left + 0.008, top + 0.008, width - 0.016, height - 0.016
-
-
-def _line(name: str) -> float:
-    """The height of a line of that type, in inches."""
-    return _SIZES[name] * _LEAD / 72

@@ -49,7 +49,7 @@ def draw_matrices(
             image = _heat_map(axes, classes, matrix, errors[n] if errors else None, scale)
             axes.set_title(f"{'abcdefgh'[n]}   {captions[n]}", pad=20)
         bar = figure.colorbar(image, ax=panels, location="bottom", aspect=40, fraction=0.03)
-        ticks = [tick for tick in _ticks(low) if low <= tick <= high]
+        ticks = [tick for tick in round_ticks(low) if low <= tick <= high]
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.minorticks_off()
         bar.set_label(f"{UNITS} (logarithmic)", fontsize=8)
@@ -58,7 +58,7 @@ def draw_matrices(
         return save(figure, out.parent, out.name)
 
 
-def _ticks(low: float) -> list[float]:
+def round_ticks(low: float) -> list[float]:
     """Round numbers from below ``low`` on: 1, 2 and 5 times powers of ten."""
     start = math.floor(math.log10(low))
     return [digit * 10.0**power for power in range(start, start + 7) for digit in (1, 2, 3, 5, 7)]
@@ -81,13 +81,13 @@ def _heat_map(
             if matrix[i, j] <= 0:
                 axes.text(j, i, "0", ha="center", va="center", color="#595959", size=8)
                 continue
-            ink, value = _ink(image, matrix[i, j]), f"{matrix[i, j]:.{decimals}f}"
+            colour, value = ink(image, matrix[i, j]), f"{matrix[i, j]:.{decimals}f}"
             if errors is None:
-                axes.text(j, i, value, ha="center", va="center", color=ink, size=8)
+                axes.text(j, i, value, ha="center", va="center", color=colour, size=8)
             else:
                 below = f"±{errors[i, j]:.{decimals}f}"
-                axes.text(j, i - 0.17, value, ha="center", va="center", color=ink, size=8)
-                axes.text(j, i + 0.23, below, ha="center", va="center", color=ink, size=6.5)
+                axes.text(j, i - 0.17, value, ha="center", va="center", color=colour, size=8)
+                axes.text(j, i + 0.23, below, ha="center", va="center", color=colour, size=6.5)
     start = 0
     for name, members in classes.items():
         if start:
@@ -104,7 +104,7 @@ def decimals_of(distances: Array) -> int:
     return max(0, 2 - math.floor(math.log10(distances.max())))
 
 
-def _ink(image: AxesImage, value: float) -> str:
+def ink(image: AxesImage, value: float) -> str:
     """Black or white: the one with more contrast to the colour of the value (WCAG)."""
     channels = np.array(image.cmap(image.norm(np.asarray(value)))[:3])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

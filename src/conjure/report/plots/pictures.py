@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import InputError
 from ...core.text import printable
 from ...datasets.files import check_output, replacing
+from ...display import drawable as drawable
 from .style import check_matplotlib, house_style
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SIZES = {"label": 8.0, "note": 5.5}  # points
 _LEADING = 1.3  # line height by size of type
 _DPI = 200
 # Without dates and versions, the same pictures are the same file.
-_METADATA: dict[str, dict[str, Any]] = {
+METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -64,14 +65,14 @@ def draw_pictures(pictures: Tensor, texts: Sequence[str], note: str, path: Path)
     tall = _CELL * height / width
     whole = _LABEL + columns * (_CELL + _GAP) + _GAP
     with house_style():
-        figure, measure = _canvas(whole)
+        figure, measure = canvas(whole)
         note_lines = wrapped(drawable(note), whole - 2 * _GAP, _SIZES["note"], measure)
-        below = (len(note_lines) + 0.8) * _line(_SIZES["note"])
+        below = (len(note_lines) + 0.8) * line_height(_SIZES["note"])
         total = rows * (tall + _GAP) + _GAP + below
         figure.set_size_inches(whole, total)
         for row, text in enumerate(texts):
             bottom = total - (row + 1) * (tall + _GAP)
-            most = max(1, int(tall / _line(_SIZES["label"])))
+            most = max(1, int(tall / line_height(_SIZES["label"])))
             label = wrapped(drawable(text), _LABEL - 2 * _GAP, _SIZES["label"], measure, most)
             figure.text(
                 _GAP / whole,
@@ -100,7 +101,7 @@ def draw_pictures(pictures: Tensor, texts: Sequence[str], note: str, path: Path)
         )
         suffix = path.suffix.lower()
         with replacing(path) as draft:
-            figure.savefig(draft, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
+            figure.savefig(draft, format=suffix[1:], dpi=_DPI, metadata=METADATA[suffix])
 
 
 def wrapped(
@@ -133,20 +134,19 @@ def wrapped(
     return [*lines[: most - 1], f"{last.rstrip()}…"]
 
 
-def drawable(text: str) -> str:
-    """The text with characters that the font lacks as visible escapes, in place of empty boxes."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
+def paragraphs(text: str, width: float, size: float, measure: Measure) -> list[str]:
+    """Each line of a text in lines of at most ``width`` inches, as the font can draw them."""
+    return [
+        line for part in text.split("\n") for line in wrapped(drawable(part), width, size, measure)
+    ]
 
-    known = get_font(findfont(FontProperties())).get_charmap()
-    return "".join(c if c.isspace() or ord(c) in known else ascii(c)[1:-1] for c in text)
 
-
-def _line(size: float) -> float:
+def line_height(size: float) -> float:
     """The height of a line in inches."""
     return size * _LEADING / 72
 
 
-def _canvas(width: float) -> tuple[Figure, Measure]:
+def canvas(width: float) -> tuple[Figure, Measure]:
     """An empty figure, and how wide its texts are."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -17,6 +17,7 @@ from .style import house_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 COLUMN = 3.3  # inches: a column of a LaTeX paper of two
 DPI = 300
@@ -35,13 +36,14 @@ class Sheet:
     Make and save it within ``house_style``.
     """
 
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, width: float, height: float, dpi: int = DPI) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self.width, self.height = width, height
-        self.figure: Figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-        self._renderer: Any = FigureCanvasAgg(self.figure).get_renderer()  # type: ignore[no-untyped-call]
+        self.width, self.height, self.dpi = width, height, dpi
+        self.figure: Figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
+        canvas: Any = FigureCanvasAgg(self.figure)
+        self._renderer = canvas.get_renderer()
         self.page = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self.page.set_axis_off()
         self.page.set_xlim(0, width)
@@ -49,13 +51,14 @@ class Sheet:
 
     def picture(
         self, place: tuple[float, float, float, float], array: NDArray[Any], **look: Any
-    ) -> None:
+    ) -> AxesImage:
         """An image (H, W, 3) or a map (h, w) at (left, top, width, height)."""
         left, top, width, height = place
         extent = (left, left + width, top + height, top)
-        self.page.imshow(array, extent=extent, aspect="auto", **look)
+        image = self.page.imshow(array, extent=extent, aspect="auto", **look)
         self.page.set_xlim(0, self.width)  # imshow moves them
         self.page.set_ylim(self.height, 0)
+        return image
 
     def text(self, left: float, top: float, text: str, size: float, **look: Any) -> None:
         """A text; ``top`` is the upper edge unless ``va`` says otherwise."""
@@ -86,16 +89,18 @@ class Sheet:
 
         font = FontProperties(size=size, weight="bold" if bold else "normal")
         pixels, *_ = self._renderer.get_text_width_height_descent(text, font, False)
-        return float(pixels) / DPI
+        return float(pixels) / self.dpi
 
     def fitted(self, text: str, width: float, size: float, bold: bool = False) -> str:
         """The text in one line of at most ``width`` inches; a long one loses its middle."""
         safe = printable(drawable(" ".join(text.split())))
         return middle_out(safe, lambda some: self.measure(some, size, bold) <= width)
 
-    def save(self, path: Path) -> None:
-        """Write PNG, SVG or PDF, complete or not at all."""
-        write_figure(self.figure, path)
+    def pixels(self) -> NDArray[np.uint8]:
+        """The page as an image (H, W, 3)."""
+        canvas: Any = self.figure.canvas
+        canvas.draw()
+        return np.array(canvas.buffer_rgba())[..., :3].copy()
 
 
 def middle_out(text: str, fits: Callable[[str], bool]) -> str:
@@ -134,7 +139,7 @@ def overlaid(picture: NDArray[Any], heat: NDArray[Any], most: float) -> NDArray[
     colour = colormaps[HEAT](np.clip(heat[rows][:, columns] / most, 0, 1) if most > 0 else
                              np.zeros((height, width)))[..., :3]  # fmt: skip
     grey = (picture @ np.array([0.2126, 0.7152, 0.0722]))[..., None]
-    found: NDArray[Any] = 0.65 * colour + 0.35 * grey
+    found: NDArray[Any] = 0.72 * colour + 0.28 * grey
     return found
 
 

@@ -1,0 +1,1 @@
+"""Matrices: the distance of any two of many texts, and what the matrix shows."""

@@ -1,0 +1,144 @@
+"""Both trajectories with what the process predicts under either prompt (Figure 1 of the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...explanation.record import Explanation, Pictures
+from .images import Array, picture_uri
+from .parts import Table, fewest, listed, percent
+
+QUARTER = 0.25
+_STEPS = 10  # columns at most; of more steps some are shown
+_WHICH = ("first", "second")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture and its words."""
+
+    uri: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The cells that hold a quarter of a step's share, on a grid of rows × columns, as SVG path."""
+
+    rows: int
+    columns: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One step: what is predicted under the first text, the trajectory, under the second text."""
+
+    step: str
+    share: str
+    large: bool
+    shots: tuple[Shot, Shot, Shot]
+    outline: Outline | None
+
+
+@dataclass(frozen=True)
+class Half:
+    """The trajectory of one text; ``end`` is x_0 as a picture."""
+
+    columns: tuple[Column, ...]
+    end: Shot
+    share: str
+    said: str
+    table: Table
+
+
+def halves(explanation: Explanation) -> tuple[Half, ...]:
+    """Both halves of the panel, of the sample that the pictures are of."""
+    pictures = explanation.pictures
+    if pictures is None:
+        return ()
+    maps = explanation.maps[pictures.sample]  # (2, steps, h, w)
+    return tuple(_half(pictures, maps, n) for n in range(2))
+
+
+def _half(pictures: Pictures, maps: Array, n: int) -> Half:
+    total = float(maps.sum())
+    shares = maps[n].sum(axis=(1, 2)) / (total if total > 0 else 1.0)
+    large, chosen = fewest(shares), _chosen(shares)
+    columns = tuple(
+        _column(pictures, maps[n, j], n, j, float(shares[j]), j in large) for j in chosen
+    )
+    said = ""
+    if large:
+        framed = listed([j + 1 for j in large])
+        said = f"The framed steps hold half of this way's share: {framed}."
+    if len(chosen) < len(shares):
+        said += f" {len(chosen)} of {len(shares)} steps are shown; the table has all."
+    end = Shot(
+        picture_uri(pictures.trajectory[n, -1]), f"The picture that the {_WHICH[n]} text ends in"
+    )
+    share = percent(float(shares.sum()))
+    return Half(columns, end, share, said.strip(), _table(maps[n], shares, _WHICH[n]))
+
+
+def _column(pictures: Pictures, cells: Array, n: int, j: int, share: float, large: bool) -> Column:
+    steps = pictures.predicted.shape[1]
+    about = f"step {j + 1} of {steps}, {percent(share)} of this sample's distance"
+    first, second = (
+        Shot(picture_uri(pictures.predicted[n, j, m]), f"Predicted under the {text} text: {about}")
+        for m, text in enumerate(_WHICH)
+    )
+    state = Shot(picture_uri(pictures.trajectory[n, j]), f"The {_WHICH[n]} text's way: {about}")
+    return Column(str(j + 1), percent(share), large, (first, state, second), _outline(cells))
+
+
+def _chosen(shares: Array) -> list[int]:
+    """At most ten steps: evenly spaced, the first, the last and the largest among them.
+
+    >>> _chosen(np.array([0.1, 0.7, 0.2]))
+    [0, 1, 2]
+    """
+    if len(shares) <= _STEPS:
+        return list(range(len(shares)))
+    top = int(np.argmax(shares))
+    even = {int(j) for j in np.linspace(0, len(shares) - 1, _STEPS).round()}
+    if top not in even:
+        inner = even - {0, len(shares) - 1}
+        even.remove(min(inner, key=lambda j: abs(j - top)))
+        even.add(top)
+    return sorted(even)
+
+
+def _outline(cells: Array) -> Outline | None:
+    """The fewest cells that hold a quarter of a step's share, as one path of their outer edges."""
+    inside = set(fewest(cells, QUARTER))
+    if not inside:
+        return None
+    rows, columns = cells.shape
+    path = []
+    for y, x in (divmod(place, columns) for place in sorted(inside)):
+        here = y * columns + x
+        if y == 0 or here - columns not in inside:
+            path.append(f"M{x} {y}h1")
+        if y == rows - 1 or here + columns not in inside:
+            path.append(f"M{x} {y + 1}h1")
+        if x == 0 or here - 1 not in inside:
+            path.append(f"M{x} {y}v1")
+        if x == columns - 1 or here + 1 not in inside:
+            path.append(f"M{x + 1} {y}v1")
+    return Outline(rows, columns, "".join(path))
+
+
+def _table(maps: Array, shares: Array, which: str) -> Table:
+    rows = tuple(
+        (str(j + 1), percent(float(share)), f"{len(fewest(maps[j], QUARTER))} of {maps[j].size}")
+        for j, share in enumerate(shares)
+    )
+    head = (
+        "step",
+        "share of this sample's distance",
+        "outlined: positions that hold a quarter of it",
+    )
+    return Table(f"steps of the {which} text's way", head, rows)
