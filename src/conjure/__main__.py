@@ -11,11 +11,20 @@ INTERRUPTED = 130  # 128 + SIGINT
 
 def main() -> int:
     """Run the command line; returns the exit status."""
+    pressed = []
+
+    def press(number: int, frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, press)
     try:
         from .cli.main import main as run
 
         status = run()
-    except KeyboardInterrupt:  # during the imports, or once more while a stopped run was ending
+    except BaseException:  # an import that is interrupted may end in any error
+        if not pressed:
+            raise
         status = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program is at its end
     return status

@@ -39,6 +39,14 @@ class Result:
         return cls(distance.value, distance.standard_error, low, high, values)
 
 
+def distance_of(value: object) -> float:
+    """A number that was kept on disk. Raises ValueError for any but a finite one of at least 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < float("inf"):  # type: ignore[operator]
+        raise ValueError(f"{value!r:.80} is not a distance")
+    return float(value)  # type: ignore[arg-type]
+
+
 class Kept(Protocol):
     """Finished work of a scorer in a run folder; a context manager."""
 
@@ -145,9 +153,11 @@ class ProcessScorer:
         return {pair for pair in pairs if (min(pair), max(pair)) in found}
 
     def cost_line(self, pairs: Sequence[Pair], kept: TermStore | None = None) -> str:
+        from ..core.reading import check_texts
         from ..similarity import cost
         from .cost import cost_line
 
+        check_texts(self.process, pairs)  # before a plan embeds one, so that there is one warning
         missing = self.missing(pairs, kept)
         done = sum(pair not in missing for pair in pairs) if kept is not None else 0
         if kept is None:
