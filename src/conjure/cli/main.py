@@ -32,6 +32,7 @@ from .matrix import matrix
 from .moved import bench
 from .options import Commands
 from .reproduce import reproduce
+from .runs import runs
 from .score import score
 from .show import show
 from .wording import tell
@@ -54,6 +55,7 @@ def cli() -> None:
 for command in (
     distance,
     score,
+    runs,
     evaluate,
     matrix,
     show,
