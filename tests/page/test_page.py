@@ -202,6 +202,16 @@ def test_the_outline_encloses_the_fewest_cells_that_hold_a_quarter() -> None:
         ["M1 1h1", "M1 2h1", "M1 1v1", "M2 1h1", "M2 2h1", "M3 1v1"]
     )
     assert _outline(np.zeros((2, 2))) is None
+    large = np.kron(cells, np.ones((4, 4)))  # 16 × 16, in blocks of 2 × 2
+    assert _outline(large).rows == 16
+    drawn = re.findall(r"M(\d+) (\d+)", _outline(large).path)
+    assert {(int(x) // 4, int(y) // 4) for x, y in drawn} <= {
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (1, 2),
+        (2, 2),
+    }
 
 
 def test_of_many_steps_the_largest_is_shown() -> None:

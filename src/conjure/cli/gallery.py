@@ -170,9 +170,22 @@ def _explained(
     """Its explanation, with the command that makes the page of this pair alone."""
     from ..explanation.measuring import Parts, prepare
 
-    given: list[str] = []
-    for name, value in flags.items():
-        if value is not None:
-            given += [flag(name)] if value is True else [flag(name), str(value)]
+    given = [one for name, value in flags.items() for one in _arguments(name, value)]
     command = ["conjure", "explain", *given, "--out", "pair.html", "--", *pair.texts]
     return prepare(pair.texts, process, spec, Parts()).run(command=shlex.join(command))
+
+
+def _arguments(name: str, value: Any) -> list[str]:
+    """A flag as it is written on a command line; nothing where it was not given.
+
+    >>> _arguments("batch_size", 8), _arguments("lora", ("a", "b")), _arguments("compile", True)
+    (['--batch-size', '8'], ['--lora', 'a', '--lora', 'b'], ['--compile'])
+    >>> _arguments("steps", None)
+    []
+    """
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [flag(name)]
+    values = value if isinstance(value, tuple) else (value,)
+    return [part for one in values for part in (flag(name), str(one))]

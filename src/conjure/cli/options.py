@@ -95,6 +95,12 @@ PROCESS_OPTIONS = (
         help="Pixels of a picture, such as 512x768.  [default: the network's own]",
     ),
     click.option(
+        "--true-cfg-scale",
+        type=float,
+        metavar="W",
+        help="Flux.1: guide by W with a prompt to subtract, besides the guidance that it is told.",
+    ),
+    click.option(
         "--eta", type=float, help=f"η of ddim, 0 to 1.  [default: {Choice.eta:g}, its ODE]"
     ),
     click.option(

@@ -25,6 +25,7 @@ def load(
     guidance: float | None = None,
     negative_prompt: str | None = None,
     size: tuple[int, int] | str | int | None = None,
+    true_cfg_scale: float | None = None,
     eta: float | None = None,
     preset: str | None = None,
     compare: str | None = None,
@@ -58,6 +59,8 @@ def load(
                   prompt, for SDXL zeros
     size:         (width, height) of a picture in pixels, "512x768", or a number for a square; None
                   is what the network was made for
+    true_cfg_scale: for Flux.1: a guidance with a prompt to subtract, besides the guidance that dev
+                  is told; None is 1, without it
     eta:          η of ddim, from 0 to 1; None is 0, its ODE
     preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the model recommends
     compare:      what is compared at each step: "epsilon", "score", "velocity", or "output", the
@@ -91,6 +94,7 @@ def load(
         guidance=guidance,
         negative_prompt=negative_prompt,
         size=size,
+        true_cfg_scale=true_cfg_scale,
         eta=eta,
         preset=preset,
         compare=compare,

@@ -57,7 +57,8 @@ class FlowProcess(PipelineProcess):
         if choice.sampler != NATIVE:
             raise InputError(
                 f"{self.name} is a flow-matching model, which keeps its own scheduler:"
-                f" {choice.sampler} does not fit it; leave sampler out, or set it to {NATIVE}"
+                f" {choice.sampler} does not fit it; leave sampler and preset out, or set sampler"
+                f" to {NATIVE}"
             )
         arguments = self.scheduler_arguments(choice.steps)
         return FlowSampler(self.pipeline.scheduler, choice.steps, **arguments)

@@ -34,6 +34,8 @@ class ProcessSettings:
     negative_prompt: the text of ε_∅; else what the family subtracts
     size:         (width, height) of a picture in pixels; also "512x768", or one number for a
                   square. Else what the network was made for
+    true_cfg_scale: w of ε_∅ + w (ε_y − ε_∅) for a model that is told its guidance besides, or has
+                  none (Flux.1), at least 1; else 1, which guides no further
     eta:          η of ddim, from 0 (its ODE, and the default) to 1 (as much noise as ddpm)
     preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the process recommends
     compare:      what is compared, one of CURRENCIES (``core/currency.py``); else "epsilon"
@@ -61,6 +63,7 @@ class ProcessSettings:
     guidance: float | None = None
     negative_prompt: str | None = None
     size: tuple[int, int] | str | int | None = None
+    true_cfg_scale: float | None = None
     eta: float | None = None
     preset: str | None = None
     compare: str | None = None
@@ -87,6 +90,7 @@ class ProcessSettings:
         _choice("preset", self.preset, tuple(PRESETS))
         _number("guidance", self.guidance)
         _number("eta", self.eta, most=1)
+        _number("true_cfg_scale", self.true_cfg_scale, least=1)
         object.__setattr__(self, "size", _size(self.size))
         self._settle_preset()
         if self.eta and self.sampler not in ("ddim", NATIVE, None):
@@ -134,6 +138,7 @@ class Choice:
     compare: str = "epsilon"
     negative_prompt: str | None = None
     size: tuple[int, int] | None = None
+    true_cfg_scale: float = 1.0
     eta: float = 0.0
 
 
@@ -153,17 +158,17 @@ def _count(name: str, value: Any) -> None:
         raise InputError(f"{name} must be a whole number of at least 1, not {brief(value)}")
 
 
-def _number(name: str, value: Any, most: float = math.inf) -> None:
+def _number(name: str, value: Any, most: float = math.inf, least: float = 0) -> None:
     if value is None:
         return
     try:
-        good = not isinstance(value, str | bool) and 0 <= float(value) <= most
+        good = not isinstance(value, str | bool) and least <= float(value) <= most
         good = good and float(value) < math.inf
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        bound = "a number of at least 0" if most == math.inf else f"a number from 0 to {most:g}"
-        raise InputError(f"{name} must be {bound}, not {brief(value)}")
+        bound = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise InputError(f"{name} must be a number {bound}, not {brief(value)}")
 
 
 def _size(value: Any) -> tuple[int, int] | None:

@@ -7,7 +7,9 @@ import numpy as np
 from ...core.text import printable, shown
 from ...explanation.record import Explanation, Words
 from .images import Array
-from .parts import fewest, listed, mean_reach, number, percent
+from .parts import fewest, mean_reach, number, percent, steps_text
+
+_UNEVEN = 0.55  # what one half of a picture must hold to be named
 
 
 def summary(explanation: Explanation) -> list[tuple[str, str]]:
@@ -27,10 +29,13 @@ def summary(explanation: Explanation) -> list[tuple[str, str]]:
         return [*said, ("Where?", "Nowhere: the two processes do not differ.")]
     steps = fewest(shares.sum(axis=0))
     cells = explanation.where.sum(axis=0)
-    of = f"step{'s' * (len(steps) > 1)} {listed([j + 1 for j in steps])} of {shares.shape[1]}"
+    of = steps_text(steps, shares.shape[1])
     said.append(("When?", f"Half of it comes from {of}."))
     said.append(
-        ("Where?", f"{_side(cells)}Half lies on {len(fewest(cells))} of {cells.size} positions.")
+        (
+            "Where?",
+            f"{_side(cells)}Half lies on {len(fewest(cells)):,} of {cells.size:,} positions.",
+        )
     )
     forward, backward = map(percent, explanation.directions)
     said.append(
@@ -62,7 +67,10 @@ def _side(cells: Array) -> str:
         "right": cells[:, columns // 2 :],
     }
     name, held = max(sides.items(), key=lambda side: float(side[1].sum()))
-    return f"The {name} half of the picture holds {percent(float(held.sum()))}. "
+    share = float(held.sum())
+    if share < _UNEVEN:
+        return f"No half of the picture holds more than {percent(share)}. "
+    return f"The {name} half of the picture holds {percent(share)}. "
 
 
 def _strongest(words: Words) -> str | None:
