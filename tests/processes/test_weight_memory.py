@@ -61,8 +61,8 @@ def test_too_little_memory_is_one_line(pipelines, monkeypatch):
     with pytest.warns(LowMemoryWarning) as caught:
         load(pipelines["epsilon"], steps=1)
     [line] = [str(w.message) for w in caught]
-    assert "epsilon needs about 0.000" in line
-    assert "(in GB: unet 0.000" in line
+    assert "epsilon needs about 0.00115 GB for its weights in float32" in line
+    assert "(in GB: unet 0.00101, text_encoder " in line
     assert line.endswith("cpu has 0.0001 GB free: try dtype bfloat16 or float16")
     monkeypatch.undo()
     with warnings.catch_warnings():
