@@ -69,17 +69,14 @@ def _flags(command: Any) -> Any:
     shell_complete=values(FIGURES),
     help="Which figure a single file shows.  [default: steps]",
 )
+@click.option("--wide", is_flag=True, help="Make the figure steps two columns of a paper wide.")
 @click.option("--sample", type=int, help="Whose steps are shown, from 1.  [default: 1]")
 @click.option("--morph", is_flag=True, help="Put the animation into the folder, too.")
 @click.option("--frames", type=int, help="Pictures of the animation.  [default: 24]")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, or write into a folder in use.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_flags
-def explain(
-    texts: tuple[str, ...],
-    out: Path | None,
-    **flags: Any,
-) -> None:
+def explain(texts: tuple[str, ...], out: Path | None, **flags: Any) -> None:
     """Show where, when and which way two TEXTS differ, with the share of each part.
 
     The parts of a distance add up to it: over samples, both directions, steps and positions.
@@ -122,7 +119,7 @@ def explain(
         click.echo("\n".join(explanation_lines(found)))
 
 
-_OWN = ("words", "neutral", "figure", "sample", "morph", "frames", "overwrite", "as_json")
+_OWN = ("words", "neutral", "figure", "wide", "sample", "morph", "frames", "overwrite", "as_json")
 
 
 def _check_alone(alone: dict[str, Any], texts: tuple[str, ...], out: Path | None) -> None:
@@ -158,7 +155,7 @@ def _output(out: Path | None, asked: dict[str, Any], flags: dict[str, Any]) -> O
     if asked["neutral"] is not None and not asked["words"]:
         raise InputError("--neutral goes with --words alone: leave it out")
     if out is None:
-        if foreign := _given(asked, "figure", "sample", "morph", "frames", "overwrite"):
+        if foreign := _given(asked, "figure", "wide", "sample", "morph", "frames", "overwrite"):
             raise InputError(f"{foreign[0]} goes with --out alone: leave it out")
         return None
     if is_stream(out):
@@ -166,11 +163,11 @@ def _output(out: Path | None, asked: dict[str, Any], flags: dict[str, Any]) -> O
     from ..explanation.morph import checked_frames
     from ..report.explanations import Output
 
-    output = Output(out) if asked["figure"] is None else Output(out, asked["figure"])
+    output = Output(out, asked["figure"] or "steps", asked["wide"])
     samples = flags["samples"] or Spec.samples
     output.check(overwrite=asked["overwrite"], words=asked["words"], samples=samples)
     if output.film:
-        foreign = _given(asked, "words", "neutral", "figure", "sample", "morph", "as_json")
+        foreign = _given(asked, "words", "neutral", "figure", "wide", "sample", "morph", "as_json")
         foreign += _given(flags, "samples", "estimand")
         if foreign:
             raise InputError(f"{foreign[0]} says nothing about an animation: leave it out")

@@ -35,6 +35,7 @@ _HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
 
 _LOCAL = {"local_files_only": True}
 _NOT_EMPTY = ("config.json", "scheduler_config.json")
+_PIPELINES = "diffusers.pipelines."  # whose own parts are named by the rest alone
 _NAMED = 3  # tensors that a message names
 
 Loaded = TypeVar("Loaded")
@@ -55,12 +56,12 @@ def check_parts(index: Path, source: str, family: Family) -> None:
 def part_class(index: Path, part: str, source: str, family: Family) -> Any:
     """The class of a part by model_index.json; InputError where the family does not allow it."""
     expected = family.parts[part]
-    package = expected.package.__name__
+    package = expected.package.__name__.removeprefix(_PIPELINES)
     given = read_object(index).get(part)
     if isinstance(given, list) and len(given) == 2 and given[0] == package:
         found = getattr(expected.package, given[1], None) if _is_plain(given[1]) else None
         if isinstance(found, type) and issubclass(found, expected.classes):
-            return found
+            return expected.read_by or found
     names = " or ".join(kind.__name__ for kind in expected.classes)
     raise InputError(
         f"{source} says that its {part} is {brief(given)}; conjure reads {package}'s own classes"
