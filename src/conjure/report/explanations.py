@@ -16,6 +16,7 @@ from ..explanation.record import Explanation
 from ..explanation.tables import pair_rows, step_rows, word_rows
 from .animation import FILMS, check_film, write_film
 from .page import write_page
+from .page.sentences import summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -139,4 +140,15 @@ def draw(found: Explanation, figure: str, *, wide: bool = False) -> Figure:
 def _write_figure(found: Explanation, name: str, path: Path, *, wide: bool) -> None:
     from .plots.sheet import write_figure
 
-    write_figure(draw(found, name, wide=wide), path)
+    write_figure(draw(found, name, wide=wide), path, alternative_text(found))
+
+
+def alternative_text(found: Explanation) -> str:
+    """What an explanation shows, in words: both texts in full, the numbers, the signature."""
+    distance = found.distance
+    error = "" if distance.standard_error is None else f" ± {distance.standard_error:.2g}"
+    said = [
+        f'The distance of "{found.texts[0]}" and "{found.texts[1]}" is {distance.value:.6g}{error}.'
+    ]
+    said += [answer for _, answer in summary(found)]
+    return " ".join([*said, str(distance.signature)])
