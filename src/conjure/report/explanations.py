@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
-from ..datasets.files import check_folder, check_output
+from ..datasets.files import check_folder, check_output, reason
 from ..datasets.tables import write_rows
 from ..explanation.morph import Morph
 from ..explanation.record import Explanation
@@ -71,12 +71,20 @@ class Output:
             check_film(self.path)
         if not self.folder:
             check_output(self.path, overwrite=overwrite)
-            if not os.access(self.path.parent, os.W_OK | os.X_OK):
-                raise InputError(f"cannot write to {self.path.parent}: Permission denied")
+            check_writable(self.path.parent)
             return
         check_folder(self.path)
         if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
             raise InputError(f"{self.path} is not empty; give --overwrite to write into it")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InputError where no file can be made in a folder, by making one that has no name."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {reason(error)}") from error
 
 
 def kinds() -> tuple[str, ...]:
