@@ -222,6 +222,18 @@ def test_of_many_steps_the_largest_is_shown() -> None:
     assert {0, 13, 49} <= {*chosen}
 
 
+def test_the_summary_states_what_the_largest_parts_hold(found) -> None:
+    said = dict(summary(found))
+    both, cells = found.shares.sum(axis=0), np.sort(found.where.sum(axis=0), axis=None)[::-1]
+    top = int(both.argmax())
+    assert said["When?"] == f"Step {top + 1} of 2 holds {percent(both[top])} of it."
+    count = int(np.searchsorted(cells.cumsum(), 0.5)) + 1
+    assert f"{count} of 64 positions hold {percent(cells[:count].sum())}." in said["Where?"]
+    upper, lower = np.split(found.where.sum(axis=0), 2)
+    left, right = np.split(found.where.sum(axis=0), 2, axis=1)
+    assert percent(max(half.sum() for half in (upper, lower, left, right))) in said["Where?"]
+
+
 def test_the_summary_states_its_words_only_beyond_their_error(found) -> None:
     words = replace(found.words, left_out=(np.zeros((3, 3)), np.zeros((3, 3))))
     assert dict(summary(replace(found, words=words)))["Which word?"].startswith("No word's")

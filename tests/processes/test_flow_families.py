@@ -7,6 +7,7 @@ import torch
 from folder_tools import edit_json, refusal
 from small import flux, flux2_klein, qwen_image, sana, sd3, z_image
 
+import conjure
 from conjure.cli.main import main
 from conjure.core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
 from conjure.core.spec import process_key
@@ -97,6 +98,15 @@ def test_flux_may_guide_with_a_prompt_to_subtract_besides(processes):
     assert process_key(processes["dev"])["guidance"] == "distilled"
     with pytest.raises(InputError, match="subtracts nothing"):
         processes["dev"].with_settings(true_cfg_scale=1, negative_prompt="a violin")
+
+
+@pytest.mark.parametrize("name", ["sd3", "sana", "z-image"])
+def test_float64_is_the_same_process(folders, name):
+    size = None if name in ("sd3", "sana") else 16
+    kinds = ("float32", "float64")
+    loaded = [load(folders / name, dtype=dtype, steps=2, size=size) for dtype in kinds]
+    found = [conjure.distance("a dog", "a violin", process=each).value for each in loaded]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 def test_mu_grows_with_the_picture():

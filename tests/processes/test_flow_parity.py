@@ -50,7 +50,7 @@ class Family:
 FAMILIES = {
     "sd3": Family(sd3.save_sd3, sd3.call_sd3, sd3.predict_sd3),
     "sd3-without-t5": Family(
-        lambda folder: sd3.save_sd3(folder, t5=False), sd3.call_sd3, sd3.predict_sd3
+        lambda folder: sd3.save_sd3(folder, t5=False), sd3.call_sd3, sd3.predict_sd3, (5.0,)
     ),
     "flux-dev": Family(flux.save_flux, flux.call_flux, flux.predict_flux, (3.5,)),
     "flux-schnell": Family(
@@ -99,7 +99,12 @@ FAMILIES = {
     ),
 }
 RUNS = [(name, guidance) for name, family in FAMILIES.items() for guidance in family.guidances]
-WALKS = [(*run, steps) for run in RUNS for steps in FAMILIES[run[0]].steps]
+WALKS = [
+    (name, guidance, steps)
+    for name, guidance in RUNS
+    for steps in FAMILIES[name].steps
+    if steps > 1 or guidance == FAMILIES[name].guidances[0]
+]
 
 
 @pytest.fixture(scope="module")

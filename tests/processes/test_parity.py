@@ -17,7 +17,7 @@ import pytest
 import torch
 from folder_tools import edit_json
 from parity_tools import Points, predict_sd
-from small import lcm, pixart, sdxl
+from small import audioldm2, lcm, pixart, sdxl
 from small_pipelines import save_pipeline
 
 from conjure.core.divergence import measure
@@ -123,6 +123,15 @@ FAMILIES = {
         ("native",),
         {1: (8.5,), 4: (1.0, 8.5)},
         subtracts=False,
+    ),
+    "audioldm2": Family(
+        audioldm2.save_audioldm2,
+        ("epsilon", "v_prediction"),
+        audioldm2.call_audioldm2,
+        lambda process, x: x,
+        audioldm2.predict_audioldm2,
+        ("lms", "ddim", "euler-ancestral"),
+        {3: (1.0, 3.5)},
     ),
     "pixart-alpha": Family(
         pixart.save_alpha,

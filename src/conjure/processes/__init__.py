@@ -35,6 +35,9 @@ def load(
     compile: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    config: str | os.PathLike[str] | None = None,
     unet: str | os.PathLike[str] | None = None,
     transformer: str | os.PathLike[str] | None = None,
     text_encoder: str | os.PathLike[str] | None = None,
@@ -73,6 +76,10 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    token:        the hub's access token; None is HF_TOKEN or what `hf auth login` stored
+    offline:      ask no hub, as HF_HUB_OFFLINE: what is not cached whole is refused
+    config:       where the source is a single .safetensors file: the folder or hub id of its base
+                  model. Needs ``pip install 'conjure[accelerate]'``
     unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
                   or a pipeline's (``docs/weights.md``)
     transformer:  the same for a transformer that denoises
@@ -104,6 +111,9 @@ def load(
         compile=compile,
         revision=revision,
         variant=variant,
+        token=token,
+        offline=offline,
+        config=config,
         unet=unet,
         transformer=transformer,
         text_encoder=text_encoder,

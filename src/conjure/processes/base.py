@@ -161,6 +161,10 @@ class PipelineProcess(ABC):
     def prepare(self) -> None:  # noqa: B027
         """Make the parts ready, and raise InputError where a trial run would not show a fault."""
 
+    def as_read(self, text: str) -> str:
+        """What a text becomes before it is tokenised: small letters, say."""
+        return text
+
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which nothing is read → why; see ``core.reading.ReadsTexts``."""
         return {}
