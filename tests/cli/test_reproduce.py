@@ -298,3 +298,20 @@ def test_published_figures_stand_beside_and_apart(data_dir, tmp_path, capsys):
         assert cell["n"] is cell["interval"] is None
     text = capsys.readouterr().out
     assert text.index("*measured*") < text.index("*published*") < text.index("60.2")
+
+
+def test_shards_of_a_table_make_the_whole(pairs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("conjure.paper.control.POOL", 24)
+    flags = ("--rows", "conjuring,control,paragon")
+    assert reproduce("table1", pairs, tmp_path / "out", *flags, "--shard", "2/2") == 0
+    assert "part 2 of 2 is finished: when all are" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "table1.json").exists()
+    assert reproduce("table1", pairs, tmp_path / "out", *flags, "--shard", "1/2") == 0
+    assert (tmp_path / "out" / "table1.json").exists()  # this was the last part
+    capsys.readouterr()
+    assert reproduce("table1", pairs, tmp_path / "out", *flags) == 0
+    assert "to compute" not in capsys.readouterr().err
+    assert reproduce("table1", pairs, tmp_path / "fresh", *flags) == 0
+    one, other = (cells_of(tmp_path / name / "table1.json") for name in ("out", "fresh"))
+    for key, cell in one.items():
+        assert cell["spearman"] == pytest.approx(other[key]["spearman"])

@@ -16,7 +16,7 @@ from ..runs import scores
 from ..runs.progress import progress_bar
 from ..runs.scorers import ProcessScorer, Result, Scorer
 from ..runs.scores import Scored
-from ..runs.stopping import stoppable
+from ..runs.stopping import Stopped, stoppable
 from .keeping import KeepFlags, remove_run, verify_aloud
 from .streams import is_stream, write_stdout
 from .wording import estimate_facts, tell
@@ -73,7 +73,7 @@ def run(
                 kept.close()  # everything is on the disk before the output is
                 if not scored.absent:
                     _write(out, kind, scored, scorer, arrange)
-            except (KeyboardInterrupt, ConjureError, OSError):
+            except (KeyboardInterrupt, Stopped, ConjureError, OSError):
                 _tell_kept(table, scorer, kept)
                 raise
     report_failed(scored, folder)

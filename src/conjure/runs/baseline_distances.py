@@ -11,6 +11,7 @@ from ..baselines import Baseline
 from ..core.errors import ConjureError
 from ..core.spec import Signature
 from ..core.types import Pair
+from .parts import PartFinished
 from .progress import progress_bar, work_line
 from .stopping import check_stop
 
@@ -160,7 +161,8 @@ class BaselineDistances:
     def measure(self, baseline: Baseline, pairs: Sequence[Pair]) -> list[float]:
         """The distance of each pair, in the order given; only missing ones are measured.
 
-        Raises ConjureError if one fails, after all others are measured and kept.
+        Raises ConjureError if one fails, after all others are measured and kept, and PartFinished
+        if other parts of the work are missing.
         """
         line = baseline.signature
         if line not in self._stores:
@@ -183,6 +185,8 @@ class BaselineDistances:
         for pair in pairs:
             if pair in kept.failures:
                 raise ConjureError(kept.failures[pair])
+        if len(found) < len(pairs) and self._part is not None:
+            raise PartFinished(self._part)
         return [found[place] for place in range(len(pairs))]
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..core.errors import InputError
+from ..core.errors import ConjureError, InputError
 
 if TYPE_CHECKING:
     from ..core.types import Pair
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 Part = tuple[int, int]  # (I, N), with I from 1 to N
 Seeds = tuple[int, ...]
 _Piece = tuple[list["Pair"], Seeds]
+
+
+class PartFinished(ConjureError):
+    """One part of the work is finished, and others are not: there is no result yet."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(
+            f"part {part[0]} of {part[1]} is finished: when all are, the same command without "
+            "--shard gives the result"
+        )
 
 
 def read_part(text: str) -> Part:

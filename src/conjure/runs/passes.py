@@ -18,6 +18,7 @@ from ..core.reading import check_texts
 from ..core.spec import Signature, Spec, sign_process
 from ..core.types import Pair, Terms
 from .cost import cost_line
+from .parts import PartFinished
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Passes:
         What is not on disk yet is measured, and each pair is on disk soon after it is finished. The
         terms are those that the folder holds, so that a later run returns the same to the last bit.
         Raises InputError as ``stream`` does. Raises NonFiniteError if a pair fails, after all
-        others are measured and kept.
+        others are measured and kept, and PartFinished if other parts of the work are missing.
         """
         pairs, kept, seeds = self._ask(process, pairs, samples)
         missing = kept.missing(pairs, seeds, EVERYTHING)
@@ -99,6 +100,8 @@ class Passes:
                     pending.discard(pair)
                     bar.update()
         _require_all(kept, pairs)
+        if len(found) < len(pairs) and self._part is not None:
+            raise PartFinished(self._part)
         return [found[place] for place in range(len(pairs))]
 
     def cost(

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from ..core.errors import ConjureError
-
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # a system may lack the last one
 _asked: list[int] = []  # the signals that came; empty outside ``stoppable``
 
 
-class Stopped(ConjureError):
+class Stopped(Exception):
     """The run was asked to stop, and did so after a block; what is finished is kept.
+
+    No ConjureError: where one row of a table fails the others go on, and here nothing does.
 
     status: the exit status, 128 + the number of the signal
     """
