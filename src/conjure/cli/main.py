@@ -21,6 +21,7 @@ import click
 from .. import __version__
 from ..core.errors import ConjureError
 from ..datasets.files import refused
+from .calibrate import calibrate
 from .choosing import flag
 from .compare import compare
 from .datasets import datasets
@@ -55,6 +56,7 @@ for command in (
     score,
     evaluate,
     matrix,
+    calibrate,
     show,
     explain,
     compare,
