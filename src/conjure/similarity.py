@@ -31,8 +31,9 @@ from .core.types import Pair, Terms
 from .core.uncertainty import Estimate, estimate
 
 if TYPE_CHECKING:
-    from .calibration.reference import Reference
     from matplotlib.axes import Axes
+
+    from .calibration.reference import Reference
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ FOLDER = "CONJURE_CALIBRATION"  # names a further folder, which is searched firs
 
 
 def user_folder() -> Path | None:
-    """``$XDG_DATA_HOME/conjure/calibration``, else below ``~/.local/share``; None without a home."""
+    """``$XDG_DATA_HOME/conjure/calibration``, else below ``~/.local/share``; None: no home."""
     named = os.environ.get("XDG_DATA_HOME", "")
     try:
         base = Path(named) if os.path.isabs(named) else Path.home() / ".local" / "share"

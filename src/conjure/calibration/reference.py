@@ -57,7 +57,7 @@ class Reference:
                 raise InputError(f"{kind}: distances must be sorted")
         if self.unrelated[0] <= 0:
             raise InputError(
-                "two unrelated texts are at distance 0: the process tells them not apart"
+                "two unrelated texts are at distance 0, so the process does not tell them apart"
             )
 
     def similarity(self, value: float) -> float:
@@ -65,8 +65,8 @@ class Reference:
 
         Of N unrelated distances, the i-th smallest has 1 − (i − ½)/N (mid-rank; equal ones share
         their mean rank). Between them it is linear, and so it is from 1 at distance 0 to the
-        smallest. Beyond the largest, v, it is proportional to v/value. So it falls strictly, it is 1
-        at distance 0 alone, 0.5 at the median, and never reaches 0.
+        smallest. Beyond the largest, v, it is proportional to v/value. So it falls strictly. It is
+        1 at distance 0 alone, 0.5 at the median, and never reaches 0.
         """
         xs, ys = self._knots
         if value >= xs[-1]:
@@ -94,7 +94,7 @@ class Reference:
 
     @property
     def separation(self) -> float:
-        """How often a paraphrase is closer than an unrelated pair (the area under the ROC curve)."""
+        """How often a paraphrase is closer than an unrelated pair: the area under the ROC curve."""
         closer = (1 - self.closer_paraphrases(value) for value in self.unrelated)
         return 1 - sum(closer) / len(self.unrelated)
 
