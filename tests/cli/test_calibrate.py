@@ -17,6 +17,7 @@ def process(tiny_pipeline) -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore::conjure.core.errors.PromptTruncatedWarning")
+@pytest.mark.filterwarnings("ignore::conjure.core.errors.UnknownTokensWarning")
 def test_results_then_say_where_they_lie(process, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     pair = [*calibration_pairs().paraphrases[0]]
