@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .core.spec import Signature, Spec
     from .decoding import pictures
     from .explanation.measuring import explain
+    from .explanation.morph import morph
     from .explanation.record import Explanation
     from .matrices.measure import matrix
     from .matrices.record import Matrix
@@ -37,6 +38,7 @@ _HOMES = {
     "explain": "explanation.measuring",
     "load": "processes",
     "matrix": "matrices.measure",
+    "morph": "explanation.morph",
     "pictures": "decoding",
     "register_estimand": "core.registry",
     "register_family": "processes.registry",
@@ -60,6 +62,7 @@ __all__ = [
     "explain",
     "load",
     "matrix",
+    "morph",
     "pictures",
     "register_estimand",
     "register_family",

@@ -50,6 +50,7 @@ def nothing_loaded(monkeypatch, tmp_path) -> Path:
         (["a", "b", "--figure", "steps"], "--figure goes with --out alone"),
         (["a", "b", "--out", "x.png", "--figure", "words"], "give --words, too"),
         (["a", "b", "--out", "x.png", "--figure", "sure"], "--figure sure compares samples"),
+        (["a", "b", "--out", "x.png", "--figure", "when", "--wide"], "--wide is for the figure"),
         (["a", "b", "--out", "x.gif", "--words"], "--words says nothing about an animation"),
         (["a", "b", "--out", "x.gif", "--samples", "2"], "--samples says nothing about an anim"),
         (["a", "b", "--out", "x.gif", "--frames", "1"], "frames must be a whole number, at least"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
 from page_texts import HOSTILE
+from reading_pages import Page
 
 from conjure.cli.main import main
 from conjure.core.errors import InputError
@@ -19,46 +19,6 @@ from conjure.report.page.charts import share_intervals
 from conjure.report.page.panel import _chosen, _outline
 from conjure.report.page.parts import BarData, bars, blocks, fewest, number, percent, signed
 from conjure.report.page.sentences import summary
-
-
-class Page(HTMLParser):
-    """The tables of a page by caption, all alternative texts, and all attributes."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tables: dict[str, list[list[str]]] = {}
-        self.alts: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self._rows: list[list[str]] = []
-        self._caption, self._in = "", ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        self.alts += [value or "" for name, value in attrs if name in ("alt", "aria-label")]
-        if tag == "table":
-            self._rows, self._caption = [], ""
-        elif tag == "tr":
-            self._rows.append([])
-        elif tag in ("td", "th"):
-            self._rows[-1].append("")
-            self._in = "cell"
-        elif tag == "caption":
-            self._in = "caption"
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th", "caption"):
-            self._in = ""
-        elif tag == "table":
-            self.tables[self._caption] = self._rows
-
-    def handle_data(self, data):
-        if self._in == "cell":
-            self._rows[-1][-1] += data
-        elif self._in == "caption":
-            self._caption += data
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +202,16 @@ def test_the_outline_encloses_the_fewest_cells_that_hold_a_quarter() -> None:
         ["M1 1h1", "M1 2h1", "M1 1v1", "M2 1h1", "M2 2h1", "M3 1v1"]
     )
     assert _outline(np.zeros((2, 2))) is None
+    large = np.kron(cells, np.ones((4, 4)))  # 16 × 16, in blocks of 2 × 2
+    assert _outline(large).rows == 16
+    drawn = re.findall(r"M(\d+) (\d+)", _outline(large).path)
+    assert {(int(x) // 4, int(y) // 4) for x, y in drawn} <= {
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        (1, 2),
+        (2, 2),
+    }
 
 
 def test_of_many_steps_the_largest_is_shown() -> None:
@@ -250,6 +220,18 @@ def test_of_many_steps_the_largest_is_shown() -> None:
     chosen = _chosen(shares)
     assert len(chosen) == 10
     assert {0, 13, 49} <= {*chosen}
+
+
+def test_the_summary_states_what_the_largest_parts_hold(found) -> None:
+    said = dict(summary(found))
+    both, cells = found.shares.sum(axis=0), np.sort(found.where.sum(axis=0), axis=None)[::-1]
+    top = int(both.argmax())
+    assert said["When?"] == f"Step {top + 1} of 2 holds {percent(both[top])} of it."
+    count = int(np.searchsorted(cells.cumsum(), 0.5)) + 1
+    assert f"{count} of 64 positions hold {percent(cells[:count].sum())}." in said["Where?"]
+    upper, lower = np.split(found.where.sum(axis=0), 2)
+    left, right = np.split(found.where.sum(axis=0), 2, axis=1)
+    assert percent(max(half.sum() for half in (upper, lower, left, right))) in said["Where?"]
 
 
 def test_the_summary_states_its_words_only_beyond_their_error(found) -> None:

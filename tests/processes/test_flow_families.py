@@ -7,6 +7,7 @@ import torch
 from folder_tools import edit_json, refusal
 from small import flux, flux2_klein, qwen_image, sana, sd3, z_image
 
+import conjure
 from conjure.cli.main import main
 from conjure.core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
 from conjure.core.spec import process_key
@@ -44,7 +45,7 @@ RECOMMENDED = {  # T, what the user gives, w, mode
     "schnell": (4, 1.0, 1.0, "none"),
     "sana": (20, 4.5, 4.5, "classifier-free"),
     "z-image": (9, 0.0, 1.0, "classifier-free"),
-    "qwen-image": (50, 1.0, 1.0, "classifier-free"),
+    "qwen-image": (50, 4.0, 4.0, "internal"),
     "klein": (4, 1.0, 1.0, "none"),
     "klein-base": (50, 4.0, 4.0, "classifier-free"),
 }
@@ -88,6 +89,26 @@ def test_flux_hears_the_guidance_it_is_told(processes):
     assert process.unconditional() is None
 
 
+def test_flux_may_guide_with_a_prompt_to_subtract_besides(processes):
+    process = processes["dev"].with_settings(true_cfg_scale=3.0, negative_prompt="a violin")
+    key = process_key(process)
+    assert (key["guidance_scale"], key["guidance"]) == (3.0, "classifier-free")
+    assert (key["told_guidance"], key["negative_prompt"]) == (3.5, "a violin")
+    assert process.unconditional() is not None
+    assert process_key(processes["dev"])["guidance"] == "distilled"
+    with pytest.raises(InputError, match="subtracts nothing"):
+        processes["dev"].with_settings(true_cfg_scale=1, negative_prompt="a violin")
+
+
+@pytest.mark.parametrize("name", ["sd3", "sana", "z-image"])
+def test_float64_is_the_same_process(folders, name):
+    size = None if name in ("sd3", "sana") else 16
+    kinds = ("float32", "float64")
+    loaded = [load(folders / name, dtype=dtype, steps=2, size=size) for dtype in kinds]
+    found = [conjure.distance("a dog", "a violin", process=each).value for each in loaded]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def test_mu_grows_with_the_picture():
     config = {"base_image_seq_len": 256, "max_image_seq_len": 4096}
     assert image_shift(config, (16, 32, 32), patch=2) == pytest.approx(0.5)
@@ -127,7 +148,11 @@ def edited(folders, name, tmp_path, part, **changes):
 
 SCHEDULER, NETWORK = "scheduler/scheduler_config.json", "transformer/config.json"
 REFUSED = [
-    ("qwen-image", {}, {"guidance": 4.0}, "renormalises guided predictions, so their difference"),
+    ("sd3", {}, {"true_cfg_scale": 2.0}, "sd3 takes no true_cfg_scale"),
+    ("dev", {}, {"true_cfg_scale": 0.5}, "true_cfg_scale must be a number of at least 1, not 0.5"),
+    ("schnell", {}, {"true_cfg_scale": 2.0, "guidance": 3.5}, "has no guidance"),
+    ("dev", {}, {"preset": "paper"}, "leave sampler and preset out"),
+    ("qwen-image", {}, {"guidance": 0.5}, "not guided below 1, which is no guidance"),
     ("qwen-image", {}, {"steps": 1}, "its scheduler cannot take 1 steps"),
     ("schnell", {}, {"guidance": 3.5}, "has no guidance: leave guidance out"),
     ("sd3", {}, {"sampler": "lms"}, "keeps its own scheduler: lms does not fit it"),
@@ -226,6 +251,21 @@ def test_a_negative_prompt_is_what_guidance_subtracts(processes, name, guidance)
         )
     else:
         torch.testing.assert_close(two, dict(plain.embed(["a violin"]).tensors))
+
+
+def test_guidance_of_its_own_is_not_guided_again(processes):
+    """predict gives the guided prediction, whose tokens are as long as the unguided ones."""
+    process, x = processes["qwen-image"], torch.randn(1, 4, 8, 8)
+    cond, step = process.embed(["a dog"]), torch.tensor([1])
+    assert process.unconditional() is None
+    guided = process.predict(x, step, cond)
+    told = process.with_settings(guidance=1).predict(x, step, cond)
+    other = process.with_settings(negative_prompt="a violin")
+    assert process_key(other)["negative_prompt"] == "a violin"
+    assert (other.predict(x, step, cond) - guided).norm() > 1e-3 * guided.norm()
+    assert (guided - told).norm() > 1e-3 * told.norm()
+    lengths = [process._lengths(v) for v in (guided, told)]
+    torch.testing.assert_close(*lengths)
 
 
 def test_a_negative_prompt_that_changes_nothing_is_refused(folders, processes):

@@ -5,8 +5,8 @@ keeps the scheduler that it came with.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -35,6 +35,7 @@ class Family:
     guidances: what the family is tested with
     end:       (process, x_0) → what the call returns
     steps:     the T of its trajectories
+    settings:  further ones of the process
     """
 
     save: Callable[..., Any]
@@ -43,16 +44,31 @@ class Family:
     guidances: tuple[float, ...] = (1.0, 5.0)
     end: Callable[..., torch.Tensor] = lambda process, x: x
     steps: tuple[int, ...] = (1, 3)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 FAMILIES = {
     "sd3": Family(sd3.save_sd3, sd3.call_sd3, sd3.predict_sd3),
     "sd3-without-t5": Family(
-        lambda folder: sd3.save_sd3(folder, t5=False), sd3.call_sd3, sd3.predict_sd3
+        lambda folder: sd3.save_sd3(folder, t5=False), sd3.call_sd3, sd3.predict_sd3, (5.0,)
     ),
     "flux-dev": Family(flux.save_flux, flux.call_flux, flux.predict_flux, (3.5,)),
     "flux-schnell": Family(
         lambda folder: flux.save_flux(folder, dev=False), flux.call_flux, flux.predict_flux, (1.0,)
+    ),
+    "flux-true-cfg": Family(
+        flux.save_flux,
+        partial(flux.call_flux, negative_prompt="", true_cfg_scale=3.0),
+        flux.predict_flux,
+        (3.5,),
+        settings={"true_cfg_scale": 3.0},
+    ),
+    "schnell-true-cfg": Family(
+        lambda folder: flux.save_flux(folder, dev=False),
+        partial(flux.call_flux, negative_prompt="a cat", true_cfg_scale=3.0),
+        lambda pipeline, x, t, prompt, w: flux.predict_flux(pipeline, x, t, prompt or "a cat", w),
+        (1.0,),
+        settings={"true_cfg_scale": 3.0, "negative_prompt": "a cat"},
     ),
     "sana": Family(sana.save_sana, sana.call_sana, sana.predict_sana),
     "sana-euler": Family(
@@ -75,7 +91,7 @@ FAMILIES = {
         qwen_image.save_qwen_image,
         qwen_image.call_qwen_image,
         qwen_image.predict_qwen_image,
-        (1.0,),
+        (1.0, 4.0),
         steps=(2, 3),  # diffusers stretches one step to NaN (shift_terminal)
     ),
     "z-image": Family(
@@ -83,7 +99,12 @@ FAMILIES = {
     ),
 }
 RUNS = [(name, guidance) for name, family in FAMILIES.items() for guidance in family.guidances]
-WALKS = [(*run, steps) for run in RUNS for steps in FAMILIES[run[0]].steps]
+WALKS = [
+    (name, guidance, steps)
+    for name, guidance in RUNS
+    for steps in FAMILIES[name].steps
+    if steps > 1 or guidance == FAMILIES[name].guidances[0]
+]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +116,8 @@ def opened(tmp_path_factory):
         folder = tmp_path_factory.mktemp("flows") / name
         FAMILIES[name].save(folder)
         guidance = FAMILIES[name].guidances[0]
-        return load(folder, guidance=guidance), load(folder, guidance=guidance).pipeline
+        own = load(folder, guidance=guidance, **FAMILIES[name].settings)
+        return own, load(folder, guidance=guidance).pipeline
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(FlowProcess, "native_sides", (8, 8))

@@ -9,6 +9,7 @@ from small.sd3 import save_sd3
 
 from conjure.core.errors import InputError
 from conjure.core.estimands import girsanov_weights
+from conjure.core.registry import find_estimand
 from conjure.core.sampling import walk
 from conjure.processes import load
 from conjure.processes.flow_samplers import FlowSampler
@@ -103,6 +104,16 @@ def test_currencies_are_what_a_velocity_says_of_the_same_point():
 
 def test_girsanovs_weight_is_finite_where_a_flow_starts():
     assert girsanov_weights(sampler("euler").schedule)[0] == 0.5
+
+
+def test_girsanov_and_chain_are_refused_where_all_noise_is_drawn_anew():
+    """x_{j+1} = (1 − σ)x̂₀ + σz, so at σ = 1 two chains differ where a difference of ε is 0."""
+    schedule = sampler("stochastic").schedule
+    assert schedule.stochastic
+    for name in ("girsanov", "chain"):
+        with pytest.raises(InputError, match="anew at each step|does not state its transitions"):
+            find_estimand(name).check(schedule)
+    find_estimand("girsanov").check(sampler("sde-dpm").schedule)
 
 
 REFUSED = {

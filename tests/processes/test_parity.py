@@ -17,7 +17,7 @@ import pytest
 import torch
 from folder_tools import edit_json
 from parity_tools import Points, predict_sd
-from small import sdxl
+from small import audioldm2, lcm, pixart, sdxl
 from small_pipelines import save_pipeline
 
 from conjure.core.divergence import measure
@@ -48,8 +48,9 @@ class Family:
     call:        (pipeline, prompt or None for no text, noise, generator, T, w) → what it returns
     end:         (process, x_0) → the same of ours
     predict:     (pipeline, scheduler input, timesteps, prompt or None) → the network's prediction
-    samplers:    those that the pipeline's own call can run
+    samplers:    those that the pipeline's own call can run; "native" is what it came with
     guidances:   the w that are tried, by T
+    subtracts:   whether ε_∅ is subtracted; else the network is told w
     """
 
     save: Callable[..., Any]
@@ -59,6 +60,7 @@ class Family:
     predict: Callable[..., torch.Tensor]
     samplers: tuple[str, ...] = tuple(KINDS)
     guidances: Mapping[int, tuple[float, ...]] = field(default_factory=lambda: GUIDANCES)
+    subtracts: bool = True
 
 
 def call_sd(pipeline, prompt, noise, generator, steps, guidance):
@@ -112,6 +114,43 @@ FAMILIES = {
         ("lms", "euler-ancestral", "ddim"),
         FEW,
     ),
+    "lcm": Family(
+        lcm.save_lcm,
+        ("epsilon", "v_prediction"),
+        lcm.call_lcm,
+        lambda process, x: x,
+        lcm.predict_lcm,
+        ("native",),
+        {1: (8.5,), 4: (1.0, 8.5)},
+        subtracts=False,
+    ),
+    "audioldm2": Family(
+        audioldm2.save_audioldm2,
+        ("epsilon", "v_prediction"),
+        audioldm2.call_audioldm2,
+        lambda process, x: x,
+        audioldm2.predict_audioldm2,
+        ("lms", "ddim", "euler-ancestral"),
+        {3: (1.0, 3.5)},
+    ),
+    "pixart-alpha": Family(
+        pixart.save_alpha,
+        ("epsilon",),
+        pixart.call_pixart,
+        lambda process, x: x,
+        pixart.predict_pixart,
+        ("lms", "ddpm"),
+        {3: (0.0, 1.0, 4.5)},  # at T = 1 its pipeline returns x̂₀ in place of the step
+    ),
+    "pixart-sigma": Family(
+        pixart.save_pixart,
+        ("epsilon", "v_prediction"),
+        pixart.call_pixart,
+        lambda process, x: x,
+        pixart.predict_pixart,
+        ("lms", "ddpm", "dpm-solver++"),
+        FEW,
+    ),
 }
 CASES = [(name, kind) for name, family in FAMILIES.items() for kind in family.predictions]
 RUNS = [
@@ -150,12 +189,13 @@ def check_trajectory(loaded, family, sampler, steps, guidance):
     own, other = loaded
     process = own.with_settings(sampler=sampler, steps=steps, guidance=guidance)
     *_, last = walk(process, PROMPTS[:1], [5], finish=True)
-    kind, changes = KINDS[sampler]
-    if steps == 1:
-        changes = {**changes, "timestep_spacing": "trailing"}  # as ours: x_T is to be noise
     pipeline = other.pipeline
-    config = own.pipeline.scheduler.config
-    pipeline.scheduler = kind.from_config(config, clip_sample=False, **changes)
+    if sampler != "native":
+        kind, changes = KINDS[sampler]
+        if steps == 1:
+            changes = {**changes, "timestep_spacing": "trailing"}  # as ours: x_T is to be noise
+        config = own.pipeline.scheduler.config
+        pipeline.scheduler = kind.from_config(config, clip_sample=False, **changes)
     generator = torch.Generator("cpu").manual_seed(5)
     noise = torch.randn(1, *process.latent_shape, generator=generator)
     # The pipelines guide above 1 only. At w = 0 the guided prediction is that of no text.
@@ -189,7 +229,7 @@ def test_zero_terminal_snr_is_the_pipelines_own(opened, sampler, steps):
 
 
 @torch.inference_mode()
-def plain_squares(process, predict, sampler, x, step, guidance):
+def plain_squares(process, family, sampler, x, step, guidance):
     """‖ε(x|a) − ε(x|b)‖² at x (n, 2, …), guided as it is printed, in float64 → (n, 2)."""
     kind = process.pipeline.scheduler.config.prediction_type
     sigma_hat = torch.tensor(process.schedule.sigmas, dtype=torch.float64)[step]
@@ -201,11 +241,15 @@ def plain_squares(process, predict, sampler, x, step, guidance):
     t = torch.tensor(process.schedule.timesteps)[step].repeat_interleave(2)
 
     def eps(prompt):
-        out = predict(process.pipeline, x, t, prompt).double()
+        out = family.predict(process.pipeline, x, t, prompt).double()
         if kind == "v_prediction":
             return alpha * out + sigma * x.double()
         return out if kind == "epsilon" else (x.double() - alpha * out) / sigma
 
+    if not family.subtracts:
+        process.pipeline._guidance_scale = guidance  # as its own call tells it
+        a, b = (eps(prompt) for prompt in PROMPTS)
+        return (a - b).square().flatten(1).sum(dim=1).reshape(-1, 2)
     null = eps(None)
     a, b = (null + guidance * (eps(prompt) - null) for prompt in PROMPTS)
     return (a - b).square().flatten(1).sum(dim=1).reshape(-1, 2)
@@ -216,10 +260,10 @@ def plain_squares(process, predict, sampler, x, step, guidance):
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 7.5])
 def test_terms_are_a_plain_double_evaluation(opened, case, sampler, guidance):
     process = opened(case)[0].with_settings(sampler=sampler, steps=5, guidance=guidance)
-    points, predict = Points(), FAMILIES[case[0]].predict
+    points, family = Points(), FAMILIES[case[0]]
     [(_, terms)] = measure(process, [PROMPTS], [5, 6], observer=points)
     x, seed, step = points.joined()
     assert len(x) == 2 * 5
-    gap = plain_squares(process, predict, sampler, x, step, guidance)
+    gap = plain_squares(process, family, sampler, x, step, guidance)
     ours = torch.stack([terms.forward[seed - 5, step], terms.backward[seed - 5, step]], dim=1)
     torch.testing.assert_close(ours, gap, rtol=1e-3, atol=1e-9)

@@ -83,13 +83,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [*FIGURES, "wide"])
 def test_nothing_overlaps_or_leaves_the_page(case, name) -> None:
-    found = CASES[case]
+    found, wide = CASES[case], name == "wide"
+    name = "steps" if wide else name
     if name not in figures_of(found):
         return
-    figure = draw(found, name)
-    assert figure.get_figwidth() == COLUMN
+    figure = draw(found, name, wide=wide)
+    assert figure.get_figwidth() == (6.75 if wide else COLUMN)
     page, printed = figure.bbox, boxes(figure)
     for text, box in printed:
         assert page.x0 <= box.x0 + 0.5, (text, box)

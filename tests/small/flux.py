@@ -52,7 +52,7 @@ def save_flux(folder, dev=True):
     return folder
 
 
-def call_flux(pipeline, prompt, noise, generator, steps, guidance):
+def call_flux(pipeline, prompt, noise, generator, steps, guidance, **true):
     rows, channels, height, width = noise.shape
     factor = pipeline.vae_scale_factor
     out = pipeline(
@@ -65,6 +65,7 @@ def call_flux(pipeline, prompt, noise, generator, steps, guidance):
         guidance_scale=guidance,
         max_sequence_length=512 if pipeline.transformer.config.guidance_embeds else 256,
         output_type="latent",
+        **true,
     ).images
     return pipeline._unpack_latents(out, height * factor, width * factor, factor)
 
@@ -72,7 +73,9 @@ def call_flux(pipeline, prompt, noise, generator, steps, guidance):
 def predict_flux(pipeline, x, timesteps, prompt, guidance):
     """The network's own prediction, a row at a time."""
     dev = pipeline.transformer.config.guidance_embeds
-    states, pooled, ids = pipeline.encode_prompt(prompt, max_sequence_length=512 if dev else 256)
+    states, pooled, ids = pipeline.encode_prompt(
+        prompt or "", max_sequence_length=512 if dev else 256
+    )
     found = []
     for row, t in zip(x, timesteps, strict=True):
         channels, height, width = row.shape

@@ -79,6 +79,7 @@ def call_qwen_image(pipeline, prompt, noise, generator, steps, guidance):
     factor = pipeline.vae_scale_factor
     out = pipeline(
         prompt,
+        negative_prompt=" ",
         height=height * factor,
         width=width * factor,
         latents=pipeline._pack_latents(noise, rows, channels, height, width),
@@ -91,8 +92,22 @@ def call_qwen_image(pipeline, prompt, noise, generator, steps, guidance):
 
 
 def predict_qwen_image(pipeline, x, timesteps, prompt, guidance):
-    """The network's own prediction, a row at a time, its text not padded."""
-    states, mask = pipeline.encode_prompt(prompt or "", max_sequence_length=512)
+    """The guided prediction, a row at a time, its texts not padded."""
+    told = unguided(pipeline, x, timesteps, prompt)
+    if guidance == 1:
+        return told
+    null = unguided(pipeline, x, timesteps, " ")
+    guided = null + guidance * (told - null)
+    for row, own in zip(guided, told, strict=True):
+        for i in range(0, row.shape[1], 2):
+            for j in range(0, row.shape[2], 2):
+                token = row[:, i : i + 2, j : j + 2]
+                token *= own[:, i : i + 2, j : j + 2].norm() / token.norm()
+    return guided
+
+
+def unguided(pipeline, x, timesteps, prompt):
+    states, mask = pipeline.encode_prompt(prompt, max_sequence_length=512)
     found = []
     for row, t in zip(x, timesteps, strict=True):
         channels, height, width = row.shape

@@ -17,7 +17,9 @@ from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer
 def gemma_text():
     """A Gemma tokenizer that spells in small letters, and its encoder."""
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS]
-    tokenizer = GemmaTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[])
+    tokenizer = GemmaTokenizer(
+        vocab={word: n for n, word in enumerate(words)}, merges=[], add_bos_token=True
+    )
     config = Gemma2Config(
         head_dim=16,
         hidden_size=16,

@@ -14,7 +14,7 @@ from ..core.spec import Spec
 from ..core.text import number_of, shown, text_fault
 from .choosing import choose, flag
 from .completion import values
-from .options import MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
+from .options import COLUMNS_OPTION, MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
 from .streams import is_stream
 from .wording import json_text, signature_line, tell
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # As in report/explanations.py, which would load much; a test compares them.
 FIGURES = ("steps", "where", "when", "sure", "words")
+ORDERS = ("distance", "disagreement")  # as in report/page/gallery.py
+TOP = 20
 
 
 def _flags(command: Any) -> Any:
@@ -34,10 +36,30 @@ def _flags(command: Any) -> Any:
 
 
 @click.command(cls=Checked)
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1)
 @out_option(
     "A page (.html), a figure (.png, .svg, .pdf), an animation from one picture to the other "
     "(.gif, .mp4), the data (.npz), or a folder of all. Without it, the answer is printed."
+)
+@click.option(
+    "--pairs",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="In place of TEXTS: a TSV, CSV, JSONL or Parquet file. OUT.html shows its first pairs.",
+)
+@COLUMNS_OPTION
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"How many pairs of FILE are shown, with pictures.  [default: {TOP}]",
+)
+@click.option(
+    "--by",
+    type=click.Choice(ORDERS),
+    shell_complete=values(ORDERS),
+    help="Which pairs of FILE come first: the farthest, or those that disagree most with the "
+    f"human column score, by rank.  [default: {ORDERS[0]}]",
 )
 @click.option("--words", is_flag=True, help="Leave out and replace each word, and compare words.")
 @click.option("--neutral", metavar="WORD", help="Replaces a word.  [default: something]")
@@ -47,23 +69,28 @@ def _flags(command: Any) -> Any:
     shell_complete=values(FIGURES),
     help="Which figure a single file shows.  [default: steps]",
 )
+@click.option("--wide", is_flag=True, help="Make the figure steps two columns of a paper wide.")
 @click.option("--sample", type=int, help="Whose steps are shown, from 1.  [default: 1]")
 @click.option("--morph", is_flag=True, help="Put the animation into the folder, too.")
 @click.option("--frames", type=int, help="Pictures of the animation.  [default: 24]")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, or write into a folder in use.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_flags
-def explain(
-    texts: tuple[str, ...],
-    out: Path | None,
-    **flags: Any,
-) -> None:
+def explain(texts: tuple[str, ...], out: Path | None, **flags: Any) -> None:
     """Show where, when and which way two TEXTS differ, with the share of each part.
 
     The parts of a distance add up to it: over samples, both directions, steps and positions.
+    With --pairs, one page shows many pairs.
     """
-    _check_texts(texts)
+    many = {name: flags.pop(name) for name in ("pairs", "columns", "top", "by")}
     asked = {name: flags.pop(name) for name in _OWN}
+    if many["pairs"] is not None:
+        _check_alone(asked, texts, out)
+        _gallery(many, out, bool(asked["overwrite"]), flags)
+        return
+    if stray := [f"--{name}" for name, value in many.items() if value is not None]:
+        raise InputError(f"{', '.join(stray)} goes with --pairs alone: leave it out")
+    _check_texts(texts)
     output = _output(out, asked, flags)
     pair = texts[0], texts[1]
     if output is not None and output.film:
@@ -92,7 +119,27 @@ def explain(
         click.echo("\n".join(explanation_lines(found)))
 
 
-_OWN = ("words", "neutral", "figure", "sample", "morph", "frames", "overwrite", "as_json")
+_OWN = ("words", "neutral", "figure", "wide", "sample", "morph", "frames", "overwrite", "as_json")
+
+
+def _check_alone(alone: dict[str, Any], texts: tuple[str, ...], out: Path | None) -> None:
+    """Refuse what does not go with --pairs."""
+    if texts:
+        raise InputError("TEXTS cannot go with --pairs FILE: leave one of them out")
+    foreign = {"json" if name == "as_json" else name: value for name, value in alone.items()}
+    foreign.pop("overwrite")
+    if given := [f"--{name}" for name, value in foreign.items() if value not in (None, False)]:
+        raise InputError(f"{', '.join(given)} cannot go with --pairs: leave it out")
+    if out is None:
+        raise InputError("--pairs makes a page: let --out name an .html file")
+
+
+def _gallery(many: dict[str, Any], out: Any, overwrite: bool, flags: dict[str, Any]) -> None:
+    from .gallery import Request, make_gallery
+
+    top = TOP if many["top"] is None else many["top"]
+    by = many["by"] or ORDERS[0]
+    make_gallery(Request(many["pairs"], out, many["columns"], top, by, overwrite), flags)
 
 
 def _check_texts(texts: tuple[str, ...]) -> None:
@@ -108,7 +155,7 @@ def _output(out: Path | None, asked: dict[str, Any], flags: dict[str, Any]) -> O
     if asked["neutral"] is not None and not asked["words"]:
         raise InputError("--neutral goes with --words alone: leave it out")
     if out is None:
-        if foreign := _given(asked, "figure", "sample", "morph", "frames", "overwrite"):
+        if foreign := _given(asked, "figure", "wide", "sample", "morph", "frames", "overwrite"):
             raise InputError(f"{foreign[0]} goes with --out alone: leave it out")
         return None
     if is_stream(out):
@@ -116,11 +163,11 @@ def _output(out: Path | None, asked: dict[str, Any], flags: dict[str, Any]) -> O
     from ..explanation.morph import checked_frames
     from ..report.explanations import Output
 
-    output = Output(out) if asked["figure"] is None else Output(out, asked["figure"])
+    output = Output(out, asked["figure"] or "steps", asked["wide"])
     samples = flags["samples"] or Spec.samples
     output.check(overwrite=asked["overwrite"], words=asked["words"], samples=samples)
     if output.film:
-        foreign = _given(asked, "words", "neutral", "figure", "sample", "morph", "as_json")
+        foreign = _given(asked, "words", "neutral", "figure", "wide", "sample", "morph", "as_json")
         foreign += _given(flags, "samples", "estimand")
         if foreign:
             raise InputError(f"{foreign[0]} says nothing about an animation: leave it out")

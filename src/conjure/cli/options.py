@@ -19,6 +19,7 @@ from ..core.text import brief
 from ..processes.settings import DTYPES, NATIVE, PRESETS, SAMPLERS, SWAPPABLE, Choice
 from ..processes.sources import known_sources
 from .completion import BASELINES, DEVICES, ESTIMANDS, values
+from .process_wide import offline
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,6 +65,11 @@ def _else(value: object) -> str:
     return f"  [default: the process's own, else {value}]"
 
 
+def _offline(context: click.Context, option: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
+        context.with_resource(offline())
+
+
 PROCESS_OPTIONS = (
     click.option(
         "--process",
@@ -93,6 +99,12 @@ PROCESS_OPTIONS = (
         "--size",
         metavar="WIDTHxHEIGHT",
         help="Pixels of a picture, such as 512x768.  [default: the network's own]",
+    ),
+    click.option(
+        "--true-cfg-scale",
+        type=float,
+        metavar="W",
+        help="Flux.1: guide by W with a prompt to subtract, besides the guidance that it is told.",
     ),
     click.option(
         "--eta", type=float, help=f"η of ddim, 0 to 1.  [default: {Choice.eta:g}, its ODE]"
@@ -128,6 +140,19 @@ PROCESS_OPTIONS = (
     ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
+    click.option(
+        "--offline",
+        is_flag=True,
+        expose_value=False,
+        callback=_offline,
+        help="Ask no hub: what is not cached whole is refused.",
+    ),
+    click.option(
+        "--config",
+        metavar="FOLDER_OR_ID",
+        shell_complete=values((), files=True),
+        help="Where --process is a single .safetensors file: its base model.",
+    ),
     *(
         click.option(
             f"--{part.replace('_', '-')}",

@@ -136,8 +136,8 @@ _ATTRIBUTES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("guidance", _is_number, "a finite number"),
     (
         "guidance_mode",
-        lambda value: value in ("classifier-free", "distilled", "none"),
-        "classifier-free, distilled or none",
+        lambda value: value in ("classifier-free", "distilled", "internal", "none"),
+        "classifier-free, distilled, internal or none",
     ),
     ("schedule", lambda value: type(value).__name__ == "Schedule", "a Schedule"),
     ("latent_shape", _is_shape, "a tuple of whole numbers above 0"),

@@ -68,10 +68,18 @@ def girsanov_reading(process: GenerativeProcess) -> dict[str, str]:
     return {"reading": "marginal" if unguided else "trajectory"}
 
 
+def girsanov_refusal(schedule: Schedule) -> str | None:
+    """Why the steps have no limit as T → ∞; None if they have one."""
+    if schedule.renews:
+        return "this sampler draws all noise anew at each step, so it follows no SDE; use jeffreys"
+    return None
+
+
 @estimand(
     "girsanov",
     "Girsanov's integral, in nats as T → ∞",
     additive=True,
+    refuse=girsanov_refusal,
     read=girsanov_reading,
     of_epsilon=True,
 )

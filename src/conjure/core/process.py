@@ -11,7 +11,7 @@ from torch import Tensor
 from .schedule import Schedule
 from .types import Conditioning
 
-GuidanceMode = Literal["classifier-free", "distilled", "none"]
+GuidanceMode = Literal["classifier-free", "distilled", "internal", "none"]
 
 
 class Solver(Protocol):
@@ -55,6 +55,7 @@ class GenerativeProcess(Protocol):
     guidance_mode: GuidanceMode
     # "classifier-free": the prediction is ε_∅ + w (ε_y − ε_∅), and w = 1 means unguided
     # "distilled": w is an input of the network, which predicts the guided ε itself
+    # "internal": ``predict`` gives the guided prediction itself, put together in a way of its own
     # "none": the model has no guidance; w is 1
     schedule: Schedule
     latent_shape: tuple[int, ...]  # of one picture, without the batch axis

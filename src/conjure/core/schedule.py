@@ -31,6 +31,8 @@ class Schedule:
     initial_scale: x_T = initial_scale · standard normal noise, in the solver's own scale
     stochastic:    whether the solver adds noise on the way (an SDE) or not (its ODE)
     transitions:   the T steps of a stochastic solver; None if it does not state them
+    renews:        whether a stochastic solver draws all of x's noise anew at each step (LCM,
+                   ``stochastic_sampling`` of flow matching). Then it discretises no SDE
     """
 
     timesteps: tuple[float, ...]
@@ -38,6 +40,7 @@ class Schedule:
     initial_scale: float
     stochastic: bool
     transitions: tuple[Transition, ...] | None = None
+    renews: bool = False
 
     @property
     def digest(self) -> str:

@@ -128,7 +128,7 @@ def _read_scored(path: Path | Source) -> PairTable:
     rows: list[PairRow] = []
     bad = list(table.bad)
     for row in table.rows:
-        if _number(row) is None:
+        if score_number(row) is None:
             given = brief(row.cells.get(SCORE))
             bad.append(BadRow(row.line, f"{SCORE} {given} is not a number"))
         else:
@@ -136,7 +136,8 @@ def _read_scored(path: Path | Source) -> PairTable:
     return replace(table, rows=tuple(rows), bad=tuple(sorted(bad, key=lambda item: item.line)))
 
 
-def _number(row: PairRow) -> float | None:
+def score_number(row: PairRow) -> float | None:
+    """The human score of a row; None where there is none, or none that is a finite number."""
     cell = row.cells.get(SCORE)
     if isinstance(cell, bool) or (isinstance(cell, str) and "_" in cell):  # 1_5 is 15 to Python
         return None

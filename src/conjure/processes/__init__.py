@@ -25,6 +25,7 @@ def load(
     guidance: float | None = None,
     negative_prompt: str | None = None,
     size: tuple[int, int] | str | int | None = None,
+    true_cfg_scale: float | None = None,
     eta: float | None = None,
     preset: str | None = None,
     compare: str | None = None,
@@ -34,6 +35,9 @@ def load(
     compile: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    config: str | os.PathLike[str] | None = None,
     unet: str | os.PathLike[str] | None = None,
     transformer: str | os.PathLike[str] | None = None,
     text_encoder: str | os.PathLike[str] | None = None,
@@ -58,6 +62,8 @@ def load(
                   prompt, for SDXL zeros
     size:         (width, height) of a picture in pixels, "512x768", or a number for a square; None
                   is what the network was made for
+    true_cfg_scale: for Flux.1: a guidance with a prompt to subtract, besides the guidance that dev
+                  is told; None is 1, without it
     eta:          η of ddim, from 0 to 1; None is 0, its ODE
     preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the model recommends
     compare:      what is compared at each step: "epsilon", "score", "velocity", or "output", the
@@ -70,6 +76,10 @@ def load(
     compile:      run the network through ``torch.compile``: for runs of minutes
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    token:        the hub's access token; None is HF_TOKEN or what `hf auth login` stored
+    offline:      ask no hub, as HF_HUB_OFFLINE: what is not cached whole is refused
+    config:       where the source is a single .safetensors file: the folder or hub id of its base
+                  model. Needs ``pip install 'conjure[accelerate]'``
     unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
                   or a pipeline's (``docs/weights.md``)
     transformer:  the same for a transformer that denoises
@@ -91,6 +101,7 @@ def load(
         guidance=guidance,
         negative_prompt=negative_prompt,
         size=size,
+        true_cfg_scale=true_cfg_scale,
         eta=eta,
         preset=preset,
         compare=compare,
@@ -100,6 +111,9 @@ def load(
         compile=compile,
         revision=revision,
         variant=variant,
+        token=token,
+        offline=offline,
+        config=config,
         unet=unet,
         transformer=transformer,
         text_encoder=text_encoder,

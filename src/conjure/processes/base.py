@@ -46,6 +46,7 @@ class Changes(TypedDict, total=False):
     guidance: float | None
     negative_prompt: str | None
     size: tuple[int, int] | str | int | None
+    true_cfg_scale: float | None
     eta: float | None
     compare: str | None
 
@@ -63,6 +64,7 @@ class PipelineProcess(ABC):
                 a negative prompt, η. Their names must not be those of ``core.spec.process_key``
     blank_negative: the negative prompt that is subtracted when none is given; None for zeros or
                 anything else that is no text
+    takes_true_cfg: whether ``true_cfg_scale`` guides besides the guidance that is told
     """
 
     denoiser = "unet"
@@ -70,6 +72,7 @@ class PipelineProcess(ABC):
     guidance_mode: GuidanceMode = "classifier-free"
     settings: Mapping[str, Fact] = MappingProxyType({})
     blank_negative: str | None = ""
+    takes_true_cfg = False
 
     def __init__(self, opened: Opened, device: torch.device, settings: ProcessSettings) -> None:
         """Raises InputError where the parts do not fit together."""
@@ -157,6 +160,10 @@ class PipelineProcess(ABC):
 
     def prepare(self) -> None:  # noqa: B027
         """Make the parts ready, and raise InputError where a trial run would not show a fault."""
+
+    def as_read(self, text: str) -> str:
+        """What a text becomes before it is tokenised: small letters, say."""
+        return text
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which nothing is read → why; see ``core.reading.ReadsTexts``."""
@@ -275,9 +282,13 @@ class PipelineProcess(ABC):
         self.sampler = choice.sampler
         self.told_guidance = float(choice.guidance)
         self.guidance = self.guidance_weight(self.told_guidance)
+        if choice.true_cfg_scale != 1 and not self.takes_true_cfg:
+            raise InputError(
+                f"{self.name} takes no true_cfg_scale: its guidance is set by guidance"
+            )
         if self.guidance_mode == "none" and self.guidance != 1:
             raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
-        if choice.negative_prompt is not None and self.guidance_mode != "classifier-free":
+        if choice.negative_prompt is not None and self.guidance_mode in ("distilled", "none"):
             raise InputError(
                 f"{self.name} subtracts nothing ({self.guidance_mode} guidance), so it takes no"
                 " negative prompt: leave negative_prompt out"

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor
 
 from ..core.errors import InputError
@@ -57,7 +58,8 @@ class FlowProcess(PipelineProcess):
         if choice.sampler != NATIVE:
             raise InputError(
                 f"{self.name} is a flow-matching model, which keeps its own scheduler:"
-                f" {choice.sampler} does not fit it; leave sampler out, or set it to {NATIVE}"
+                f" {choice.sampler} does not fit it; leave sampler and preset out, or set sampler"
+                f" to {NATIVE}"
             )
         arguments = self.scheduler_arguments(choice.steps)
         return FlowSampler(self.pipeline.scheduler, choice.steps, **arguments)
@@ -99,9 +101,16 @@ def square_latents(name: str, config: Any, patch: int) -> tuple[int, ...]:
 def image_shift(
     config: Mapping[str, Any], latent_shape: tuple[int, ...], patch: int, max_shift: float = 1.15
 ) -> float:
-    """``mu``, linear in the number of patches: what diffusers' pipelines call calculate_shift."""
+    """``mu``, which grows with the number of patches, as the pipelines take it.
+
+    config: that of the scheduler; max_shift: where it says none
+    """
     _, height, width = latent_shape
-    few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-    low, high = config.get("base_shift", 0.5), config.get("max_shift", max_shift)
-    slope = (high - low) / (many - few)
-    return float((height // patch) * (width // patch) * slope + (low - slope * few))
+    mu: float = calculate_shift(
+        (height // patch) * (width // patch),
+        config.get("base_image_seq_len", 256),
+        config.get("max_image_seq_len", 4096),
+        config.get("base_shift", 0.5),
+        config.get("max_shift", max_shift),
+    )
+    return mu

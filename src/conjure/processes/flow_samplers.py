@@ -63,6 +63,7 @@ class FlowSampler:
             sigmas=sigmas,
             initial_scale=1.0,
             stochastic=_is_stochastic(self._fresh),
+            renews=bool(self._fresh.config.get("stochastic_sampling")),
         )
         self.input_scale = (1.0,) * steps
         self.alpha_sigma = tuple((1 - level, level) for level in self.levels[:-1])

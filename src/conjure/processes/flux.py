@@ -17,13 +17,14 @@ import transformers
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.process import GuidanceMode
 from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
 from .flow import FlowProcess, image_shift
 from .folders import read_object
 from .quiet import quiet
-from .settings import NATIVE, ProcessSettings
+from .settings import NATIVE, Choice, ProcessSettings
 from .several_readers import SeveralReaders
 from .tokens import settle_limit
 
@@ -36,7 +37,10 @@ class Flux(FlowProcess):
 
     A prompt is ``encoder_hidden_states`` (tokens, width) of T5 and ``pooled_projections`` (width)
     of CLIP. Latents are (channels, height, width); the network gets them packed, 2 × 2 a token.
+    With ``true_cfg_scale`` above 1, guidance subtracts the empty or negative prompt's as well.
     """
+
+    takes_true_cfg = True
 
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width), unpacked; the network itself takes any size."""
@@ -46,20 +50,35 @@ class Flux(FlowProcess):
         return (config.in_channels // 4, *self.native_sides)
 
     def facts(self) -> Mapping[str, Fact]:
-        """How many tokens T5 reads."""
-        return {"max_sequence_length": self._tokens}
+        """How many tokens T5 reads, and what the network is told under true guidance."""
+        facts: dict[str, Fact] = {"max_sequence_length": self._tokens}
+        if self.guidance_mode == "classifier-free" and self._distilled:
+            facts["told_guidance"] = self.told_guidance
+        return facts
 
     def prepare(self) -> None:
-        """Settle the kind of guidance, and how many tokens each encoder reads."""
+        """Settle how many tokens each encoder reads."""
         pipeline = self.pipeline
-        distilled = self.network.config.guidance_embeds
-        self.guidance_mode = "distilled" if distilled else "none"
-        self._tokens = DEV_TOKENS if distilled else SCHNELL_TOKENS
+        self._distilled = bool(self.network.config.guidance_embeds)
+        self._tokens = DEV_TOKENS if self._distilled else SCHNELL_TOKENS
         settle_limit(self.name, pipeline.tokenizer, pipeline.text_encoder)
         pipeline.tokenizer_max_length = pipeline.tokenizer.model_max_length
         pipeline.tokenizer_2.model_max_length = self._tokens
         names = ("tokenizer", "tokenizer_2")
         self._reader = SeveralReaders(self.name, {n: getattr(pipeline, n) for n in names})
+
+    def _settle(self, choice: Choice) -> None:
+        """The kind of guidance is also the user's choice, by ``true_cfg_scale``."""
+        self._true = float(choice.true_cfg_scale)
+        told: GuidanceMode = "distilled" if self._distilled else "none"
+        self.guidance_mode = "classifier-free" if self._true > 1 else told
+        super()._settle(choice)
+
+    def guidance_weight(self, told: float) -> float:
+        """w of the guidance with a prompt to subtract, where there is one; else what is told."""
+        if not self._distilled and told != 1:
+            raise InputError(f"{self.name} has no guidance: leave guidance out, or set it to 1")
+        return self._true if self.guidance_mode == "classifier-free" else told
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which no tokenizer knows a token → why."""
@@ -96,8 +115,8 @@ class Flux(FlowProcess):
         rows, channels, height, width = x.shape
         pipeline, scale = self.pipeline, self.pipeline.vae_scale_factor
         told = None
-        if self.guidance_mode == "distilled":
-            told = torch.full((rows,), self.guidance, device=x.device, dtype=torch.float32)
+        if self._distilled:
+            told = torch.full((rows,), self.told_guidance, device=x.device, dtype=torch.float32)
         tokens = cond["encoder_hidden_states"].shape[1]
         out = network(
             hidden_states=pipeline._pack_latents(x, rows, channels, height, width),

@@ -7,6 +7,7 @@ steps here as predictions: each is a point at which two prompts can be compared.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import diffusers
@@ -76,6 +77,8 @@ class NativeSampler(Sampler):
         noisy = kind in _NOISY or eta > 0 or _algorithm(config).startswith("sde-")
         transitions = _transitions(kind, config, sigmas, eta)
         self._settle(sigmas, transitions, noisy, kind in _EXPLODING)
+        if kind is diffusers.LCMScheduler:
+            self.schedule = replace(self.schedule, renews=True)
 
 
 def _algorithm(config: Any) -> str:

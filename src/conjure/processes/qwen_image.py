@@ -2,9 +2,9 @@
 
 Texts are encoded by ``QwenImagePipeline.encode_prompt`` itself, inside its own template.
 
-Its pipeline renormalises guided predictions: each token of ε_∅ + w (ε_y − ε_∅) is scaled to the
-length of ε_y. So two guided predictions at the same x do not differ by w (ε_a − ε_b), which the
-distance relies on. Only w = 1, where the pipeline does not guide, is offered.
+Its pipeline renormalises guided predictions: each token of v_∅ + w (v_y − v_∅) is scaled to the
+length of v_y. So two guided predictions at the same x do not differ by w (v_a − v_b). ``predict``
+therefore gives the guided prediction itself, of two network rows, and the core compares that.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy
 import torch
 import transformers
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from ..core.errors import InputError
+from ..core.process import GuidanceMode
 from ..core.spec import Fact
 from ..core.types import Conditioning
 from .family import Family, Part
@@ -31,11 +33,15 @@ TOKENS = 512  # ``max_sequence_length``, the default of the pipeline's call
 
 
 class QwenImage(FlowProcess):
-    """A Qwen-Image model under its own scheduler, without guidance.
+    """A Qwen-Image model under its own scheduler; ``predict`` gives the guided v.
 
     A prompt is ``encoder_hidden_states`` (512, width) and ``encoder_hidden_states_mask`` (512).
-    Latents are (channels, height, width); the network gets them packed, 2 × 2 a token.
+    Latents are (channels, height, width); the network gets them packed, 2 × 2 a token. What
+    guidance subtracts is a space, as on the model's card, or the negative prompt.
     """
+
+    guidance_mode: GuidanceMode = "internal"
+    blank_negative = " "
 
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width), unpacked; the network itself takes any size."""
@@ -47,13 +53,35 @@ class QwenImage(FlowProcess):
         return (config.in_channels // 4, *self.native_sides)
 
     def guidance_weight(self, told: float) -> float:
-        """1, or InputError."""
-        if told != 1:
+        """w, at least 1: below, the pipeline does not guide."""
+        if told < 1:
             raise InputError(
-                f"{self.name} renormalises guided predictions, so their difference is not w times"
-                f" that of unguided ones: guidance {told:g} cannot be measured; set guidance to 1"
+                f"{self.name} is not guided below 1, which is no guidance: set guidance to 1 or"
+                f" more, not {told:g}"
             )
-        return 1.0
+        return told
+
+    def encode_unconditional(self) -> Conditioning:
+        """The row of the negative prompt, or of a space."""
+        text = self.blank_negative if self.negative_prompt is None else self.negative_prompt
+        return self.embed([text])
+
+    def predict(self, x: Tensor, step: Tensor, conditioning: Conditioning) -> Tensor:
+        """The guided v at x_j, each token as long as the unguided one; it takes two network rows.
+
+        At w = 1 it is the network's own.
+        """
+        told = super().predict(x, step, conditioning)
+        if self.guidance == 1:
+            return told
+        null = super().predict(x, step, self._unconditional.rows([0] * len(x)))
+        guided = null + self.guidance * (told - null)
+        return guided * (self._lengths(told) / self._lengths(guided))
+
+    def _lengths(self, v: Tensor) -> Tensor:
+        """The length of each token, 2 × 2 of all channels, at each of its places: (n, 1, h, w)."""
+        squares = v.square().sum(dim=1, keepdim=True)
+        return (4 * avg_pool2d(squares, 2)).sqrt().repeat_interleave(2, -1).repeat_interleave(2, -2)
 
     def facts(self) -> Mapping[str, Fact]:
         """How many tokens are read."""
@@ -137,6 +165,6 @@ FAMILY = Family(
         "scheduler": Part(diffusers, (diffusers.SchedulerMixin,), network=False),
     },
     process=QwenImage,
-    recommended=ProcessSettings(sampler=NATIVE, steps=50, guidance=1.0),
+    recommended=ProcessSettings(sampler=NATIVE, steps=50, guidance=4.0),
     advice="use a plain text-to-image model of Qwen-Image",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 import os
@@ -34,6 +35,8 @@ class ProcessSettings:
     negative_prompt: the text of ε_∅; else what the family subtracts
     size:         (width, height) of a picture in pixels; also "512x768", or one number for a
                   square. Else what the network was made for
+    true_cfg_scale: w of ε_∅ + w (ε_y − ε_∅) for a model that is told its guidance besides, or has
+                  none (Flux.1), at least 1; else 1, which guides no further
     eta:          η of ddim, from 0 (its ODE, and the default) to 1 (as much noise as ddpm)
     preset:       "paper": lms, T = 10, w = 7.5 and 512x512, whatever the process recommends
     compare:      what is compared, one of CURRENCIES (``core/currency.py``); else "epsilon"
@@ -46,6 +49,10 @@ class ProcessSettings:
                   the first batch takes a minute or so, numbers change by rounding alone
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
+    token:        the hub's access token; else HF_TOKEN or what `hf auth login` stored. It is never
+                  printed, and never part of a signature
+    offline:      ask no hub: what is not cached whole is refused. HF_HUB_OFFLINE does the same
+    config:       of a single file of weights, the folder or hub id that says what it is
     unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
                   process's own: the part's folder, or a pipeline's
     lora:         adapters to add, each "ID" or "ID:scale": a file, a folder or a hub id
@@ -61,6 +68,7 @@ class ProcessSettings:
     guidance: float | None = None
     negative_prompt: str | None = None
     size: tuple[int, int] | str | int | None = None
+    true_cfg_scale: float | None = None
     eta: float | None = None
     preset: str | None = None
     compare: str | None = None
@@ -70,6 +78,9 @@ class ProcessSettings:
     compile: bool = False
     revision: str | None = None
     variant: str | None = None
+    token: str | None = dataclasses.field(default=None, repr=False)
+    offline: bool = False
+    config: str | os.PathLike[str] | None = None
     unet: str | os.PathLike[str] | None = None
     transformer: str | os.PathLike[str] | None = None
     text_encoder: str | os.PathLike[str] | None = None
@@ -87,6 +98,7 @@ class ProcessSettings:
         _choice("preset", self.preset, tuple(PRESETS))
         _number("guidance", self.guidance)
         _number("eta", self.eta, most=1)
+        _number("true_cfg_scale", self.true_cfg_scale, least=1)
         object.__setattr__(self, "size", _size(self.size))
         self._settle_preset()
         if self.eta and self.sampler not in ("ddim", NATIVE, None):
@@ -96,8 +108,11 @@ class ProcessSettings:
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
+        _flag("offline", self.offline)
+        if self.token is not None and not (isinstance(self.token, str) and self.token.isascii()):
+            raise InputError("token must be the text of an access token")  # which is not repeated
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
-        for part in SWAPPABLE:
+        for part in ("config", *SWAPPABLE):
             _folder(part, getattr(self, part))
         object.__setattr__(self, "lora", _loras(self.lora))
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")
@@ -134,6 +149,7 @@ class Choice:
     compare: str = "epsilon"
     negative_prompt: str | None = None
     size: tuple[int, int] | None = None
+    true_cfg_scale: float = 1.0
     eta: float = 0.0
 
 
@@ -153,17 +169,17 @@ def _count(name: str, value: Any) -> None:
         raise InputError(f"{name} must be a whole number of at least 1, not {brief(value)}")
 
 
-def _number(name: str, value: Any, most: float = math.inf) -> None:
+def _number(name: str, value: Any, most: float = math.inf, least: float = 0) -> None:
     if value is None:
         return
     try:
-        good = not isinstance(value, str | bool) and 0 <= float(value) <= most
+        good = not isinstance(value, str | bool) and least <= float(value) <= most
         good = good and float(value) < math.inf
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        bound = "a number of at least 0" if most == math.inf else f"a number from 0 to {most:g}"
-        raise InputError(f"{name} must be {bound}, not {brief(value)}")
+        bound = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise InputError(f"{name} must be a number {bound}, not {brief(value)}")
 
 
 def _size(value: Any) -> tuple[int, int] | None:

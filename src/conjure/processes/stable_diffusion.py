@@ -36,7 +36,8 @@ class StableDiffusion(PipelineProcess):
             )
         if config.time_cond_proj_dim is not None:
             raise InputError(
-                f"{self.name} is told its guidance (a distilled model), which is not known here"
+                f"{self.name} is told its guidance (a distilled model), which is known of"
+                " LatentConsistencyModelPipeline alone"
             )
         return native_shape(self.name, config, self.denoiser)
 

@@ -32,10 +32,12 @@ class Output:
     """Where an explanation goes.
 
     path:   a file of a known kind, or a folder; figure: which figure a single file shows
+    wide:   whether the figure ``steps`` is two columns of a paper wide
     """
 
     path: Path
     figure: str = FIGURES[0]
+    wide: bool = False
 
     @property
     def folder(self) -> bool:
@@ -54,6 +56,8 @@ class Output:
                 f"{self.path}: unknown kind of file; use {', '.join(kinds())}, or a folder (a name "
                 "without an ending)"
             )
+        if self.wide and self.figure != "steps":
+            raise InputError("--wide is for the figure steps alone: leave it out")
         if self.figure == "words" and not words:
             raise InputError("--figure words shows what words do: give --words, too")
         if self.figure == "sure" and samples < 2:
@@ -82,11 +86,11 @@ def kinds() -> tuple[str, ...]:
 def write_explanation(found: Explanation, output: Output, made: Morph | None = None) -> list[Path]:
     """Write it; returns the files. made: an animation that a folder gets, too."""
     if output.folder:
-        files = list(_write_folder(found, output.path))
+        files = list(_write_folder(found, output))
         return files if made is None else [*files, write_film(made, output.path / "morph.gif")]
     suffix = output.path.suffix.lower()
     if suffix in PICTURES:
-        _write_figure(found, output.figure, output.path)
+        _write_figure(found, output.figure, output.path, wide=output.wide)
     elif suffix in PAGES:
         write_page(found, output.path)
     else:
@@ -94,14 +98,16 @@ def write_explanation(found: Explanation, output: Output, made: Morph | None = N
     return [output.path]
 
 
-def _write_folder(found: Explanation, folder: Path) -> Iterator[Path]:
+def _write_folder(found: Explanation, output: Output) -> Iterator[Path]:
+    folder = output.path
     folder.mkdir(parents=True, exist_ok=True)
     yield write_page(found, folder / "report.html")
     for name in FIGURES:
         if name not in figures_of(found):
             continue
         for end in _ENDS:
-            _write_figure(found, name, folder / f"{name}{end}")
+            wide = output.wide and name == "steps"
+            _write_figure(found, name, folder / f"{name}{end}", wide=wide)
             yield folder / f"{name}{end}"
     for name, rows in (("steps", step_rows), ("words", word_rows), ("word-pairs", pair_rows)):
         if table := list(rows(found)):
@@ -118,17 +124,19 @@ def figures_of(found: Explanation) -> tuple[str, ...]:
     return tuple(name for name in FIGURES if name not in absent)
 
 
-def draw(found: Explanation, figure: str) -> Figure:
-    """A figure by its name, one of ``figures_of``."""
+def draw(found: Explanation, figure: str, *, wide: bool = False) -> Figure:
+    """A figure by its name, one of ``figures_of``. wide: for ``steps`` alone."""
     from .plots.explain import draw_steps
     from .plots.explain_parts import draw_sure, draw_when, draw_where
     from .plots.explain_words import draw_words
 
+    if wide:
+        return draw_steps(found, wide=True)
     drawers = (draw_steps, draw_where, draw_when, draw_sure, draw_words)
     return dict(zip(FIGURES, drawers, strict=True))[figure](found)
 
 
-def _write_figure(found: Explanation, name: str, path: Path) -> None:
+def _write_figure(found: Explanation, name: str, path: Path, *, wide: bool) -> None:
     from .plots.sheet import write_figure
 
-    write_figure(draw(found, name), path)
+    write_figure(draw(found, name, wide=wide), path)

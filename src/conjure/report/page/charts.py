@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from ...core.uncertainty import student_t
+from ...core.uncertainty import estimate, student_t
 from ..plots.style import house_style
 from .images import Array
 
@@ -94,22 +94,22 @@ def profile_chart(profile: Array, alt: str) -> Markup:
 
 
 def convergence_chart(values: Array, alt: str) -> Markup:
-    """The mean of the first samples with its 95 % interval. values: (samples,), two or more."""
-    from ...core.uncertainty import estimate
+    """The mean of the first samples with its 95 % interval. values: (samples,), two or more.
+
+    Of three samples or more, that of the first two is left out: Student's t makes it so wide that
+    nothing else could be read.
+    """
+    import torch
+
+    found = [estimate(torch.from_numpy(values[:k])) for k in range(1, len(values) + 1)]
+    first = min(len(values), 3)
 
     def draw(axes: Axes) -> None:
-        import torch
-
-        found = [estimate(torch.from_numpy(values[:k])) for k in range(1, len(values) + 1)]
-        counts = range(1, len(values) + 1)
-        low, high = np.array([one.interval for one in found[1:]]).T
-        axes.plot(counts, [one.value for one in found], "o-", color=INK, markersize=4, lw=1.4)
-        axes.fill_between(counts[1:], low, high, color=INK, alpha=0.15, lw=0)
-        if len(values) > 2:  # with two samples the interval may be as wide as the chart is high
-            spread = 1.15 * max(high[1:].max() - values.mean(), values.mean() - low[1:].min())
-            spread = max(spread, 1.15 * float(np.abs(values[0] - values.mean())))
-            if spread > 0:
-                axes.set_ylim(max(0, values.mean() - spread), values.mean() + spread)
+        counts = np.arange(1, len(values) + 1)
+        means = np.array([one.value for one in found])
+        axes.plot(counts, means, "o-", color=INK, markersize=4, lw=1.4)
+        low, high = np.array([one.interval for one in found[first - 1 :]]).T
+        axes.vlines(counts[first - 1 :], low, high, color=INK, lw=1.4)
         whole_numbers(axes)
         axes.set_xlabel("samples taken")
         axes.set_ylabel("mean distance")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST = 256  # pixels of a side: a phone shows no more, and the file stays small
-_SMALL = 96  # up to this side a picture is kept without loss
+SMALL = 160  # of the many small pictures
+_EXACT = 96  # up to this side a picture is kept without loss
 _QUALITY = 88
 
 Array = NDArray[Any]
@@ -27,7 +28,7 @@ def picture_uri(picture: Array, largest: int = LARGEST) -> str:
     if max(image.size) > largest:
         image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    exact = max(image.size) <= _SMALL
+    exact = max(image.size) <= _EXACT
     image.save(out, format="WEBP", lossless=exact, quality=_QUALITY, method=4)
     return f"data:image/webp;base64,{b64encode(out.getvalue()).decode()}"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...explanation.record import Explanation, Pictures
-from .images import Array, picture_uri
-from .parts import Table, fewest, listed, percent
+from .images import SMALL, Array, picture_uri
+from .parts import Table, blocks, edges, fewest, percent, steps_text
 
 QUARTER = 0.25
 _STEPS = 10  # columns at most; of more steps some are shown
@@ -25,7 +25,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Outline:
-    """The cells that hold a quarter of a step's share, on a grid of rows × columns, as SVG path."""
+    """The parts that hold a quarter of a step's share, on a grid of rows × columns, as SVG path."""
 
     rows: int
     columns: int
@@ -72,8 +72,8 @@ def _half(pictures: Pictures, maps: Array, n: int) -> Half:
     )
     said = ""
     if large:
-        framed = listed([j + 1 for j in large])
-        said = f"The framed steps hold half of this way's share: {framed}."
+        framed = steps_text(large, len(shares))
+        said = f"Framed: the fewest steps that hold half of this way's share: {framed}."
     if len(chosen) < len(shares):
         said += f" {len(chosen)} of {len(shares)} steps are shown; the table has all."
     end = Shot(
@@ -87,10 +87,15 @@ def _column(pictures: Pictures, cells: Array, n: int, j: int, share: float, larg
     steps = pictures.predicted.shape[1]
     about = f"step {j + 1} of {steps}, {percent(share)} of this sample's distance"
     first, second = (
-        Shot(picture_uri(pictures.predicted[n, j, m]), f"Predicted under the {text} text: {about}")
+        Shot(
+            picture_uri(pictures.predicted[n, j, m], SMALL),
+            f"Predicted under the {text} text: {about}",
+        )
         for m, text in enumerate(_WHICH)
     )
-    state = Shot(picture_uri(pictures.trajectory[n, j]), f"The {_WHICH[n]} text's way: {about}")
+    state = Shot(
+        picture_uri(pictures.trajectory[n, j], SMALL), f"The {_WHICH[n]} text's way: {about}"
+    )
     return Column(str(j + 1), percent(share), large, (first, state, second), _outline(cells))
 
 
@@ -112,33 +117,35 @@ def _chosen(shares: Array) -> list[int]:
 
 
 def _outline(cells: Array) -> Outline | None:
-    """The fewest cells that hold a quarter of a step's share, as one path of their outer edges."""
-    inside = set(fewest(cells, QUARTER))
+    """The fewest blocks that hold a quarter of a step's share, as one path of their outer edges."""
+    (rows, columns), coarse = cells.shape, blocks(cells)
+    inside = {divmod(place, coarse.shape[1]) for place in fewest(coarse, QUARTER)}
     if not inside:
         return None
-    rows, columns = cells.shape
+    ys, xs = edges(rows), edges(columns)
     path = []
-    for y, x in (divmod(place, columns) for place in sorted(inside)):
-        here = y * columns + x
-        if y == 0 or here - columns not in inside:
-            path.append(f"M{x} {y}h1")
-        if y == rows - 1 or here + columns not in inside:
-            path.append(f"M{x} {y + 1}h1")
-        if x == 0 or here - 1 not in inside:
-            path.append(f"M{x} {y}v1")
-        if x == columns - 1 or here + 1 not in inside:
-            path.append(f"M{x + 1} {y}v1")
+    for y, x in sorted(inside):
+        across, down = f"h{xs[x + 1] - xs[x]}", f"v{ys[y + 1] - ys[y]}"
+        for neighbour, edge in (
+            ((y - 1, x), f"M{xs[x]} {ys[y]}{across}"),
+            ((y + 1, x), f"M{xs[x]} {ys[y + 1]}{across}"),
+            ((y, x - 1), f"M{xs[x]} {ys[y]}{down}"),
+            ((y, x + 1), f"M{xs[x + 1]} {ys[y]}{down}"),
+        ):
+            if neighbour not in inside:
+                path.append(edge)
     return Outline(rows, columns, "".join(path))
 
 
 def _table(maps: Array, shares: Array, which: str) -> Table:
+    coarse = [blocks(step) for step in maps]
     rows = tuple(
-        (str(j + 1), percent(float(share)), f"{len(fewest(maps[j], QUARTER))} of {maps[j].size}")
+        (
+            str(j + 1),
+            percent(float(share)),
+            f"{len(fewest(coarse[j], QUARTER))} of {coarse[j].size}",
+        )
         for j, share in enumerate(shares)
     )
-    head = (
-        "step",
-        "share of this sample's distance",
-        "outlined: positions that hold a quarter of it",
-    )
+    head = ("step", "share of this sample's distance", "outlined: parts that hold a quarter of it")
     return Table(f"steps of the {which} text's way", head, rows)

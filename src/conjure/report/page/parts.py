@@ -111,6 +111,16 @@ def number(value: float | None) -> str:
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
+def error_text(error: float) -> str:
+    """A standard error: two significant digits, without an exponent where it is readable.
+
+    >>> error_text(445.3), error_text(2.24), error_text(0.000123)
+    ('450', '2.2', '0.00012')
+    """
+    rounded = float(f"{error:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:.2g}"
+
+
 def signed(value: float, sign: bool) -> str:
     """A number, with + or − where some of its kind are below 0."""
     if not np.isfinite(value):
@@ -122,12 +132,15 @@ def signed(value: float, sign: bool) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share with one decimal; its blank does not break.
+    """A share with one decimal, a small one with two digits; its blank does not break.
 
-    >>> percent(0.1234), percent(0.0001), percent(float("nan"))
-    ('12.3\\xa0%', '0.0\\xa0%', '–')
+    >>> percent(0.1234), percent(0.0), percent(0.000123), percent(float("nan"))
+    ('12.3\\xa0%', '0.0\\xa0%', '0.012\\xa0%', '–')
     """
-    return NONE if share is None or not np.isfinite(share) else f"{100 * share:.1f}\xa0%"
+    if share is None or not np.isfinite(share):
+        return NONE
+    digits = ".2g" if 0 < abs(share) < 0.0005 else ".1f"
+    return f"{100 * share:{digits}}\xa0%"
 
 
 def mean_reach(values: Array) -> tuple[float, float | None]:
@@ -168,6 +181,18 @@ def listed(items: Sequence[object]) -> str:
     return f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
+def steps_text(places: Sequence[int], total: int) -> str:
+    """Steps, counted from 0, as people list them; many scattered ones by their number.
+
+    >>> steps_text([7, 8, 9], 10), steps_text([2], 10), steps_text(range(0, 50, 2), 50)
+    ('steps 8–10 of 10', 'step 3 of 10', '25 of 50 steps')
+    """
+    text = listed([place + 1 for place in places])
+    if len(text) > 24:
+        return f"{len(places)} of {total} steps"
+    return f"step{'s' if len(places) > 1 else ''} {text} of {total}"
+
+
 def fewest(shares: Array, part: float = 0.5) -> list[int]:
     """The fewest places, in order, that hold at least ``part`` of all; none where all are 0.
 
@@ -184,11 +209,18 @@ def fewest(shares: Array, part: float = 0.5) -> list[int]:
     return sorted(int(n) for n in order[:count])
 
 
-def blocks(shares: Array, most: int = 8) -> Array:
-    """A map of at most ``most`` rows and columns: sums of neighbouring cells. Keeps the sum."""
+def edges(size: int, most: int = 8) -> list[int]:
+    """Where ``size`` cells are divided into at most ``most`` blocks: 0, …, size.
+
+    >>> edges(64), edges(3)
+    ([0, 8, 16, 24, 32, 40, 48, 56, 64], [0, 1, 2, 3])
+    """
+    count = min(size, most)
+    return [n * size // count for n in range(count + 1)]
+
+
+def blocks(shares: Array) -> Array:
+    """A map as sums over the blocks between ``edges``: at most 8 × 8, with the same sum."""
     for axis in (0, 1):
-        size = shares.shape[axis]
-        if size > most:
-            edges = np.arange(most) * size // most
-            shares = np.add.reduceat(shares, edges, axis=axis)
+        shares = np.add.reduceat(shares, edges(shares.shape[axis])[:-1], axis=axis)
     return shares

@@ -7,7 +7,9 @@ import numpy as np
 from ...core.text import printable, shown
 from ...explanation.record import Explanation, Words
 from .images import Array
-from .parts import fewest, listed, mean_reach, number, percent
+from .parts import fewest, mean_reach, number, percent, steps_text
+
+_UNEVEN = 0.55  # what one half of a picture must hold to be named
 
 
 def summary(explanation: Explanation) -> list[tuple[str, str]]:
@@ -25,13 +27,15 @@ def summary(explanation: Explanation) -> list[tuple[str, str]]:
         )
     if not shares.sum() > 0:
         return [*said, ("Where?", "Nowhere: the two processes do not differ.")]
-    steps = fewest(shares.sum(axis=0))
-    cells = explanation.where.sum(axis=0)
-    of = f"step{'s' * (len(steps) > 1)} {listed([j + 1 for j in steps])} of {shares.shape[1]}"
-    said.append(("When?", f"Half of it comes from {of}."))
-    said.append(
-        ("Where?", f"{_side(cells)}Half lies on {len(fewest(cells))} of {cells.size} positions.")
-    )
+    both, cells = shares.sum(axis=0), explanation.where.sum(axis=0)
+    steps, half = fewest(both), fewest(cells)
+    text = steps_text(steps, len(both))
+    verb = "hold" if len(steps) > 1 else "holds"
+    held = percent(float(both[steps].sum()))
+    said.append(("When?", f"{text[0].upper()}{text[1:]} {verb} {held} of it."))
+    held = percent(float(cells.ravel()[half].sum()))
+    count = f"{len(half):,} of {cells.size:,} positions"
+    said.append(("Where?", f"{_side(cells)}{count} hold {held}."))
     forward, backward = map(percent, explanation.directions)
     said.append(
         (
@@ -46,8 +50,11 @@ def summary(explanation: Explanation) -> list[tuple[str, str]]:
 
 def nearness(explanation: Explanation) -> str | None:
     """The distance on the scale of the process's reference; None if there is no reference."""
-    near = getattr(explanation.distance, "similarity", None)
-    return None if near is None else f"Closer than {percent(near)} of unrelated pairs."
+    reference = getattr(explanation.distance, "reference", None)
+    if reference is None:
+        return None
+    words: str = reference.words(explanation.distance.value)
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _side(cells: Array) -> str:
@@ -62,7 +69,10 @@ def _side(cells: Array) -> str:
         "right": cells[:, columns // 2 :],
     }
     name, held = max(sides.items(), key=lambda side: float(side[1].sum()))
-    return f"The {name} half of the picture holds {percent(float(held.sum()))}. "
+    share = float(held.sum())
+    if share < _UNEVEN:
+        return f"No half of the picture holds more than {percent(share)}. "
+    return f"The {name} half of the picture holds {percent(share)}. "
 
 
 def _strongest(words: Words) -> str | None:
@@ -105,8 +115,8 @@ def caveats(explanation: Explanation) -> list[str]:
         )
     if explanation.distance.signature.provenance.get("name") == "emoji":
         said.append(
-            "The process “emoji” is a toy that has seen drawings of emoji. Do not draw conclusions "
-            "about the world, or about people, from it."
+            "The process “emoji” is small and has seen only drawings of emoji. Do not draw "
+            "conclusions about the world, or about people, from it."
         )
     notes = [*explanation.notes, *(explanation.words.notes if explanation.words else ())]
     return said + [printable(note) for note in notes]

@@ -16,9 +16,9 @@ from ...core.registry import find_estimand
 from ...core.text import printable, shown
 from ...explanation.record import Explanation
 from .charts import convergence_chart, profile_chart, share_intervals
-from .images import map_uri, overlay_uri, picture_uri
+from .images import SMALL, map_uri, overlay_uri, picture_uri
 from .panel import halves
-from .parts import BarData, Bars, Table, bars, blocks, number, percent
+from .parts import BarData, Bars, Table, bars, blocks, error_text, number, percent
 from .sentences import caveats, nearness, summary
 from .words import word_matrix, words_views
 
@@ -60,7 +60,7 @@ def context(explanation: Explanation) -> dict[str, Any]:
     found: dict[str, Any] = {
         "texts": tuple(shown(text) for text in explanation.texts),
         "value": number(distance.value),
-        "error": None if distance.standard_error is None else f"{distance.standard_error:.2g}",
+        "error": None if distance.standard_error is None else error_text(distance.standard_error),
         "estimand": find_estimand(distance.estimand).title,
         "near": nearness(explanation),
         "summary": summary(explanation),
@@ -185,7 +185,8 @@ def samples(explanation: Explanation) -> list[Sample]:
     for i, value in enumerate(explanation.values[:_SHOWN]):
         drawn = None
         if pictures is not None:
-            drawn = (picture_uri(pictures.finals[i, 0]), picture_uri(pictures.finals[i, 1]))
+            first, second = pictures.finals[i]
+            drawn = (picture_uri(first, SMALL), picture_uri(second, SMALL))
         name = f"sample {i + 1}, seed {explanation.distance.seed + i}"
         found.append(Sample(name, number(float(value)), drawn))
     return found

@@ -6,7 +6,7 @@ between them, the map of the squared difference, and the share of every step in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ MOST_COLUMNS = 10
 OUTLINED = 3  # cells
 _LABELS = 0.5  # inches: the column of row labels
 _BARS = 0.3  # inches: the height of the shares
+_WIDE = 6.75  # inches: two columns and what lies between them
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,19 @@ class Grid:
 
     groups: the steps of each column, all in order; one each where there is room
     cell:   width of a column; tall: height of its pictures
+    rows:   the labels of the rows; x: the left edge of a half
     """
 
     groups: tuple[range, ...]
     cell: float
     tall: float
     rows: tuple[str, ...]
+    x: float = 0.0
 
     def left(self, column: int) -> float:
         """The left edge of a column; the column after the last is that of x_0."""
         apart = 0.05 if column == len(self.groups) else 0.0
-        return _LABELS + column * self.cell + apart
+        return self.x + _LABELS + column * self.cell + apart
 
     @property
     def half(self) -> float:
@@ -50,27 +53,26 @@ class Grid:
         return line("key") + 0.14 + len(self.rows) * self.tall + _BARS + 0.16
 
 
-def draw_steps(found: Explanation) -> Figure:
-    """The core figure, one column of a paper wide."""
+def draw_steps(found: Explanation, *, wide: bool = False) -> Figure:
+    """The core figure, one column of a paper wide; if ``wide``, two columns, the halves abreast."""
     with house_style():
         grid = _grid(found)
-        head = 2 * line("key") + 0.08
-        sheet = Sheet(COLUMN, 99.0)  # to measure with
-        notes = _notes(sheet, found, grid)
-        height = head + 2 * grid.half + 0.34 + len(notes) * line("note") + EDGE
-        sheet = Sheet(COLUMN, height)
+        head, width = 2 * line("key") + 0.08, _WIDE if wide else COLUMN
+        notes = _notes(Sheet(width, 1), found, grid)
+        tall = grid.half if wide else 2 * grid.half
+        sheet = Sheet(width, head + tall + 0.34 + len(notes) * line("note") + EDGE)
         draw_key(sheet, found)
         most = _largest(found, grid)
         shares = _grouped(found.shares, grid)  # (2, columns)
         outlined = largest_cells(shares)
-        top = head
         for half in (0, 1):
-            _half(sheet, found, grid, half, top, most)
-            _shares(sheet, grid, half, top, shares, outlined)
-            top += grid.half
-        _scale(sheet, top + 0.06, most)
+            top = head if wide else head + half * grid.half
+            place = replace(grid, x=half * (_WIDE - COLUMN)) if wide else grid
+            _half(sheet, found, place, half, top, most)
+            _shares(sheet, place, half, top, shares, outlined)
+        _scale(sheet, head + tall + 0.06, most / _whole(found))
         sheet.text(
-            EDGE, top + 0.34, "\n".join(notes), SIZES["note"], color=GREY,
+            EDGE, head + tall + 0.34, "\n".join(notes), SIZES["note"], color=GREY,
             linespacing=LEAD, gid="note",
         )  # fmt: skip
         return sheet.figure
@@ -111,12 +113,12 @@ def _half(sheet: Sheet, found: Explanation, grid: Grid, half: int, top: float, m
     """Title, step numbers, rows of pictures and the row of maps."""
     letter, colour = "AB"[half], (A, B)[half]
     title = f"on the trajectory of {letter}: {percent(float(found.directions[half]))} of d"
-    sheet.text(EDGE, top, title, SIZES["key"], color=colour, gid=f"half-{letter}")
+    sheet.text(grid.x + EDGE, top, title, SIZES["key"], color=colour, gid=f"half-{letter}")
     under = top + line("key") + 0.14
     for row, label in enumerate(grid.rows):
         middle = under + (row + 0.5) * grid.tall
         look = {"A predicts": A, "B predicts": B}.get(label, "black")
-        sheet.text(EDGE, middle, label, SIZES["label"], va="center", color=look)
+        sheet.text(grid.x + EDGE, middle, label, SIZES["label"], va="center", color=look)
     for column, group in enumerate(grid.groups):
         shown = _shown_step(found, half, group)
         places = [
@@ -166,7 +168,7 @@ def _shares(
     floor = under + len(grid.rows) * grid.tall + _BARS
     room = _BARS - line("label") - 0.02
     most = float(shares.max()) or 1.0
-    sheet.text(EDGE, floor, "share of d", SIZES["label"], va="bottom")
+    sheet.text(grid.x + EDGE, floor, "share of d", SIZES["label"], va="bottom")
     for column, group in enumerate(grid.groups):
         left, share = grid.left(column), float(shares[half, column])
         middle = left + grid.cell / 2
@@ -190,7 +192,7 @@ def _shares(
         )  # fmt: skip
     ends = (grid.left(0), grid.left(len(grid.groups) - 1) + grid.cell)
     sheet.line(ends, (floor, floor), color="black", linewidth=0.6)
-    sheet.text(EDGE, numbers, "step", SIZES["label"], va="bottom", color=GREY)
+    sheet.text(grid.x + EDGE, numbers, "step", SIZES["label"], va="bottom", color=GREY)
 
 
 def _grouped(shares: Array, grid: Grid) -> Array:
@@ -207,17 +209,22 @@ def _largest(found: Explanation, grid: Grid) -> float:
     return most or 1.0
 
 
+def _whole(found: Explanation) -> float:
+    """What all maps add up to; 1 if that is 0."""
+    return float(found.maps.mean(axis=0).sum()) or 1.0
+
+
 def _scale(sheet: Sheet, top: float, most: float) -> None:
-    """The colours of the maps."""
+    """The colours of the maps. most: the share of the brightest."""
     ramp = np.linspace(0, 1, 256)[None]
     left, width = _LABELS, 0.8
     sheet.text(EDGE, top + 0.04, "where", SIZES["label"], va="center")
     sheet.picture((left, top, width, 0.08), ramp, cmap=HEAT, vmin=0, vmax=1)
     sheet.text(left, top + 0.1, "0", SIZES["note"])
-    sheet.text(left + width, top + 0.1, f"{most:.2g}", SIZES["note"], ha="right")
+    sheet.text(left + width, top + 0.1, f"{100 * most:.2g} %", SIZES["note"], ha="right")
     sheet.text(
-        left + width + 0.08, top + 0.04, "squared difference at a latent position",
-        SIZES["label"], va="center",
+        left + width + 0.08, top + 0.04, "of d at a latent position and step", SIZES["label"],
+        va="center",
     )  # fmt: skip
 
 
@@ -233,7 +240,8 @@ def _notes(sheet: Sheet, found: Explanation, grid: Grid) -> list[str]:
         said.append(f"{kind} of sample {found.pictures.sample + 1}; maps and shares of all")
     if len(grid.groups) < found.maps.shape[2]:
         said.append(
-            "a column is several steps, numbered by the first; it shows the one of largest share"
+            "a column is several steps, numbered by the first; it shows the one of largest share, "
+            "and the sum of the maps"
         )
     said.append("outlined: the largest shares")
     return small_print(sheet, "; ".join(said), found)

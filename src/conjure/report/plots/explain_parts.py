@@ -38,7 +38,7 @@ def draw_where(found: Explanation) -> Figure:
         tall = cell * min(2.0, max(0.25, height / width))
         maps = found.maps.mean(axis=2)  # (samples, 2, h, w): as the distance, a mean over steps
         rows = [maps.mean(axis=0), *maps[:samples]] if len(maps) > 1 else [maps[0]]
-        said = "maps: squared difference at a latent position, mean over steps"
+        said = "maps: share of d at a latent position, all steps"
         if pictures is not None:
             said += "; over a picture the colours are mixed with its grey"
         if samples < len(maps):
@@ -63,7 +63,7 @@ def draw_where(found: Explanation) -> Figure:
             place = (_LABELS, top + n * tall, cell, tall)
             _label(sheet, found, sample, place[1] + tall / 2)
             _maps(sheet, found, row, sample, place, columns, most)
-        _scale(sheet, top + len(rows) * tall + 0.1, most)
+        _scale(sheet, top + len(rows) * tall + 0.1, most / (found.distance.value or 1.0))
         _print(sheet, notes, sheet.height - below + 0.28)
         return sheet.figure
 
@@ -104,12 +104,14 @@ def _maps(
 
 
 def _scale(sheet: Sheet, top: float, most: float) -> None:
-    """The colours of the maps, from 0 to ``most``."""
+    """The colours of the maps. most: the share of the brightest."""
     ramp = np.linspace(0, 1, 256)[None]
     width = 1.0
     sheet.picture((_LABELS, top, width, 0.08), ramp, cmap=HEAT, vmin=0, vmax=1)
     sheet.text(_LABELS - 0.04, top + 0.04, "0", SIZES["label"], ha="right", va="center")
-    sheet.text(_LABELS + width + 0.04, top + 0.04, f"{most:.2g}", SIZES["label"], va="center")
+    sheet.text(
+        _LABELS + width + 0.04, top + 0.04, f"{100 * most:.2g} % of d", SIZES["label"], va="center"
+    )
 
 
 def draw_when(found: Explanation) -> Figure:
