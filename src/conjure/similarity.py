@@ -9,7 +9,7 @@ trajectories are walked (``core/sampling.py``) and predictions along them compar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .calibration.reference import Reference
+
+# What ``divergence.measure`` takes and yields: process, pairs, seeds, spec, max_memory
+Measure = Callable[
+    [GenerativeProcess, Sequence[Pair], Sequence[int], Spec, int | None],
+    Iterator[tuple[int, Terms]],
+]
 
 
 @dataclass(frozen=True)
@@ -243,15 +249,16 @@ def stream(
     spec: Spec = Spec(),  # noqa: B008  (frozen)
     *,
     max_memory: int | None = None,
-    measure: Callable[..., Iterator[tuple[int, Terms]]] = measure,
+    measure: Measure = measure,
 ) -> Iterator[tuple[int, Distance]]:
     """Yield (place in ``pairs``, Distance) as each pair is finished, roughly in the order given.
 
-    measure:    what measures the terms of pairs: ``core.divergence.measure``, or a function with
-                its arguments that observes or keeps what that yields
     max_memory: bytes for the trajectories, each kept until its last pair is done; None is a quarter
                 of the free memory. Trajectories that do not fit are walked again; ``cost`` says how
                 many rows that takes
+    measure:    what measures the terms of pairs: ``core.divergence.measure``, or a function with
+                its arguments that observes or keeps what that yields, such as
+                ``runs.terms.TermStore.measure``. Pairs that it leaves out are left out here, too
 
     All arguments are checked before the first pair is measured.
     """
@@ -284,7 +291,9 @@ def stream(
         begin, end = spec.seed, spec.seed + spec.samples
         while places := sorted(unsure):
             left = [pairs[place] for place in places]
+            absent = {*places}
             for n, new in measure(process, left, range(begin, end), spec, max_memory):
+                absent.discard(places[n])
                 terms = Terms.join([*unsure[places[n]], new])
                 mean = estimate(spec.entry(terms))
                 if spec.enough(mean, len(terms.forward)):
@@ -292,6 +301,8 @@ def stream(
                     yield places[n], distance_of(places[n], terms, mean)
                 else:
                     unsure[places[n]] = [terms]
+            for place in absent:
+                del unsure[place]
             begin, end = end, spec.seed + spec.next_samples(end - spec.seed)
 
     return rounds()

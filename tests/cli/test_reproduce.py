@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow.parquet import read_table
 
 import conjure
 from conjure.cli.main import main
@@ -160,8 +161,8 @@ def test_an_interrupted_table_goes_on_where_it_was(pairs, tmp_path, monkeypatch,
     with monkeypatch.context() as patched:
         patched.setattr(StableDiffusion, "predict", failing)
         assert reproduce("table1", pairs, tmp_path / "out", *flags) == 130
-    [path] = (tmp_path / "out" / "measured").glob("*.jsonl")
-    kept = path.read_text().count("\n") - 1
+    paths = (tmp_path / "out" / "measured").glob("*/shards/*.parquet")
+    kept = sum(read_table(path).num_rows for path in paths)
     assert kept > 0
     capsys.readouterr()
     assert reproduce("table1", pairs, tmp_path / "out", *flags) == 0

@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+import transformers
 from folder_tools import edit_json, refusal
 from small import flux, flux2_klein, qwen_image, sana, sd3, z_image
+from small.building import t5_text
 
 import conjure
 from conjure.cli.main import main
@@ -188,6 +190,23 @@ def test_bad_inputs_are_one_line(folders, tmp_path, name, changes, settings, wor
         else:
             edited(folders, name, tmp_path, part, **values)
     assert word in refusal(tmp_path / name, **settings)
+
+
+@pytest.mark.parametrize("name", ["sana", "z-image", "klein", "qwen-image"])
+def test_tokens_that_have_no_embedding_are_refused(folders, tmp_path, name):
+    folder = edited(folders, name, tmp_path, "model_index.json")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer")
+    tokenizer.add_tokens(["xyz"])
+    tokenizer.save_pretrained(folder / "tokenizer")
+    assert f"{name} does not fit together: its tokenizer knows" in refusal(folder)
+
+
+def test_one_half_of_t5_is_refused(folders, tmp_path):
+    folder = edited(folders, "sd3", tmp_path, "model_index.json")
+    tokenizer, _ = t5_text()
+    tokenizer.save_pretrained(folder / "tokenizer_3")
+    edit_json(folder / "model_index.json", tokenizer_3=["transformers", "T5Tokenizer"])
+    assert "T5 is one of two parts, or none" in refusal(folder)
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused(folders, tmp_path):

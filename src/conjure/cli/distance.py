@@ -49,7 +49,7 @@ def distance(
     as_json: bool,
     max_memory: int | None,
     **flags: Any,
-) -> None:
+) -> int:
     """The distance between TEXT1 and TEXT2, or between TEXT1 and each text of --to FILE."""
     many = {name: flags.pop(name) for name in ("column", "out", "kind", "overwrite")}
     _check_text("first", text1)
@@ -58,8 +58,7 @@ def distance(
             raise InputError("TEXT2 cannot go with --to FILE: leave one of them out")
         from .one_to_many import one_to_many
 
-        one_to_many(text1, to, as_json=as_json, max_memory=max_memory, flags=flags, **many)
-        return
+        return one_to_many(text1, to, as_json=as_json, max_memory=max_memory, flags=flags, **many)
     if text2 is None:
         raise click.UsageError("Missing argument 'TEXT2', or --to FILE.")
     _check_text("second", text2)
@@ -75,6 +74,7 @@ def distance(
         click.echo(json_text(distance_object(found, process)))
     else:
         click.echo(distance_lines(found))
+    return 0
 
 
 def _check_text(which: str, text: str) -> None:

@@ -263,7 +263,7 @@ FORMAT_OPTION = click.option(
     help="Format of stdin and stdout, where - stands for a file.  [default: tsv]",
 )
 OVERWRITE_OPTION = click.option(
-    "--overwrite", is_flag=True, help="Replace OUT, and a partial file of other settings."
+    "--overwrite", is_flag=True, help="Replace OUT, and kept work of other settings in OUT.run."
 )
 
 

@@ -25,6 +25,7 @@ from .flow_samplers import FlowSampler
 from .latents import native_shape
 from .samplers import wide_dtype
 from .settings import NATIVE, Choice
+from .tokens import check_vocabulary
 
 
 class FlowProcess(PipelineProcess):
@@ -52,6 +53,14 @@ class FlowProcess(PipelineProcess):
         return out
 
     # ------------------------------------------------------------------ what they share
+
+    def prepare(self) -> None:
+        """Refuse tokens that have no embedding; a family goes on from here."""
+        for part in ("tokenizer", "tokenizer_2", "tokenizer_3"):
+            tokenizer = getattr(self.pipeline, part, None)
+            if tokenizer is not None:
+                encoder = getattr(self.pipeline, part.replace("tokenizer", "text_encoder"))
+                check_vocabulary(self.name, tokenizer, encoder)
 
     def make_sampler(self, choice: Choice) -> FlowSampler:
         """The model's own scheduler; InputError for any other sampler."""

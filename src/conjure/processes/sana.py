@@ -57,6 +57,7 @@ class Sana(FlowProcess):
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, after those of the instruction."""
+        super().prepare()
         tokenizer = self.pipeline.tokenizer
         tokenizer.model_max_length = TOKENS - 2 + tokenizer.num_special_tokens_to_add()
         self._reader = SeveralReaders(self.name, {"tokenizer": tokenizer}, self.as_read)
