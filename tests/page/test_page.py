@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from conjure.report.page.charts import share_intervals
 from conjure.report.page.panel import _chosen, _outline
 from conjure.report.page.parts import BarData, bars, blocks, fewest, number, percent, signed
 from conjure.report.page.sentences import summary
+from conjure.similarity import Distance
 
 
 @pytest.fixture(scope="module")
@@ -256,3 +257,31 @@ def test_the_command_line_writes_it(tmp_path, capsys) -> None:
     assert dict(read.tables["texts, process and settings"][1:])["first text"] == "a <b>dog</b>"
     assert main(arguments) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+class Near:
+    """What a calibrated process says of any distance."""
+
+    def words(self, value: float) -> str:
+        return f"closer than 97 % of 160 unrelated pairs; {value:.0f} is said here"
+
+
+class CalibratedDistance(Distance):
+    """A distance with a reference."""
+
+    reference = Near()
+    similarity = 0.97
+
+
+def test_a_calibrated_process_says_how_near(found, html) -> None:
+    plain = {one.name: getattr(found.distance, one.name) for one in fields(Distance)}
+    calibrated = replace(found, distance=CalibratedDistance(**plain))
+    value = f"{found.distance.value:.0f}"
+    words = f"Closer than 97 % of 160 unrelated pairs; {value} is said here."
+    assert dict(summary(calibrated))["How near?"] == words
+    shown = page(calibrated)
+    assert "<p>Closer than 97 % of 160 unrelated pairs</p>" in shown
+    rows = dict(Page(shown).tables["the number"][1:])
+    assert rows["similarity: share of unrelated pairs that are farther"] == "97.0\xa0%"
+    assert "How near?" not in dict(summary(found))  # of two steps there is no reference
+    assert "unrelated" not in html

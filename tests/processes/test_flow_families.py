@@ -12,7 +12,7 @@ from small.building import t5_text
 import conjure
 from conjure.cli.main import main
 from conjure.core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
-from conjure.core.spec import process_key
+from conjure.core.spec import Spec, process_key
 from conjure.processes import load
 from conjure.processes.flow import FlowProcess, image_shift
 from conjure.processes.sana import INSTRUCTION
@@ -223,6 +223,32 @@ def test_a_distance_from_the_command_line(folders, name, capsys):
     process = ["--process", str(folders / name), "--steps", "2", *size]
     main(["distance", "a dog", "a violin", *process, "--json"])
     assert json.loads(capsys.readouterr().out)["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("estimand", "steps", "zero"),
+    [
+        ("initial", 3, True),
+        ("pointwise:1", 3, True),
+        ("cumulative:1", 3, True),
+        ("jeffreys", 1, True),
+        ("girsanov", 1, True),
+        ("jeffreys", 2, False),
+        ("final", 2, False),
+        ("output", 1, False),
+    ],
+)
+def test_an_estimand_that_is_always_zero_is_refused(processes, estimand, steps, zero):
+    """At σ = 1 differences of ε are 0, whatever the prompts."""
+    process = processes["sd3"].with_settings(steps=steps)
+    spec = Spec(estimand=estimand)
+    if zero:
+        with pytest.raises(InputError, match="is 0 for every pair in this process"):
+            spec.check(process)
+        if estimand != "girsanov":
+            spec.check(process.with_settings(compare="velocity"))
+    else:
+        spec.check(process)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,12 @@ PROCESS_OPTIONS = (
     click.option(
         "--compile", is_flag=True, default=None, help="Compile the network: for runs of minutes."
     ),
+    click.option(
+        "--offload",
+        is_flag=True,
+        default=None,
+        help="Keep on the GPU only the part that works.",
+    ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
     click.option(

@@ -52,3 +52,7 @@ class UnchangedWeightsWarning(UserWarning):
 
 class ZeroGuidanceWarning(UserWarning):
     """At guidance 0 the prediction is the one without a prompt, so all texts are alike."""
+
+
+class LowMemoryWarning(UserWarning):
+    """The weights of a process need more memory than is free."""

@@ -33,6 +33,7 @@ def load(
     dtype: str | None = None,
     batch_size: int | None = None,
     compile: bool = False,
+    offload: bool = False,
     revision: str | None = None,
     variant: str | None = None,
     token: str | None = None,
@@ -74,6 +75,8 @@ def load(
                   "float32". Latents are float32, or float64 with "float64"
     batch_size:   most rows the network is given at once; None: what suits device and latents
     compile:      run the network through ``torch.compile``: for runs of minutes
+    offload:      keep on the GPU only the part that works: text encoders leave it once the prompts
+                  are embedded. Needs ``pip install 'conjure[accelerate]'``
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
     token:        the hub's access token; None is HF_TOKEN or what `hf auth login` stored
@@ -109,6 +112,7 @@ def load(
         dtype=dtype,
         batch_size=batch_size,
         compile=compile,
+        offload=offload,
         revision=revision,
         variant=variant,
         token=token,
@@ -131,7 +135,7 @@ def load(
     from .hub import open_pipeline
 
     found, settled = settle(chosen)  # before gigabytes are fetched
-    opened = open_pipeline(source, settled)
+    opened = open_pipeline(source, settled, found)
     process = opened.family.process(opened, found, settled)
     if process.guidance == 0 and process.guidance_mode == "classifier-free":
         tell(

@@ -86,7 +86,10 @@ class PipelineProcess(ABC):
         shape = self._sized(choice)
         self.batch_size = settings.batch_size or default_batch_size(device, shape)
         with quiet():  # it remarks on half precision on a CPU; ``devices`` warned already
-            self.pipeline = self.pipeline.to(device)
+            if settings.offload:  # each part moves there for its own calls
+                self.pipeline.enable_model_cpu_offload(device=device)
+            else:
+                self.pipeline = self.pipeline.to(device)
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(self.network, dynamic=False) if settings.compile else None
         self.prepare()

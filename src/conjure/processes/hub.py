@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from huggingface_hub import (
     constants,
     errors,
@@ -29,9 +30,11 @@ from .settings import ProcessSettings
 from .single_file import check_file
 from .sources import BUNDLED, known_sources
 from .swapped import Elsewhere, check_folders, find_swapped, revision_of
+from .weight_memory import check_memory, weight_bytes
 
 _HTTP_CLIENTS = ("httpx2", "httpx", "requests")  # one or the other, by huggingface_hub's version
 _RECOMMENDED = ("sampler", "steps", "guidance")  # what conjure.json may set
+_CPU = torch.device("cpu")
 _PATIENCE = 10  # seconds, for the hub's first answer
 
 
@@ -64,8 +67,12 @@ class Located:
     file: Path | None = None
 
 
-def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> Opened:
-    """A bundled process's name, a folder's path or a hub id → its pipeline.
+def open_pipeline(
+    source: str | os.PathLike[str], settings: ProcessSettings, device: torch.device = _CPU
+) -> Opened:
+    """A bundled process's name, a folder's path, a single file or a hub id → its pipeline.
+
+    device: where it will run; the pipeline is on the CPU
 
     Raises InputError where there is none, or where conjure cannot read it.
     """
@@ -87,6 +94,8 @@ def open_pipeline(source: str | os.PathLike[str], settings: ProcessSettings) -> 
         revision += f"-{settings.variant}"
     swapped = find_swapped(folder, found.name, family, settings)
     elsewhere = Elsewhere(swapped, found.file)
+    sizes = weight_bytes(folder, family, settings, elsewhere, choice.dtype)
+    check_memory(found.name, sizes, device, choice.dtype, settings.offload)
     pipeline = read_pipeline(folder, found.name, family, settings, choice.dtype, elsewhere)
     add_loras(pipeline, loras, found.name, choice.dtype)
     revision += revision_of(swapped) + revision_of_loras(loras)

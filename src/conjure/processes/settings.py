@@ -47,6 +47,7 @@ class ProcessSettings:
     batch_size:   most rows the network is given at once; else what suits device and latents
     compile:      run the network through ``torch.compile``, its batches padded to ``batch_size``;
                   the first batch takes a minute or so, numbers change by rounding alone
+    offload:      keep on the GPU only the part that works; numbers do not change
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
     token:        the hub's access token; else HF_TOKEN or what `hf auth login` stored. It is never
@@ -76,6 +77,7 @@ class ProcessSettings:
     dtype: str | None = None
     batch_size: int | None = None
     compile: bool = False
+    offload: bool = False
     revision: str | None = None
     variant: str | None = None
     token: str | None = dataclasses.field(default=None, repr=False)
@@ -108,6 +110,9 @@ class ProcessSettings:
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
+        _flag("offload", self.offload)
+        if self.offload and self.compile:
+            raise InputError("offload moves what compile has compiled: leave one of them out")
         _flag("offline", self.offline)
         if self.token is not None and not (isinstance(self.token, str) and self.token.isascii()):
             raise InputError("token must be the text of an access token")  # which is not repeated
