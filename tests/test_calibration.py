@@ -203,6 +203,14 @@ class TestLookup:
         with pytest.raises(InputError, match="other settings"):
             find_reference(other)
 
+    def test_what_a_process_has_no_value_of_is_left_out(self) -> None:
+        process = Texts()
+        assert "chain" not in calibrated_estimands(process)  # a deterministic sampler
+        assert "chain" in calibrated_estimands(Texts(sampler="euler-ancestral"))
+        process.comparison_scale = (0.0, *[1.0] * (len(process.schedule) - 1))
+        assert "initial" not in calibrated_estimands(process)  # as in flow matching at σ = 1
+        assert "jeffreys" in calibrated_estimands(process)
+
     def test_a_process_without_a_revision_is_refused(self, home) -> None:
         process = Texts()
         process.revision = ""

@@ -54,12 +54,20 @@ def calibration_spec(samples: int, seed: int) -> Spec:
 
 
 def calibrated_estimands(process: GenerativeProcess) -> list[str]:
-    """The estimands that name no step and exist on the process's schedule."""
+    """The estimands that name no step and have a value in the process."""
     return [
         name
         for name, entry in estimands().items()
-        if not entry.at_step and entry.needs <= _RECORD and entry.refuse(process.schedule) is None
+        if not entry.at_step and entry.needs <= _RECORD and _exists(name, process)
     ]
+
+
+def _exists(name: str, process: GenerativeProcess) -> bool:
+    try:
+        Spec(estimand=name).check(process)
+    except InputError:  # another sampler, or 0 for every pair of a flow-matching model
+        return False
+    return True
 
 
 def calibration_cost(
