@@ -14,6 +14,7 @@ from ..core.errors import InputError
 from ..core.text import first_line
 from .hashing import hash_files
 from .quiet import quiet
+from .spelling import spelled
 from .tokens import TextReader, check_vocabulary, settle_limit
 
 _BATCH = 64  # texts
@@ -57,7 +58,7 @@ class SentenceEncoder:
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         found: list[Tensor] = []
         for start in range(0, len(order), _BATCH):
-            batch = [texts[place] for place in order[start : start + _BATCH]]
+            batch = spelled(self._tokenizer, [texts[n] for n in order[start : start + _BATCH]])
             tokens = self._tokenizer(batch, padding=True, truncation=True, return_tensors="pt")
             mask = tokens["attention_mask"]
             states = self._encoder(tokens["input_ids"], attention_mask=mask)[0]
