@@ -26,7 +26,7 @@ from ..core.text import brief, number_of, text_fault
 from ..core.types import Pair
 from ..decoding import Decodes
 from ..similarity import Distance, bundled, cost, stream
-from .observing import Collector, positions
+from .observing import Arranges, Collector, positions
 from .pictures import END_SIDE, Denoises, draw, picture_pixels
 from .record import Explanation, Pictures
 from .weights import not_a_sum, step_weights
@@ -162,7 +162,10 @@ def prepare(
     plan = cost(pairs, process, spec)
     seeds = range(spec.seed, spec.seed + spec.samples)
     shown = parts.sample - 1 if drawn else None
-    collector = Collector(texts, seeds, weights, tuple(process.latent_shape), shown)
+    # latents in false colour lie as latents do
+    arranges = process if isinstance(process, Arranges) and isinstance(process, Decodes) else None
+    shape = tuple(process.latent_shape)
+    collector = Collector(texts, seeds, weights, shape, shown, arranges)
     notes = tuple(_notes(process, parts, drawn))
     return Prepared(process, spec, parts, tuple(pairs), plan, collector, planned, notes)
 

@@ -104,6 +104,10 @@ class AudioLDM2(PipelineProcess):
             return_dict=False,
         )[0]
 
+    def picture_order(self, maps: Tensor) -> Tensor:
+        """(…, time, frequency) of latent positions → (…, frequency, time), as ``decode``."""
+        return maps.transpose(-2, -1).flip(-2)
+
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """x_0 (n, *latent_shape) → mel spectrograms as pictures (n, 3, time, frequency), 0 … 1.
