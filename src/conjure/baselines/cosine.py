@@ -13,6 +13,7 @@ from ..core.errors import InputError, NonFiniteError, PromptTruncatedWarning
 from ..core.reading import tell
 from ..core.spec import Signature
 from ..core.types import Pair
+from ..processes.spelling import spelled
 from ..processes.tokens import TextReader
 from .baseline import Progress, distinct_texts
 
@@ -45,7 +46,8 @@ class Limit:
             tell(unknown)
         if self.max_tokens is None:
             return
-        counts = [len(ids) for ids in self.tokenizer([*texts], verbose=False)["input_ids"]]
+        found = self.tokenizer(spelled(self.tokenizer, texts), verbose=False)["input_ids"]
+        counts = [len(ids) for ids in found]
         cut = [(text, n) for text, n in zip(texts, counts, strict=True) if n > self.max_tokens]
         if not cut:
             return

@@ -22,6 +22,7 @@ from .. import __version__
 from ..core.errors import ConjureError
 from ..datasets.files import refused
 from ..runs.stopping import Stopped
+from .calibrate import calibrate
 from .choosing import flag
 from .compare import compare
 from .datasets import datasets
@@ -58,6 +59,7 @@ for command in (
     runs,
     evaluate,
     matrix,
+    calibrate,
     show,
     explain,
     compare,

@@ -106,10 +106,10 @@ class AudioLDM2(PipelineProcess):
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """x_0 (n, *latent_shape) → mel spectrograms as pictures (n, 3, frequency, time), 0 … 1.
+        """x_0 (n, *latent_shape) → mel spectrograms as pictures (n, 3, time, frequency), 0 … 1.
 
-        Low frequencies are at the bottom. Black is a log mel of ln 1e-5, white of ln 10, for every
-        picture.
+        Time runs downwards and frequency to the right, as in the latents, so that maps of latents
+        lie on the pictures. Black is a log mel of ln 1e-5, white of ln 10, for every picture.
         """
         vae = self.pipeline.vae
         scaled = self.unscale(latents).to(self.device, vae.dtype)
@@ -117,7 +117,7 @@ class AudioLDM2(PipelineProcess):
             vae.decode(scaled[i : i + self.batch_size], return_dict=False)[0].float()
             for i in range(0, len(scaled), self.batch_size)
         ]
-        mel = torch.cat(parts).transpose(2, 3).flip(2)  # (n, 1, time, frequency), low ones first
+        mel = torch.cat(parts)  # (n, 1, time, frequency)
         return ((mel - _QUIET) / (_LOUD - _QUIET)).clamp(0, 1).repeat(1, 3, 1, 1)
 
 

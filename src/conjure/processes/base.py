@@ -327,6 +327,8 @@ class PipelineProcess(ABC):
     def _further(self, choice: Choice) -> dict[str, Fact]:
         """What the user chose and determines a number, where it is not the family's default."""
         found: dict[str, Fact] = {}
+        if self.sampler == NATIVE:
+            found["scheduler"] = type(self.pipeline.scheduler).__name__
         text = self.negative_prompt
         if text is not None and text != self.blank_negative and self.guidance != 1:
             found["negative_prompt"] = text

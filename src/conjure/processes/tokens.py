@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
+from .spelling import emoji_names, spelled
 
 _AT_ONCE = 1000  # texts that are tokenised together
 _LONGEST = 100_000  # tokens; transformers writes 10³⁰ for a limit that is not known
@@ -32,7 +33,11 @@ class TextReader:
     """How a process reads each text. Results are kept, and each text is warned of once."""
 
     def __init__(self, name: str, tokenizer: Any) -> None:
-        """tokenizer: one whose ``model_max_length`` is what the text encoder reads."""
+        """tokenizer: one whose ``model_max_length`` is what the text encoder reads.
+
+        Raises InputError if its ``emoji_names`` are none.
+        """
+        emoji_names(tokenizer)
         self._name = name
         self._tokenizer = tokenizer
         self._read: dict[str, Reading] = {}
@@ -101,6 +106,7 @@ class TextReader:
 
     def _tokenised(self, texts: list[str]) -> list[Reading]:
         tokenizer = self._tokenizer
+        texts = spelled(tokenizer, texts)
         fast = bool(getattr(tokenizer, "is_fast", False))
         found = tokenizer(
             texts,
@@ -160,7 +166,7 @@ def _dropped(text: str, spans: Iterable[tuple[int, int]]) -> list[str]:
 def padded_tokens(tokenizer: Any, prompts: list[str]) -> Any:
     """``input_ids`` and ``attention_mask`` (n, tokens), each padded or cut to what is read."""
     return tokenizer(
-        prompts,
+        spelled(tokenizer, prompts),
         padding="max_length",
         max_length=tokenizer.model_max_length,
         truncation=True,
