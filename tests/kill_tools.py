@@ -26,7 +26,7 @@ from conjure.cli.main import main  # noqa: E402
 from conjure.core.divergence import measure  # noqa: E402
 from conjure.runs import store  # noqa: E402
 from conjure.runs.manifest import read_manifest  # noqa: E402
-from conjure.runs.store import read_shards  # noqa: E402
+from conjure.runs.shards import read_shards  # noqa: E402
 from conjure.runs.terms import TermStore  # noqa: E402
 from conjure.runs.units import terms_kind  # noqa: E402
 

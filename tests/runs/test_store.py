@@ -25,7 +25,8 @@ from conjure.core.spec import Signature, Spec
 from conjure.runs import store
 from conjure.runs.distances import DISTANCES
 from conjure.runs.manifest import read_manifest
-from conjure.runs.store import Store, read_shards
+from conjure.runs.shards import read_shards
+from conjure.runs.store import Store
 from conjure.runs.terms import TermStore
 
 PAIRS = [("a", "b"), ("c", "b"), ("b", "a"), ("d", "d"), ("c", "a"), ("e", "f")]
@@ -503,3 +504,14 @@ def test_an_error_of_the_thread_that_writes_reaches_the_run(tmp_path, monkeypatc
         kept.close()
     assert len(kept.unwritten) == 2
     Store(tmp_path / "run", DISTANCES, KEY).begin({}, 1)  # the lock was given back
+
+
+def test_two_runs_of_unlike_keys_that_begin_in_one_empty_folder(tmp_path):
+    one = Store(tmp_path / "run", DISTANCES, KEY)
+    two = Store(tmp_path / "run", DISTANCES, Signature({"baseline": "two"}))
+    with one:
+        one.begin({}, 1)
+        one.add([unit("a", "x")])
+    with two, pytest.raises(InputError, match="begun with other settings"):
+        two.begin({}, 1)
+    assert held(tmp_path / "run") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from .store import Kind
+from .shards import Kind
 
 SCHEMA = pa.schema(
     [

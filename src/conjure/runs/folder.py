@@ -24,7 +24,8 @@ from .distances import DISTANCES
 from .manifest import Manifest, read_manifest
 from .pictures import pictures_kind
 from .progress import duration
-from .store import Contents, Kind, Store, read_shards
+from .shards import Contents, Kind, read_shards
+from .store import Store
 from .units import RECORDS, Unit, read_units, terms_kind
 
 

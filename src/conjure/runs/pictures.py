@@ -15,8 +15,9 @@ import torch
 from ..core.process import GenerativeProcess
 from ..core.sampling import walk
 from ..core.spec import Signature, process_key, provenance
+from .shards import Kind
 from .stopping import check_stop
-from .store import Kind, Store
+from .store import Store
 
 
 def pictures_kind(shape: Sequence[int], dtype: torch.dtype) -> Kind:

@@ -10,7 +10,6 @@ bytes, so a damaged shard is found when it is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -18,7 +17,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,115 +29,12 @@ from ..core.spec import Signature
 from ..core.text import number_of
 from ..datasets.files import reason, replacing
 from .manifest import ASIDE, NAME, SHARDS, Manifest, ManifestError, check_run_folder, read_manifest
+from .shards import Contents, Kind, Shard, checksum_name, number, read_shards
 
 MIN_SECONDS, MAX_SECONDS = 1.0, 30.0  # how long finished units may wait to be written
 SHARE = 0.05  # of a run: what a crash may cost in between
 SMALL = 8  # shards that one writer leaves; more of them are joined
 _MANY = 64  # of them are joined during the run
-_DIGITS = 32  # of the checksum in a name: 128 bits
-_MOST_BYTES = 2**31  # of one shard; a larger file is not of ours
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What units are kept.
-
-    name:   of the kind, in the manifest
-    schema: the columns
-    key:    the columns that tell units apart
-    check:  (table) → why its values cannot be, or None
-    """
-
-    name: str
-    schema: pa.Schema
-    key: tuple[str, ...]
-    check: Callable[[pa.Table], str | None] = lambda table: None
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One shard that was read and is whole. facts: how it was measured, and what it took."""
-
-    path: Path
-    table: pa.Table
-    facts: Mapping[str, Any]
-
-
-@dataclass
-class Contents:
-    """All that a run folder holds. damaged: path → why the shard cannot be used."""
-
-    shards: dict[str, Shard] = field(default_factory=dict)
-    damaged: dict[Path, str] = field(default_factory=dict)
-
-    @property
-    def units(self) -> int:
-        return sum(len(shard.table) for shard in self.shards.values())
-
-    @property
-    def seconds(self) -> float:
-        """What it took to compute the units."""
-        return sum(_number(shard.facts.get("seconds")) for shard in self.shards.values())
-
-
-def read_shards(
-    folder: Path, kind: Kind, key: Mapping[str, Any], known: Mapping[str, Shard] | None = None
-) -> Contents:
-    """Read and check the shards of a folder, except ``known`` ones. Nothing is written.
-
-    No file below a link and no name that leads elsewhere is opened.
-    """
-    found = Contents()
-    try:
-        paths = sorted((folder / SHARDS).glob("*.parquet"))
-    except OSError as error:
-        raise InputError(f"cannot read {folder}: {reason(error)}") from error
-    for path in paths:
-        if known and path.name in known:
-            found.shards[path.name] = known[path.name]
-            continue
-        try:
-            found.shards[path.name] = _read_shard(path, kind, key)
-        except FileNotFoundError:  # another writer has joined it into a larger one
-            continue
-        except _Unusable as error:
-            found.damaged[path] = str(error)
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {reason(error)}") from error
-    return found
-
-
-class _Unusable(Exception):
-    """Why a shard is not used."""
-
-
-def _read_shard(path: Path, kind: Kind, key: Mapping[str, Any]) -> Shard:
-    if path.is_symlink() or not path.is_file():
-        if not path.exists() and not path.is_symlink():
-            raise FileNotFoundError(path)
-        raise _Unusable("it is not a regular file")
-    if path.stat().st_size > _MOST_BYTES:
-        raise _Unusable("it is larger than any shard")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest()[:_DIGITS] != path.stem:
-        raise _Unusable("its bytes do not fit its checksum")
-    try:
-        # From memory: given a path, pyarrow would read columns off the names of folders, too.
-        file = pq.ParquetFile(pa.BufferReader(data))
-        schema = file.schema_arrow
-        if not schema.equals(kind.schema):
-            raise _Unusable("it has other columns")
-        facts = json.loads((schema.metadata or {}).get(b"conjure", b"null"))
-        table = file.read().replace_schema_metadata(None)
-    except (pa.ArrowException, ValueError, OSError, RecursionError) as error:
-        raise _Unusable(f"it is not Parquet: {error!s:.80}") from error
-    if not isinstance(facts, dict) or facts.get("kind") != kind.name:
-        raise _Unusable("it is of another kind of run")
-    if facts.get("key") != dict(key):
-        raise _Unusable("it is of another run, with other settings")
-    if fault := kind.check(table):
-        raise _Unusable(fault)
-    return Shard(path, table, facts)
 
 
 class Store:
@@ -220,14 +115,17 @@ class Store:
         """
         self.expected = max(expected, 1)
         if self.writing:
+            Manifest(self.kind.name, self._key, facts).write(self.folder)
             return []
         try:
             (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
             self._lock = self._acquire()
         except OSError as error:
             raise InputError(f"cannot write to {self.folder}: {reason(error)}") from error
+        self._check_key(self._fresh)  # another process may have begun since
         if self._fresh:
             remove_units(self.folder)
+            self._fresh = False
         known = dict(self.contents.shards)
         self.contents = read_shards(self.folder, self.kind, self._key, known)
         self._set_aside()
@@ -287,7 +185,7 @@ class Store:
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata({"conjure": text}), sink, compression="zstd")
         data = sink.getvalue().to_pybytes()
-        path = self.folder / SHARDS / f"{hashlib.sha256(data).hexdigest()[:_DIGITS]}.parquet"
+        path = self.folder / SHARDS / checksum_name(data)
         if not self.folder.joinpath(NAME).exists():
             raise InputError(f"{self.folder} was removed while it was being written to")
         with replacing(path) as draft:
@@ -303,7 +201,7 @@ class Store:
         """Replace the small shards of this store by one. Stopped in between, units are twice."""
         joined, self._small = self._small, []
         table = pa.concat_tables([shard.table for shard in joined])
-        seconds = sum(_number(shard.facts.get("seconds")) for shard in joined)
+        seconds = sum(number(shard.facts.get("seconds")) for shard in joined)
         new = self.write(table, {**joined[-1].facts, "seconds": seconds})
         self._small.clear()
         for shard in joined:
@@ -438,7 +336,3 @@ def _free_name(path: Path) -> Path:
     while tried.exists():
         tried, n = path.with_name(f"{path.stem}-{n}{path.suffix}"), n + 1
     return tried
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and value >= 0 else 0.0

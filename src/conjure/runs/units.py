@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..core.types import Pair
-from .store import Kind
+from .shards import Kind
 
 _LIST = pa.list_(pa.float64())
 SCHEMA = pa.schema(
