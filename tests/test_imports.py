@@ -42,6 +42,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         f"{COMMAND}; assert main(['reproduce', 'figure3', '--help']) == 0",
         f"{COMMAND}; assert main(['show', '--help']) == 0",
         f"{COMMAND}; assert main(['matrix', '--help']) == 0",
+        f"{COMMAND}; assert main(['calibrate', '--help']) == 0",
         f"{COMMAND}; assert main(['distance', '', 'b']) == 2",
         f"{COMMAND}; assert main(['distance', 'a', 'b', '--steps', '0']) == 2",
     ],

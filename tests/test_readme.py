@@ -48,7 +48,7 @@ def test_the_agreement_shown_is_that_of_the_model_card() -> None:
 def test_the_extras_named_are_those_there_are() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = set(re.findall(r"`conjure\[(\w+)\]`", README))
-    assert named == project["optional-dependencies"].keys() - {"test", "dev", "rivals"}
+    assert named == project["optional-dependencies"].keys() - {"test", "dev", "rivals", "parquet"}
 
 
 def test_the_version_cited_is_the_version() -> None:

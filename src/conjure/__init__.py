@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .matrices.record import Matrix
     from .processes import load
     from .processes.registry import register_family
+    from .runs.calibrating import calibrate, save_references
     from .similarity import Distance, distance, distances
 
     __version__: str
@@ -31,6 +32,7 @@ _HOMES = {
     "NonFiniteError": "core.errors",
     "Signature": "core.spec",
     "Spec": "core.spec",
+    "calibrate": "runs.calibrating",
     "distance": "similarity",
     "distances": "similarity",
     "explain": "explanation.measuring",
@@ -40,6 +42,7 @@ _HOMES = {
     "pictures": "decoding",
     "register_estimand": "core.registry",
     "register_family": "processes.registry",
+    "save_references": "runs.calibrating",
 }
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
     "Signature",
     "Spec",
     "__version__",
+    "calibrate",
     "distance",
     "distances",
     "explain",
@@ -62,6 +66,7 @@ __all__ = [
     "pictures",
     "register_estimand",
     "register_family",
+    "save_references",
 ]
 
 

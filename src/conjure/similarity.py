@@ -9,7 +9,7 @@ trajectories are walked (``core/sampling.py``) and predictions along them compar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from . import display
+from .calibration.lookup import find_reference
 from .core.checks import checked_pairs, checked_process, whole
 from .core.divergence import measure
 from .core.errors import NonFiniteError
@@ -31,6 +32,14 @@ from .core.uncertainty import Estimate, estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from .calibration.reference import Reference
+
+# What ``divergence.measure`` takes and yields: process, pairs, seeds, spec, max_memory
+Measure = Callable[
+    [GenerativeProcess, Sequence[Pair], Sequence[int], Spec, int | None],
+    Iterator[tuple[int, Terms]],
+]
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,34 @@ class Distance:
         """The guidance scale w."""
         return float(self.signature.key["guidance_scale"] or 0)
 
+    @property
+    def reference(self) -> Reference | None:
+        """Where known pairs lie in this process, or None if it is not calibrated for the distance.
+
+        The settings must be the same: weights, sampler, T, guidance, dtype, estimand. Only k, seed
+        and tolerance may differ. ``conjure calibrate`` makes a reference. Raises InputError for a
+        damaged one.
+        """
+        return find_reference(self.signature)
+
+    @property
+    def similarity(self) -> float | None:
+        """The fraction of unrelated pairs that are farther, in [0, 1]; None if not calibrated.
+
+        It falls strictly as the distance grows. It is 1 at distance 0 alone, 0.5 at the median of
+        unrelated pairs, and never 0: ``Reference.similarity`` defines it between and beyond them.
+        It says how rare such a distance is among unrelated texts of the list that ships; it is no
+        probability that the texts mean the same.
+        """
+        reference = self.reference
+        return None if reference is None else reference.similarity(self.value)
+
+    def __repr__(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        near = "" if self.similarity is None else f", similarity {self.similarity:.3f}"
+        pair = f"{brief(self.text1)}, {brief(self.text2)}"
+        return f"Distance({pair}: {self.estimand} {self.value:.6g}{error}{near}, {self.signature})"
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the terms over the steps: mean and standard error on each text's trajectories.
 
@@ -104,6 +141,7 @@ class Distance:
             "standard_error": self.standard_error,
             "interval_low": low,
             "interval_high": high,
+            "similarity": self.similarity,
             "estimand": self.estimand,
             "samples": self.samples,
             "steps": self.steps,
@@ -118,6 +156,8 @@ class Distance:
         facts = {"samples": self.samples, "steps": self.steps, "guidance": f"{self.guidance:g}"}
         if self.interval is not None:
             facts = {"95 % interval": "{:.6g} to {:.6g}".format(*self.interval), **facts}
+        if (reference := self.reference) is not None:
+            facts = {"near": reference.words(self.value), **facts}
         forward, backward = self._by_step()
         return display.card(
             (self.text1, self.text2),
@@ -209,15 +249,16 @@ def stream(
     spec: Spec = Spec(),  # noqa: B008  (frozen)
     *,
     max_memory: int | None = None,
-    measure: Callable[..., Iterator[tuple[int, Terms]]] = measure,
+    measure: Measure = measure,
 ) -> Iterator[tuple[int, Distance]]:
     """Yield (place in ``pairs``, Distance) as each pair is finished, roughly in the order given.
 
-    measure:    what measures the terms of pairs: ``core.divergence.measure``, or a function with
-                its arguments that observes or keeps what that yields
     max_memory: bytes for the trajectories, each kept until its last pair is done; None is a quarter
                 of the free memory. Trajectories that do not fit are walked again; ``cost`` says how
                 many rows that takes
+    measure:    what measures the terms of pairs: ``core.divergence.measure``, or a function with
+                its arguments that observes or keeps what that yields, such as
+                ``runs.terms.TermStore.measure``. Pairs that it leaves out are left out here, too
 
     All arguments are checked before the first pair is measured.
     """
@@ -250,7 +291,9 @@ def stream(
         begin, end = spec.seed, spec.seed + spec.samples
         while places := sorted(unsure):
             left = [pairs[place] for place in places]
+            absent = {*places}
             for n, new in measure(process, left, range(begin, end), spec, max_memory):
+                absent.discard(places[n])
                 terms = Terms.join([*unsure[places[n]], new])
                 mean = estimate(spec.entry(terms))
                 if spec.enough(mean, len(terms.forward)):
@@ -258,6 +301,8 @@ def stream(
                     yield places[n], distance_of(places[n], terms, mean)
                 else:
                     unsure[places[n]] = [terms]
+            for place in absent:
+                del unsure[place]
             begin, end = end, spec.seed + spec.next_samples(end - spec.seed)
 
     return rounds()

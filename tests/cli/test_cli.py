@@ -9,9 +9,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from pyarrow.parquet import read_table
 from scipy.stats import spearmanr
 
 import conjure
@@ -23,8 +25,10 @@ from conjure.core.spec import Spec
 from conjure.datasets.cards import DATASETS
 from conjure.datasets.read import read_dataset
 from conjure.datasets.tables import read_pairs
+from conjure.runs import store
 from conjure.runs.scorers import ProcessScorer
-from conjure.runs.scores import RESULT_COLUMNS, Partial
+from conjure.runs.scores import RESULT_COLUMNS
+from conjure.runs.store import Store
 from conjure.stats.correlation import Correlation
 
 KEYS = (
@@ -288,8 +292,12 @@ def test_scores_do_not_go_on_with_other_estimates(
         interrupt_after(counting, 94, patch)
         assert main(command) == 130
     assert "finished rows are kept" in capsys.readouterr().err
-    assert "begun with other settings" in refused(capsys, command[:-2])
-    assert "begun with other settings" in refused(capsys, [*command[:-1], "3"])
+    # under other estimates nothing of it is of use, and it stays
+    for other in (command[:-2], [*command[:-1], "3"]):
+        with monkeypatch.context() as patch:
+            interrupt_after(counting, 0, patch)
+            assert main(other) == 130
+        assert "finished earlier" not in capsys.readouterr().err
     assert main(command) == 0
     assert "of them finished earlier" in capsys.readouterr().err
 
@@ -347,38 +355,60 @@ def test_interrupted_scores_go_on(counting, pairs, tmp_path, capsys, monkeypatch
         interrupt_after(counting, 100, patch)
         assert main(command) == 130
     printed = capsys.readouterr().err
-    kept = len((tmp_path / "out.csv.partial").read_text().splitlines()) - 1
+    kept = stored_units(tmp_path / "out.csv.run")
     assert 0 < kept < 6
     rows = "finished row is" if kept == 1 else "finished rows are"
-    assert f"{kept} {rows} kept in {out}.partial; the same command goes on" in printed
+    assert f"{kept} {rows} kept in {out}.run; the same command goes on" in printed
     assert not out.exists()
 
-    assert "begun with other settings" in refused(capsys, [*command, "--seed", "1"])
+    with monkeypatch.context() as patch:
+        patch.setattr(counting, "guidance", 3.0)
+        assert "begun with other settings" in refused(capsys, command)
 
     counting.rows = 0
     assert main(command) == 0
     printed = capsys.readouterr().err
     assert f"6 pairs, {kept} of them finished earlier: {counting.rows} network rows" in printed
     assert [row.cells["id"] for row in read_pairs(out).rows] == list("123456")
-    assert not (tmp_path / "out.csv.partial").exists()
+    assert not (tmp_path / "out.csv.run").exists()
+
+
+def stored_units(folder: Path) -> int:
+    """How many units the shards of a run folder hold."""
+    return sum(read_table(path).num_rows for path in (folder / "shards").iterdir())
 
 
 def test_a_full_disk_is_one_line_and_costs_nothing_finished(
     counting, pairs, tmp_path, capsys, monkeypatch
 ) -> None:
-    add, kept = Partial.add, []
+    write, written = Store.write, []
 
-    def full(self, key, result):
-        if kept:
+    def full(self, *given):
+        if written:
             raise OSError(28, "No space left on device")
-        kept.append(key)
-        add(self, key, result)
+        written.append(given)
+        return write(self, *given)
 
-    monkeypatch.setattr(Partial, "add", full)
+    monkeypatch.setattr(store, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(store, "SHARE", 0.0)
+    monkeypatch.setattr(Store, "write", full)
+    slowly(counting, monkeypatch)
     assert main(["score", str(pairs), "--out", str(tmp_path / "out.csv")]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert "1 finished row is kept" in lines[-2]
+    assert " kept in " in lines[-2]
+    assert int(lines[-2].split()[1]) == stored_units(tmp_path / "out.csv.run")
     assert lines[-1] == "conjure: No space left on device"
+
+
+def slowly(process, monkeypatch) -> None:
+    """Let the thread that writes come between."""
+    predict = type(process).predict
+
+    def slow(self, *given):
+        time.sleep(0.02)
+        return predict(self, *given)
+
+    monkeypatch.setattr(type(process), "predict", slow)
 
 
 def test_an_interrupted_distance_says_so(counting, capsys, monkeypatch) -> None:

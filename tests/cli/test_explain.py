@@ -47,6 +47,7 @@ def nothing_loaded(monkeypatch, tmp_path) -> Path:
         (["a", "b", "--out", "full"], "full is not empty; give --overwrite"),
         (["a", "b", "--out", "no/x.png"], "no such folder: no"),
         (["a", "b", "--out", "there.png/x"], "there can be no folder"),
+        (["a", "b", "--out", "/proc/x.png"], "cannot write to /proc"),
         (["a", "b", "--figure", "steps"], "--figure goes with --out alone"),
         (["a", "b", "--out", "x.png", "--figure", "words"], "give --words, too"),
         (["a", "b", "--out", "x.png", "--figure", "sure"], "--figure sure compares samples"),

@@ -11,10 +11,18 @@ from pathlib import Path
 import pytest
 
 import conjure
+from conjure.cli import running
 from conjure.cli.main import BROKEN_PIPE, main
 from conjure.datasets.tables import read_pairs
 
 LONG = "x" * 5000
+MANIFESTS = {
+    "text": "my manifest",
+    "list": '["a"]',
+    "deep": '{"key": ' + "[" * 200_000 + "]" * 200_000 + "}",
+    "key": '{"format": "conjure run", "layout": 1, "kind": "terms", "key": {}, "digest": "0"}',
+    "new": '{"format": "conjure run", "layout": 99, "kind": "terms", "key": {}}',
+}
 DIGITS = "9" * 400
 OUT = ["--out", "out.csv"]
 HEAD = "score\tsentence1\tsentence2\n"
@@ -52,9 +60,7 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
         "digits.tsv": HEAD + f"{DIGITS}\ta\tb\n",
         "digits.jsonl": f'{{"score": {DIGITS}, "sentence1": "a", "sentence2": "b"}}\n',
         "there.csv": "kept",
-        "notes.csv.partial": "my notes, without a line break",
-        "lines.csv.partial": "my\nnotes\n",
-        "list.csv.partial": '["a"]\n["b"]\n',
+        "notes.csv.run": "my notes",
         "plain": "a file",
     }
     for name, content in files.items():
@@ -62,7 +68,12 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "folder.parquet").mkdir()
     (tmp_path / "dangling.csv").symlink_to("nowhere.csv")
-    (tmp_path / "dangling2.csv.partial").symlink_to("nowhere.csv.partial")
+    (tmp_path / "dangling2.csv.run").symlink_to("nowhere.csv.run")
+    for name, manifest in MANIFESTS.items():
+        (tmp_path / f"{name}.csv.run").mkdir()
+        (tmp_path / f"{name}.csv.run" / "manifest.json").write_text(manifest)
+    (tmp_path / "foreign.csv.run").mkdir()
+    (tmp_path / "foreign.csv.run" / "notes").write_text("my notes")
     (tmp_path / "link.csv").symlink_to("pairs.csv")
     os.link(tmp_path / "pairs.csv", tmp_path / "hard.csv")
     os.link(tmp_path / "rated.tsv", tmp_path / "hard.tsv")
@@ -153,10 +164,27 @@ REFUSED = {
     "no folder": (["score", "pairs.csv", "--out", "no/out.csv"], "no such folder: no"),
     "out long": (["score", "pairs.csv", "--out", f"{LONG}.csv"], "File name too long"),
     "out null": (["score", "pairs.csv", "--out", "a\0.csv"], "--out holds a null character"),
-    "notes": (["score", "pairs.csv", "--out", "notes.csv"], "notes.csv.partial is not a file of"),
-    "lines": (["score", "pairs.csv", "--out", "lines.csv"], "lines.csv.partial is not a file of"),
-    "list": (["score", "pairs.csv", "--out", "list.csv"], "list.csv.partial is not a file of"),
-    "notes link": (["score", "pairs.csv", "--out", "dangling2.csv"], "is not a file of finished"),
+    "run file": (["score", "pairs.csv", "--out", "notes.csv"], "notes.csv.run is a file"),
+    "run link": (["score", "pairs.csv", "--out", "dangling2.csv"], "a link to a folder that"),
+    "run foreign": (["score", "pairs.csv", "--out", "foreign.csv"], "is not a run folder"),
+    "run named": (["score", "pairs.csv", *OUT, "--run", "foreign.csv.run"], "is not a run folder"),
+    "run rated": (["evaluate", "rated.tsv", "--run", "foreign.csv.run"], "is not a run folder"),
+    "manifest text": (["score", "pairs.csv", "--out", "text.csv"], "manifest.json is damaged"),
+    "manifest list": (["score", "pairs.csv", "--out", "list.csv"], "manifest.json is damaged"),
+    "manifest deep": (["score", "pairs.csv", "--out", "deep.csv"], "manifest.json is damaged"),
+    "manifest key": (["score", "pairs.csv", "--out", "key.csv"], "manifest.json is damaged"),
+    "manifest new": (["score", "pairs.csv", "--out", "new.csv"], "has layout 99, and this version"),
+    "shard 0": (["score", "pairs.csv", *OUT, "--shard", "0/2"], "I from 1 to N"),
+    "shard 3": (["score", "pairs.csv", *OUT, "--shard", "3/2"], "I from 1 to N"),
+    "shard text": (["score", "pairs.csv", *OUT, "--shard", "a/b"], "I from 1 to N"),
+    "shard long": (["score", "pairs.csv", *OUT, "--shard", f"1/{DIGITS}"], "I from 1 to N"),
+    "shard adaptive": (
+        ["score", "pairs.csv", *OUT, "--shard", "1/2", "--samples", "2", "--tolerance", "0.1"],
+        "--tolerance cannot go with --shard",
+    ),
+    "shard nowhere": (["score", "pairs.csv", "--out", "-", "--shard", "1/2"], "give --run DIR"),
+    "resume nowhere": (["evaluate", "rated.tsv", "--resume", "verify"], "give --run DIR"),
+    "resume what": (["score", "pairs.csv", *OUT, "--resume", "all"], "--resume"),
     "infinite": (["score", "infinite.jsonl", "--out", "o.jsonl"], "an infinite number, which JSON"),
     "reproduce out": (["reproduce", "table1", "--out", "plain/x"], "plain is a file, so there can"),
     # numbers
@@ -292,13 +320,14 @@ def test_a_new_output_has_the_rights_of_any_new_file(counting, tmp_path) -> None
     assert (tmp_path / "out.csv").stat().st_mode == (tmp_path / "p.csv").stat().st_mode
 
 
-def test_a_first_line_that_a_crash_has_torn_is_begun_anew(counting, tmp_path) -> None:
+def test_a_run_folder_without_a_manifest_is_begun_anew(counting, tmp_path) -> None:
+    """A crash came before there was one."""
     (tmp_path / "p.csv").write_text("text1,text2\na,b\n")
-    for torn in ("", '{"sig', '{"signature": "process:gau'):
-        (tmp_path / "out.csv.partial").write_text(torn)
-        command = ["score", str(tmp_path / "p.csv"), "--out", str(tmp_path / "out.csv")]
-        assert main([*command, "--overwrite"]) == 0
-        assert not (tmp_path / "out.csv.partial").exists()
+    (tmp_path / "out.csv.run" / "shards").mkdir(parents=True)
+    (tmp_path / "out.csv.run" / "shards" / ".conjure-0123456789ab.tmp").write_text("torn")
+    command = ["score", str(tmp_path / "p.csv"), "--out", str(tmp_path / "out.csv")]
+    assert main(command) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"p.csv", "out.csv"}
 
 
 def test_a_full_disk_at_the_end_keeps_the_finished_rows(
@@ -311,12 +340,12 @@ def test_a_full_disk_at_the_end_keeps_the_finished_rows(
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr(os, "replace", full)
+        patch.setattr(running, "write_rows", full)
         assert main(command) == 2
     kept, last = capsys.readouterr().err.splitlines()[-2:]
     assert "2 finished rows are kept in" in kept
-    assert last == f"conjure: cannot write {tmp_path / 'out.csv'}: No space left on device"
-    assert {path.name for path in tmp_path.iterdir()} == {"p.csv", "out.csv.partial"}
+    assert last == "conjure: No space left on device"
+    assert {path.name for path in tmp_path.iterdir()} == {"p.csv", "out.csv.run"}
     assert main(command) == 0
     assert "2 of them finished earlier: 0 network rows" in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow.parquet import read_table
 
 import conjure
 from conjure.cli.main import main
@@ -160,8 +161,8 @@ def test_an_interrupted_table_goes_on_where_it_was(pairs, tmp_path, monkeypatch,
     with monkeypatch.context() as patched:
         patched.setattr(StableDiffusion, "predict", failing)
         assert reproduce("table1", pairs, tmp_path / "out", *flags) == 130
-    [path] = (tmp_path / "out" / "measured").glob("*.jsonl")
-    kept = path.read_text().count("\n") - 1
+    paths = (tmp_path / "out" / "measured").glob("*/shards/*.parquet")
+    kept = sum(read_table(path).num_rows for path in paths)
     assert kept > 0
     capsys.readouterr()
     assert reproduce("table1", pairs, tmp_path / "out", *flags) == 0
@@ -297,3 +298,20 @@ def test_published_figures_stand_beside_and_apart(data_dir, tmp_path, capsys):
         assert cell["n"] is cell["interval"] is None
     text = capsys.readouterr().out
     assert text.index("*measured*") < text.index("*published*") < text.index("60.2")
+
+
+def test_shards_of_a_table_make_the_whole(pairs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("conjure.paper.control.POOL", 24)
+    flags = ("--rows", "conjuring,control,paragon")
+    assert reproduce("table1", pairs, tmp_path / "out", *flags, "--shard", "2/2") == 0
+    assert "part 2 of 2 is finished: when all are" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "table1.json").exists()
+    assert reproduce("table1", pairs, tmp_path / "out", *flags, "--shard", "1/2") == 0
+    assert (tmp_path / "out" / "table1.json").exists()  # this was the last part
+    capsys.readouterr()
+    assert reproduce("table1", pairs, tmp_path / "out", *flags) == 0
+    assert "to compute" not in capsys.readouterr().err
+    assert reproduce("table1", pairs, tmp_path / "fresh", *flags) == 0
+    one, other = (cells_of(tmp_path / name / "table1.json") for name in ("out", "fresh"))
+    for key, cell in one.items():
+        assert cell["spearman"] == pytest.approx(other[key]["spearman"])

@@ -135,6 +135,22 @@ def test_another_currency_scales_each_step() -> None:
     assert found.maps.sum(axis=(1, 3, 4)).mean() == pytest.approx(found.distance.value, rel=1e-12)
 
 
+def test_maps_lie_as_pictures_do() -> None:
+    """A spectrogram's picture is turned: latents are (time, frequency), low ones first."""
+
+    class Turned(Planes):
+        def picture_order(self, maps):
+            return maps.transpose(-2, -1).flip(-2)
+
+        def decode(self, latents):
+            raise AssertionError("no picture was asked for")
+
+    plain, turned = (explain("b", "a", process=kind(), samples=2) for kind in (Planes, Turned))
+    assert turned.maps.shape == (2, 2, 4, 3, 2)
+    expected = plain.maps.swapaxes(-2, -1)[..., ::-1, :]
+    np.testing.assert_allclose(turned.maps, expected, rtol=1e-12)
+
+
 def test_maps_cost_no_row() -> None:
     plain, watched = Planes(guidance=2.0), Planes(guidance=2.0)
     conjure.distance("a", "b", process=plain, samples=2)

@@ -115,6 +115,21 @@ def test_large_pictures_are_averaged() -> None:
     assert shrunk(drawn, 8) is drawn
 
 
+def test_small_pictures_leave_room_for_more_samples(monkeypatch) -> None:
+    """The largest size would not fit; what the decoder gives does, up to a number that is said."""
+    from conjure.explanation import measuring
+
+    class Small(Pointing):
+        def decode(self, latents):
+            return torch.zeros(len(latents), 3, 5, 4)
+
+    process, a_sample = Small(), 8 * 2 * 4 * 6 + 2 * 3 * 4 * 20
+    monkeypatch.setattr(measuring, "automatic_bound", lambda device: 10 * a_sample)
+    measuring.check_memory(process, 10, drawn=True)
+    with pytest.raises(conjure.InputError, match=rf"need {11 * a_sample:,} bytes .* at most 10$"):
+        measuring.check_memory(process, 11, drawn=True)
+
+
 def test_latents_that_grow_with_the_noise_are_scaled_for_the_decoder() -> None:
     """Variance exploding: x_T has σ = 80, and a decoder expects about 1."""
     schedule = Planes().schedule

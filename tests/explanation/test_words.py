@@ -28,7 +28,9 @@ class Sentences(GaussianProcess):
     def embed(self, prompts):
         for text in prompts:
             mean = sum(self.meanings[word] for word in text.split()) if text else self.meanings[""]
-            self.components[text] = (mean, torch.eye(4, dtype=torch.float64))
+            # unlike spreads, so that forward and backward differ
+            spread = 0.5 + len(text.split()) + len(text) / 7
+            self.components[text] = (mean, spread * torch.eye(4, dtype=torch.float64))
         return super().embed(prompts)
 
     def predict(self, x, step, conditioning):

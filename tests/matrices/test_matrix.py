@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pytest
 
 import conjure
 from conjure.core.errors import InputError
-from conjure.core.spec import Spec, sign
-from conjure.matrices.measure import KeptPairs, measure_matrix
+from conjure.core.spec import Spec
+from conjure.matrices.measure import measure_matrix, missing_pairs
 from conjure.matrices.record import Matrix
+from conjure.runs.terms import TermStore
 
 TEXTS = ["c", "a", "h", "b"]
 CLASSES = ["one", "one", "two", "two"]
@@ -147,34 +147,21 @@ def test_a_stopped_matrix_goes_on(tmp_path) -> None:
         if done == 3:
             raise Stopped
 
-    signature = sign(process, spec)
-    with KeptPairs(tmp_path, signature) as kept, pytest.raises(Stopped):
+    with TermStore(tmp_path / "run", process) as kept, pytest.raises(Stopped):
         measure_matrix(TEXTS, process, spec, progress=stop, kept=kept)
     process.rows = 0
-    with KeptPairs(tmp_path, signature) as kept:
-        assert len(kept.pairs) == 2 * 3  # both directions of three pairs
+    with TermStore(tmp_path / "run", process) as kept:
+        missing = missing_pairs(TEXTS, kept, spec)
+        assert 0 < len(missing) < len(TEXTS) * (len(TEXTS) - 1) // 2
         found = measure_matrix(TEXTS, process, spec, kept=kept)
     assert 0 < process.rows < rows
     assert found.values == pytest.approx(whole.values, rel=1e-12)
     process.rows = 0
-    with KeptPairs(tmp_path, signature) as kept:  # in another order, both directions are there
+    with TermStore(tmp_path / "run", process) as kept:  # in another order, for another estimand
         again = measure_matrix(TEXTS[::-1], process, spec, kept=kept)
+        measure_matrix(TEXTS, process, Spec(1, estimand="kl"), kept=kept)
     assert process.rows == 0
     assert np.array_equal(again.values, found.values[::-1, ::-1])
-    with KeptPairs(tmp_path, sign(process, Spec(3))) as kept:
-        assert not kept.pairs  # other settings have a file of their own
-
-
-def test_a_damaged_file_of_kept_pairs_is_refused(tmp_path) -> None:
-    process, spec = _fresh(), Spec()
-    with KeptPairs(tmp_path, sign(process, spec)) as kept:
-        measure_matrix(TEXTS, process, spec, kept=kept)
-    [path] = tmp_path.iterdir()
-    head, first, *rest = path.read_text().splitlines()
-    wrong = {**json.loads(first), "there": [-1.0, None]}
-    path.write_text("\n".join([head, json.dumps(wrong), *rest]) + "\n")
-    with pytest.raises(InputError, match="damaged"):
-        KeptPairs(tmp_path, sign(process, spec))
 
 
 @pytest.mark.parametrize(

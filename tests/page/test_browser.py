@@ -171,7 +171,7 @@ def test_print_shows_the_tables(opened, html) -> None:
         assert len(page.pdf(format="A4")) > 10_000
 
 
-@pytest.mark.parametrize("which", ["bare", "latents", "one sample", "many"])
+@pytest.mark.parametrize("which", ["bare", "latents", "one sample", "many", "tall"])
 def test_other_explanations(opened, found, which) -> None:
     with opened(html_of(variant(found, which)), 360, "dark") as page:
         assert page.evaluate("document.documentElement.scrollWidth") == 360
@@ -183,13 +183,18 @@ def test_other_explanations(opened, found, which) -> None:
         assert ("no decoder" in said) == (which == "latents")
         assert ("no error bar" in said) == (which == "one sample")
         assert ("3 more in the table" in said) == (which == "many")
-        assert bool(page.query_selector(".half")) == (which != "bare")
+        assert bool(page.query_selector(".half")) == (which not in ("bare", "tall"))
+        heights = "[...document.querySelectorAll('.maps img')].map(e => e.offsetHeight)"
+        assert max(page.evaluate(heights)) < 400
 
 
 def variant(found, which):
     """Other kinds of the same explanation."""
     if which == "bare":
         return replace(found, pictures=None, words=None)
+    if which == "tall":  # as latents of sound are
+        maps = np.repeat(found.maps[..., :2], 32, axis=3)
+        return replace(found, pictures=None, words=None, maps=maps)
     if which == "latents":
         return replace(found, pictures=replace(found.pictures, decoded=False))
     if which == "one sample":

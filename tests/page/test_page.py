@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from conjure.report.page.charts import share_intervals
 from conjure.report.page.panel import _chosen, _outline
 from conjure.report.page.parts import BarData, bars, blocks, fewest, number, percent, signed
 from conjure.report.page.sentences import summary
+from conjure.similarity import Distance
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +223,18 @@ def test_of_many_steps_the_largest_is_shown() -> None:
     assert {0, 13, 49} <= {*chosen}
 
 
+def test_the_summary_states_what_the_largest_parts_hold(found) -> None:
+    said = dict(summary(found))
+    both, cells = found.shares.sum(axis=0), np.sort(found.where.sum(axis=0), axis=None)[::-1]
+    top = int(both.argmax())
+    assert said["When?"] == f"Step {top + 1} of 2 holds {percent(both[top])} of it."
+    count = int(np.searchsorted(cells.cumsum(), 0.5)) + 1
+    assert f"{count} of 64 positions hold {percent(cells[:count].sum())}." in said["Where?"]
+    upper, lower = np.split(found.where.sum(axis=0), 2)
+    left, right = np.split(found.where.sum(axis=0), 2, axis=1)
+    assert percent(max(half.sum() for half in (upper, lower, left, right))) in said["Where?"]
+
+
 def test_the_summary_states_its_words_only_beyond_their_error(found) -> None:
     words = replace(found.words, left_out=(np.zeros((3, 3)), np.zeros((3, 3))))
     assert dict(summary(replace(found, words=words)))["Which word?"].startswith("No word's")
@@ -244,3 +257,31 @@ def test_the_command_line_writes_it(tmp_path, capsys) -> None:
     assert dict(read.tables["texts, process and settings"][1:])["first text"] == "a <b>dog</b>"
     assert main(arguments) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+class Near:
+    """What a calibrated process says of any distance."""
+
+    def words(self, value: float) -> str:
+        return f"closer than 97 % of 160 unrelated pairs; {value:.0f} is said here"
+
+
+class CalibratedDistance(Distance):
+    """A distance with a reference."""
+
+    reference = Near()
+    similarity = 0.97
+
+
+def test_a_calibrated_process_says_how_near(found, html) -> None:
+    plain = {one.name: getattr(found.distance, one.name) for one in fields(Distance)}
+    calibrated = replace(found, distance=CalibratedDistance(**plain))
+    value = f"{found.distance.value:.0f}"
+    words = f"Closer than 97 % of 160 unrelated pairs; {value} is said here."
+    assert dict(summary(calibrated))["How near?"] == words
+    shown = page(calibrated)
+    assert "<p>Closer than 97 % of 160 unrelated pairs</p>" in shown
+    rows = dict(Page(shown).tables["the number"][1:])
+    assert rows["similarity: share of unrelated pairs that are farther"] == "97.0\xa0%"
+    assert "How near?" not in dict(summary(found))  # of two steps there is no reference
+    assert "unrelated" not in html

@@ -38,10 +38,16 @@ def test_every_sampler_is_taken_and_one_that_cannot_be_is_named(process):
     assert [p.sampler for p in variants.values()] == list(SAMPLERS)
     assert {p.guidance for p in variants.values()} == {7.5}
     assert faults == []
-    no_lms = SimpleNamespace(with_settings=refuse_lms)
+    no_lms = SimpleNamespace(sampler="ddim", with_settings=refuse_lms)
     variants, [fault] = sampled(no_lms)
     assert "lms" not in variants
     assert fault == "lms is left out: lms does not know the noise schedule"
+
+
+def test_the_pipelines_own_sampler_comes_first_where_it_is_in_use(process):
+    variants, faults = sampled(process.with_settings(sampler="native"))
+    assert tuple(variants) == ("native", *SAMPLERS)
+    assert faults == []
 
 
 def refuse_lms(sampler):

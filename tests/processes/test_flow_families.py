@@ -4,12 +4,15 @@ import json
 
 import pytest
 import torch
+import transformers
 from folder_tools import edit_json, refusal
 from small import flux, flux2_klein, qwen_image, sana, sd3, z_image
+from small.building import t5_text
 
+import conjure
 from conjure.cli.main import main
 from conjure.core.errors import InputError, PromptTruncatedWarning, UnknownTokensWarning
-from conjure.core.spec import process_key
+from conjure.core.spec import Spec, process_key
 from conjure.processes import load
 from conjure.processes.flow import FlowProcess, image_shift
 from conjure.processes.sana import INSTRUCTION
@@ -99,6 +102,15 @@ def test_flux_may_guide_with_a_prompt_to_subtract_besides(processes):
         processes["dev"].with_settings(true_cfg_scale=1, negative_prompt="a violin")
 
 
+@pytest.mark.parametrize("name", ["sd3", "sana", "z-image"])
+def test_float64_is_the_same_process(folders, name):
+    size = None if name in ("sd3", "sana") else 16
+    kinds = ("float32", "float64")
+    loaded = [load(folders / name, dtype=dtype, steps=2, size=size) for dtype in kinds]
+    found = [conjure.distance("a dog", "a violin", process=each).value for each in loaded]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def test_mu_grows_with_the_picture():
     config = {"base_image_seq_len": 256, "max_image_seq_len": 4096}
     assert image_shift(config, (16, 32, 32), patch=2) == pytest.approx(0.5)
@@ -180,6 +192,23 @@ def test_bad_inputs_are_one_line(folders, tmp_path, name, changes, settings, wor
     assert word in refusal(tmp_path / name, **settings)
 
 
+@pytest.mark.parametrize("name", ["sana", "z-image", "klein", "qwen-image"])
+def test_tokens_that_have_no_embedding_are_refused(folders, tmp_path, name):
+    folder = edited(folders, name, tmp_path, "model_index.json")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer")
+    tokenizer.add_tokens(["xyz"])
+    tokenizer.save_pretrained(folder / "tokenizer")
+    assert f"{name} does not fit together: its tokenizer knows" in refusal(folder)
+
+
+def test_one_half_of_t5_is_refused(folders, tmp_path):
+    folder = edited(folders, "sd3", tmp_path, "model_index.json")
+    tokenizer, _ = t5_text()
+    tokenizer.save_pretrained(folder / "tokenizer_3")
+    edit_json(folder / "model_index.json", tokenizer_3=["transformers", "T5Tokenizer"])
+    assert "T5 is one of two parts, or none" in refusal(folder)
+
+
 def test_a_tokenizer_without_a_chat_template_is_refused(folders, tmp_path):
     folder = edited(folders, "z-image", tmp_path, "model_index.json")
     template = folder / "tokenizer" / "chat_template.jinja"
@@ -194,6 +223,32 @@ def test_a_distance_from_the_command_line(folders, name, capsys):
     process = ["--process", str(folders / name), "--steps", "2", *size]
     main(["distance", "a dog", "a violin", *process, "--json"])
     assert json.loads(capsys.readouterr().out)["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("estimand", "steps", "zero"),
+    [
+        ("initial", 3, True),
+        ("pointwise:1", 3, True),
+        ("cumulative:1", 3, True),
+        ("jeffreys", 1, True),
+        ("girsanov", 1, True),
+        ("jeffreys", 2, False),
+        ("final", 2, False),
+        ("output", 1, False),
+    ],
+)
+def test_an_estimand_that_is_always_zero_is_refused(processes, estimand, steps, zero):
+    """At σ = 1 differences of ε are 0, whatever the prompts."""
+    process = processes["sd3"].with_settings(steps=steps)
+    spec = Spec(estimand=estimand)
+    if zero:
+        with pytest.raises(InputError, match="is 0 for every pair in this process"):
+            spec.check(process)
+        if estimand != "girsanov":
+            spec.check(process.with_settings(compare="velocity"))
+    else:
+        spec.check(process)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_paths_that_lead_nowhere(tmp_path):
         assert "there is no folder" in refusal(source)
     file = tmp_path / "model.safetensors"
     file.touch()
-    assert "is a file" in refusal(file)
+    assert "is a single file" in refusal(file)
     for source in ("", None, 3):
         assert "a process is a name, a folder or a hub id" in refusal(source)
 
@@ -242,7 +242,7 @@ def raising(error):
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_each_refusal_of_the_hub_is_one_line_that_says_what_to_do(monkeypatch, error, says):
-    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(hub, "reachable", lambda settings: True)
     monkeypatch.setattr(hub, "hf_hub_download", raising(error))
     assert says in refusal(REPO, revision="v9")
 
@@ -282,11 +282,91 @@ def test_a_cached_id_loads_when_the_hub_cannot_be_reached(cached, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub, "get_session", raising(client.ConnectTimeout("x")))
     assert load(REPO, steps=2).revision == COMMIT
-    monkeypatch.setattr(hub, "reachable", lambda: True)
+    monkeypatch.setattr(hub, "reachable", lambda settings: True)
     monkeypatch.setattr(hub, "hf_hub_download", lambda *_, **__: str(cached / "model_index.json"))
     for error in (client.ConnectTimeout("x"), errors.RevisionResolutionError("x")):
         monkeypatch.setattr(StableDiffusionPipeline, "download", raising(error))
         assert load(REPO, steps=2).revision == COMMIT
+
+
+def test_offline_is_a_setting_too(cached, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "get_session", raising(AssertionError("asked the hub")))
+    assert load(REPO, offline=True, steps=2).revision == COMMIT
+    assert "leave offline out" in refusal("someone/else", offline=True)
+    assert "offline must be True or False" in refusal(REPO, offline="no")
+
+
+BLOCKED = """
+import socket, sys
+
+def refuse(*_, **__):
+    sys.stderr.write("A SOCKET WAS OPENED\\n")
+    raise SystemExit(3)
+
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refuse
+from conjure.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def blocked(cache, *arguments):
+    """A run of the command line in which every connection ends the program."""
+    offline = ("HF_HUB_OFFLINE", "HF_HUB_CACHE")
+    kept = {name: value for name, value in os.environ.items() if name not in offline}
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKED, *arguments],
+        capture_output=True,
+        text=True,
+        env={**kept, "PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_CACHE": str(cache)},
+    )
+
+
+def test_offline_opens_no_socket(cached):
+    cache = cached.parents[2]
+    distance = ("distance", "a dog", "a violin", "--steps", "2")
+    done = blocked(cache, *distance, "--process", REPO, "--offline")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert COMMIT in done.stdout
+    done = blocked(cache, *distance, "--process", "someone/else", "--offline")
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    done = blocked(cache, *distance, "--process", REPO)  # the test can fail
+    assert "A SOCKET WAS OPENED" in done.stderr
+
+
+def test_offline_ends_with_its_command(cached, monkeypatch, capsys):
+    from conjure.cli.main import main
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(hub, "get_session", raising(AssertionError("asked the hub")))
+    arguments = ["distance", "a dog", "a violin", "--process", REPO, "--steps", "2", "--offline"]
+    assert main(arguments) == 0
+    assert constants.HF_HUB_OFFLINE is False
+    assert "HF_HUB_OFFLINE" not in os.environ
+    capsys.readouterr()
+
+
+def test_the_token_goes_to_the_hub_and_nowhere_else(monkeypatch):
+    from conjure.processes.settings import ProcessSettings
+
+    secret = "hf_secretsecretsecret"
+    seen = []
+
+    def download(*_, token=None, **__):
+        seen.append(token)
+        raise RuntimeError(f"refused for {token}")
+
+    monkeypatch.setattr(hub, "reachable", lambda settings: True)
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    line = refusal(REPO, token=secret)
+    assert seen == [secret]
+    assert "refused for …" in line
+    assert secret not in line
+    assert secret not in repr(ProcessSettings(token=secret))
+    assert "token must be the text" in refusal(REPO, token=7)
 
 
 def test_an_id_cached_in_part_is_refused_offline(cached):

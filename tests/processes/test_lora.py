@@ -255,7 +255,7 @@ def test_a_hub_id_is_found_in_the_cache(pipelines, lora, tmp_path, monkeypatch):
     from conjure.processes import hub
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub, "reachable", lambda: False)
+    monkeypatch.setattr(hub, "reachable", lambda settings: False)
     commit = "0123456789abcdef0123456789abcdef01234567"
     repo = tmp_path / "models--someone--style"
     snapshot = repo / "snapshots" / commit

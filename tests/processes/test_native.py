@@ -97,6 +97,7 @@ def test_a_trajectory_is_the_pipelines_own(folder, name, steps, guidance):
         rescheduled(folder, kind, {**TRAINED, **config}), steps, guidance, sampler="native"
     )
     assert process.schedule.stochastic == draws
+    assert process.settings["scheduler"] == kind.__name__
     assert process.schedule.renews == (name == "lcm")  # girsanov is refused
     if steps == 4:
         assert len(process.schedule) == predictions

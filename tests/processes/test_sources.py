@@ -133,7 +133,7 @@ def test_an_unknown_bare_name_lists_them_too(install, monkeypatch):
     from conjure.processes import hub
 
     install("mypkg", thing="thing")
-    monkeypatch.setattr(hub, "reachable", lambda: False)
+    monkeypatch.setattr(hub, "reachable", lambda settings: False)
     assert "(processes that have a name: emoji, " in refusal("thong")
     assert "thing" in refusal("thong")
     assert "have a name" not in refusal("someone/thong")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from plane_process import Planes
 
 from conjure.explanation.measuring import explain
 from conjure.explanation.record import Explanation, Pictures, Words
-from conjure.report.explanations import FIGURES, draw, figures_of
+from conjure.report.explanations import FIGURES, alternative_text, draw, figures_of
 from conjure.report.plots.explain import largest_cells, step_groups
-from conjure.report.plots.sheet import COLUMN, overlaid
+from conjure.report.plots.sheet import COLUMN, overlaid, write_figure
 from conjure.report.plots.style import house_style
 
 LONG = "W" * 300
@@ -149,10 +150,37 @@ def test_an_explanation_of_distance_0_is_drawn() -> None:
 def test_a_map_over_a_picture_keeps_its_places() -> None:
     """The brightest position is bright over its own part of the picture alone."""
     picture, heat = np.full((6, 8, 3), 0.5), np.zeros((3, 4))
-    heat[1, 2] = 2.0
+    heat[0, 2] = 2.0
     found = overlaid(picture, heat, 2.0).sum(axis=2)
     bright = found > (found.min() + found.max()) / 2
     expected = np.zeros((6, 8), dtype=bool)
-    expected[2:4, 4:6] = True
+    expected[0:2, 4:6] = True
     assert (bright == expected).all()
     assert overlaid(picture, np.zeros((3, 4)), 0.0).shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_files_carry_the_texts_in_full(suffix, tmp_path) -> None:
+    """A text that is shortened in the figure is whole in its description, and harmless."""
+    from PIL import Image
+
+    found, path = (
+        explanation(texts=(LONG, "<script>&\x1b]0;犬"), samples=2),
+        tmp_path / f"x{suffix}",
+    )
+    write_figure(draw(found, "when"), path, alternative_text(found))
+    content = path.read_bytes()
+    if suffix == ".png":
+        with Image.open(path) as image:
+            said = image.info["Description"]
+    elif suffix == ".svg":
+        root = ElementTree.fromstring(content)
+        said = " ".join(root.itertext())
+        assert not [each for each in root.iter() if each.tag.endswith("script")]
+    else:
+        assert LONG.encode() in content or LONG.encode("utf-16-be") in content
+        return
+    assert LONG in said
+    assert "<script>&\\x1b]0;犬" in said
+    assert f"{found.distance.value:.6g}" in said
+    assert str(found.distance.signature) in said

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from small_models import encoder, language_model
 
 from conjure.cli.main import main
-from conjure.core.errors import InputError
+from conjure.core.errors import ConjureError, InputError
 from conjure.core.spec import Signature
 from conjure.processes.hub import BUNDLED
 from conjure.runs import baseline_distances
@@ -71,7 +71,7 @@ def test_rows_that_fail_are_said_once_and_stop_nothing(sets, tmp_path, capsys, m
     flags = ("--rows", ",".join(["diffusion", *rows.values()]))
     assert table(sets, tmp_path / "out", *flags) == 0
     told = capsys.readouterr().err.splitlines()
-    assert sum("reads 64 tokens" in line for line in told) == 1
+    assert sum("reads 64 tokens" in line for line in told) == 2  # once for each encoder
     told = [line for line in told if "left empty" in line]
     assert len(told) == 3
     for line, name in zip(told, ("cut", "void", "gpt2"), strict=True):
@@ -118,7 +118,7 @@ class Slow:
         for pair in pairs:
             self.asked.append(pair)
             if len(self.asked) == 50:
-                raise InputError("stopped")
+                raise KeyboardInterrupt
             sleep(0.01)
         return [1.0] * len(pairs)
 
@@ -128,7 +128,7 @@ def test_what_took_long_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(baseline_distances, "SECONDS", 0.05)
     pairs = [(f"a{n}", f"b{n}") for n in range(100)]
     store, baseline = BaselineDistances(tmp_path), Slow()
-    with pytest.raises(InputError, match="stopped"):
+    with pytest.raises(KeyboardInterrupt):
         store.measure(baseline, pairs)
     store.close()
     before = len(baseline.asked)
@@ -139,15 +139,39 @@ def test_what_took_long_is_kept(tmp_path, monkeypatch):
     assert baseline.asked[before] in pairs[41:50]
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-5", '"abc"', "true"])
-def test_a_kept_number_that_no_distance_can_have_is_refused(tmp_path, value):
-    store, baseline = BaselineDistances(tmp_path), Slow()
-    assert store.measure(baseline, [("a", "b")]) == [1.0]
+class Partly(Slow):
+    """A baseline that cannot read one text, and refuses all pairs that it gets with it."""
+
+    def distances(self, pairs, progress=None):
+        self.asked += pairs
+        if any("a3" in pair for pair in pairs):
+            raise InputError("a3 is too long: shorten it")
+        return [1.0] * len(pairs)
+
+
+def test_a_pair_that_fails_costs_itself_only(tmp_path):
+    pairs = [(f"a{n}", f"b{n}") for n in range(30)]
+    store, baseline = BaselineDistances(tmp_path), Partly()
+    with pytest.raises(ConjureError, match="a3 is too long"):
+        store.measure(baseline, pairs)
     store.close()
-    [path] = tmp_path.iterdir()
-    path.write_text(path.read_text().replace(": 1.0}", f": {value}}}"))
-    with pytest.raises(InputError, match="or is damaged: remove it"):
-        BaselineDistances(tmp_path).measure(baseline, [("a", "b")])
+    store, again = BaselineDistances(tmp_path), Partly()
+    assert store.measure(again, [*pairs[:3], *pairs[4:]]) == [1.0] * 29
+    assert again.asked == []
+    store.close()
+
+
+def test_a_baseline_that_always_fails_ends_soon(tmp_path):
+    class Broken(Slow):
+        def distances(self, pairs, progress=None):
+            self.asked += pairs
+            raise InputError("there is no room")
+
+    store, baseline = BaselineDistances(tmp_path), Broken()
+    with pytest.raises(InputError, match="no room"):
+        store.measure(baseline, [(f"a{n}", f"b{n}") for n in range(500)])
+    store.close()
+    assert len(baseline.asked) < 50
 
 
 def test_what_it_takes_is_said_with_what_is_finished(tmp_path):

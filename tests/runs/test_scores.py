@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,8 @@ from conjure.core.errors import InputError
 from conjure.core.registry import per_sample
 from conjure.core.spec import Spec, sign
 from conjure.datasets.tables import read_pairs, write_rows
-from conjure.runs.scorers import ProcessScorer
-from conjure.runs.scores import (
-    RESULT_COLUMNS,
-    Partial,
-    check_out,
-    partial_path,
-    pending,
-    score,
-    write_scores,
-)
+from conjure.runs.scorers import Keeping, ProcessScorer
+from conjure.runs.scores import RESULT_COLUMNS, check_out, run_path, score, write_scores
 from conjure.similarity import cost, distance
 
 PAIRS = [("a", "b"), ("c", "d"), ("b", "a"), ("a", "a"), ("e", "f"), ("a", "c"), ("g", "h")]
@@ -37,7 +28,7 @@ def table(tmp_path: Path):
 def test_values_are_those_of_distance(table, gaussians) -> None:
     process, measure = gaussians(guidance=3.0), Spec(samples=3, seed=5, estimand="kl")
     counted: list[int] = []
-    results = score(table, ProcessScorer(process, measure), progress=counted.append)
+    results = score(table, ProcessScorer(process, measure), progress=counted.append).results
     assert sum(counted) == len(PAIRS)
     for result, pair in zip(results, PAIRS, strict=True):
         alone = distance(*pair, process=process, samples=3, seed=5, estimand="kl")
@@ -68,6 +59,10 @@ class Interrupted(Exception):
     pass
 
 
+def keeping(out: Path, **how) -> Keeping:
+    return Keeping(run_path(out), **how)
+
+
 def finish_some(table, process, measure: Spec, out: Path, rows: int) -> None:
     """Score until ``rows`` rows are finished, then die."""
     left = rows
@@ -78,8 +73,9 @@ def finish_some(table, process, measure: Spec, out: Path, rows: int) -> None:
         if left <= 0:
             raise Interrupted
 
-    with Partial(out, sign(process, measure)) as partial, pytest.raises(Interrupted):
-        score(table, ProcessScorer(process, measure), partial=partial, progress=count)
+    scorer = ProcessScorer(process, measure)
+    with scorer.keep(keeping(out)) as kept, pytest.raises(Interrupted):
+        score(table, scorer, kept=kept, progress=count)
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "csv", "jsonl", "parquet"])
@@ -87,21 +83,23 @@ def test_resumed_scores_are_the_same_as_undisturbed_ones(
     table, gaussians, tmp_path: Path, suffix: str
 ) -> None:
     out, measure = tmp_path / f"out.{suffix}", Spec(samples=2)
-    undisturbed = score(table, ProcessScorer(gaussians(), measure))
+    undisturbed = score(table, ProcessScorer(gaussians(), measure)).results
     finish_some(table, gaussians(), measure, out, rows=3)
     assert not out.exists()
 
     process = gaussians()
-    signature = sign(process, measure)
-    with Partial(out, signature) as partial:
-        assert len(partial.done) == 3  # a text against itself, and one pair in both directions
-        assert [key[0] for key in pending(table, partial)] == [3, 6, 7, 8]
-        results = score(table, ProcessScorer(process, measure), partial=partial)
+    scorer = ProcessScorer(process, measure)
+    with scorer.keep(keeping(out)) as kept:
+        # a text against itself, and one pair in both directions, are finished
+        missing = scorer.missing(table.pairs(), kept)
+        assert missing == {("c", "d"), ("e", "f"), ("a", "c"), ("g", "h")}
+        results = score(table, scorer, kept=kept).results
     assert process.rows < gaussians_cost(table, gaussians(), measure)
     for resumed, plain in zip(results, undisturbed, strict=True):
         assert resumed.value == pytest.approx(plain.value, rel=1e-9)
         assert resumed.per_sample == pytest.approx(plain.per_sample, rel=1e-9)
 
+    signature = sign(process, measure)
     write_scores(out, table, results, signature)
     read = read_pairs(out)
     assert read.columns == (*table.columns, *RESULT_COLUMNS)
@@ -114,78 +112,79 @@ def gaussians_cost(table, process, measure: Spec) -> int:
     return cost(table.pairs(), process, measure).rows
 
 
-def test_a_torn_last_line_is_computed_again(table, gaussians, tmp_path: Path) -> None:
-    out, measure = tmp_path / "out.tsv", Spec()
-    finish_some(table, gaussians(), measure, out, rows=3)
-    path = partial_path(out)
-    path.write_bytes(path.read_bytes()[:-5])
-    with Partial(out, sign(gaussians(), measure)) as partial:
-        assert len(partial.done) == 2
-        score(table, ProcessScorer(gaussians(), measure), partial=partial)
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert sorted(line["line"] for line in lines[1:]) == [2, 3, 4, 5, 6, 7, 8]
-
-
 def test_rows_that_changed_meanwhile_are_computed_again(table, gaussians, tmp_path: Path) -> None:
     out, measure = tmp_path / "out.tsv", Spec()
     finish_some(table, gaussians(), measure, out, rows=3)
     (tmp_path / "pairs.tsv").write_text("n\ttext1\ttext2\n0\ta\tb\n1\tc\te\n")
     changed = read_pairs(tmp_path / "pairs.tsv")
     process = gaussians()
-    with Partial(out, sign(process, measure)) as partial:
-        assert pending(changed, partial) == [(3, "c", "e")]
-        results = score(changed, ProcessScorer(process, measure), partial=partial)
+    scorer = ProcessScorer(process, measure)
+    with scorer.keep(keeping(out)) as kept:
+        assert scorer.missing(changed.pairs(), kept) == {("c", "e")}
+        results = score(changed, scorer, kept=kept).results
     assert results[1].value == pytest.approx(distance("c", "e", process=process).value)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_other_settings_do_not_resume(table, gaussians, tmp_path: Path) -> None:
     out = tmp_path / "out.tsv"
     finish_some(table, gaussians(), Spec(), out, rows=3)
-    kept = partial_path(out).read_bytes()
-    other = sign(gaussians(), Spec(seed=1))
-    with (
-        pytest.raises(InputError, match=r"begun with other settings \(seed 0, now 1\)"),
-        Partial(out, other),
+    before = everything(run_path(out))
+    other = ProcessScorer(gaussians(guidance=3.0), Spec())
+    with pytest.raises(
+        InputError, match=r"begun with other settings \(guidance_scale 1.0, now 3.0\)"
     ):
-        pass
-    assert partial_path(out).read_bytes() == kept
-    with Partial(out, other, overwrite=True) as partial:
-        assert partial.done == {}
-    assert json.loads(partial_path(out).read_text()) == {"signature": other.object()}
+        other.keep(keeping(out))
+    assert everything(run_path(out)) == before
+    with other.keep(keeping(out, fresh=True)) as kept:
+        assert len(other.missing(table.pairs(), kept)) == 6
+        assert everything(run_path(out)) == before  # nothing is removed before work begins
+        score(table, other, kept=kept)
+    with pytest.raises(InputError, match=r"guidance_scale 3.0, now 1.0"):
+        ProcessScorer(gaussians(), Spec()).keep(keeping(out))
 
 
-def test_a_file_of_another_making_is_left_alone(gaussians, tmp_path: Path) -> None:
+def test_other_seeds_samples_and_estimands_use_what_is_there(table, gaussians, tmp_path) -> None:
     out = tmp_path / "out.tsv"
-    partial_path(out).write_text("my notes\n")
-    partial = Partial(out, sign(gaussians(), Spec()))
-    with pytest.raises(InputError, match="is not a file of finished rows"), partial:
-        pass
-    assert partial_path(out).read_text() == "my notes\n"
+    first = gaussians(guidance=2.0)
+    scorer = ProcessScorer(first, Spec(samples=2))
+    with scorer.keep(keeping(out)) as kept:
+        score(table, scorer, kept=kept)
+    spent = {}
+    for name, spec in {
+        "kl": Spec(samples=2, estimand="kl"),
+        "fewer": Spec(seed=1),
+        "three": Spec(samples=3, estimand="girsanov"),
+        "other seed": Spec(seed=7),
+    }.items():
+        process = gaussians(guidance=2.0, batch_size=3)
+        scorer = ProcessScorer(process, spec)
+        with scorer.keep(keeping(out)) as kept:
+            found = score(table, scorer, kept=kept)
+        spent[name] = process.rows
+        for result, pair in zip(found.results, PAIRS, strict=True):
+            alone = distance(
+                *pair,
+                process=gaussians(guidance=2.0),
+                samples=spec.samples,
+                seed=spec.seed,
+                estimand=spec.estimand,
+            )
+            assert result.value == pytest.approx(alone.value, rel=1e-9)
+    assert spent["kl"] == spent["fewer"] == 0
+    assert spent["three"] == spent["other seed"] == first.rows // 2
 
 
-DAMAGED = ["NaN", "Infinity", "-5", '"abc"', "true", "null"]
-
-
-@pytest.mark.parametrize("value", DAMAGED)
-@pytest.mark.parametrize("where", ["value", "per_sample"])
-def test_a_number_that_no_distance_can_have_is_refused(
-    table, gaussians, tmp_path: Path, value: str, where: str
-) -> None:
-    out, measure = tmp_path / "out.tsv", Spec()
-    finish_some(table, gaussians(), measure, out, rows=3)
-    path = partial_path(out)
-    head, first, *rest = path.read_text(encoding="utf-8").splitlines()
-    record = json.loads(first)
-    record[where] = "HERE" if where == "value" else ["HERE"]
-    first = json.dumps(record).replace('"HERE"', value)
-    path.write_text("\n".join([head, first, *rest]) + "\n")
-    with (
-        pytest.raises(InputError, match="is damaged: move it away"),
-        Partial(out, sign(gaussians(), measure)),
-    ):
-        pass
-    with pytest.raises(InputError, match="is damaged"):
-        check_out(out, table)
+def test_a_folder_of_another_making_is_left_alone(gaussians, tmp_path: Path) -> None:
+    out = tmp_path / "out.tsv"
+    run_path(out).mkdir()
+    (run_path(out) / "notes").write_text("my notes\n")
+    with pytest.raises(InputError, match="is not a run folder"):
+        ProcessScorer(gaussians(), Spec()).keep(keeping(out))
+    assert everything(run_path(out)) == {str(run_path(out) / "notes"): b"my notes\n"}
 
 
 def test_outputs_that_are_refused(table, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def save_klein(folder, distilled=False):
             vocab_size=len(tokenizer),
             max_position_embeddings=512,
             initializer_range=0.5,
+            tie_word_embeddings=True,  # as the models have it: no weights of lm_head are saved
         )
         transformer = Flux2Transformer2DModel(
             patch_size=1,

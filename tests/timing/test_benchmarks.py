@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import architectures, clock, scaling, start, wording
+from benchmarks import architectures, clock, parameters, scaling, start, wording
 from benchmarks.__main__ import main
 from benchmarks.commands import benchmarks
 from benchmarks.matrix import Setup, compare
@@ -219,3 +219,18 @@ def test_the_command_runs_and_bad_input_is_no_traceback():
     assert done.returncode == 2
     assert done.stderr.startswith("conjure: batch sizes are whole numbers such as 4,8,16")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("family", "published"),
+    # Podell et al. 2023 (SDXL), table 1; Chen et al. 2023 (PixArt-α), abstract
+    [
+        ("Stable Diffusion 1.x", "8.6e+08"),
+        ("Stable Diffusion XL", "2.6e+09"),
+        ("PixArt-α and -Σ", "6e+08"),
+    ],
+)
+def test_denoisers_have_as_many_parameters_as_was_published(family, published):
+    denoiser, *_ = parameters.FAMILIES[family]
+    digits = len(published.partition("e")[0].replace(".", "")) - 1
+    assert f"{parameters.parameters(denoiser):.{digits}e}" == published

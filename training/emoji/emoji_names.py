@@ -27,7 +27,7 @@ def from_emojibase(data: Path) -> dict[str, str]:
     """Emoji → names of emojibase, those of skin tones and of flags among them."""
     entries = json.loads((data / "emojibase" / "en" / "data.json").read_text("utf-8"))
     found = {}
-    for entry in (e for entry in entries for e in (entry, *entry.get("skins", ()))):
+    for entry in (each for one in entries for each in (one, *one.get("skins", ()))):
         code = "".join(chr(int(part, 16)) for part in entry["hexcode"].split("-"))
         found[code.replace(_SELECTOR, "")] = clean_name(entry["label"])
     return found

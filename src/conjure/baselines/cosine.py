@@ -20,11 +20,16 @@ from .baseline import Progress, distinct_texts
 
 @dataclass(frozen=True)
 class Limit:
-    """What a model reads of a text; max_tokens: how much of it, None if there is no limit."""
+    """What a model reads of a text.
+
+    max_tokens: how much of it, None if there is no limit
+    as_read:    what a text becomes before it is tokenised
+    """
 
     name: str
     tokenizer: Any
     max_tokens: int | None
+    as_read: Callable[[str], str] = str
 
     def report(self, texts: Sequence[str]) -> None:
         """Give one warning of texts that are cut, and one of texts with unknown tokens.
@@ -33,6 +38,7 @@ class Limit:
         """
         if len(texts) == 0:
             return
+        texts = [self.as_read(text) for text in texts]
         reader = TextReader(self.name, self.tokenizer)
         for reason in reader.unreadable(texts).values():
             raise InputError(reason)

@@ -7,6 +7,7 @@ the process can know a meaning. The comparison shows how close the process comes
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -37,14 +38,18 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBas
     name = f"paragon:{pooling}" if pooling else "paragon"
     check_pooling(name, kind, chosen)
     ends = end_marks(tokenizer)
+    _check_states(process, tokenizer, name, chosen)
+    as_read: Callable[[str], str] = getattr(process, "as_read", str)
 
     def encode(texts: list[str]) -> Tensor:
         with warnings.catch_warnings():
             # ``Limit`` gives one warning for all texts instead.
             warnings.simplefilter("ignore", PromptTruncatedWarning)
-            states = process.embed(texts).tensors["encoder_hidden_states"]
-        tokens = padded_tokens(tokenizer, texts).to(states.device)
-        return pool(states, tokens.input_ids, tokens.attention_mask, chosen, ends)
+            told = process.embed(texts).tensors
+        states = told["encoder_hidden_states"]
+        tokens = padded_tokens(tokenizer, [as_read(text) for text in texts]).to(states.device)
+        mask = told.get("encoder_attention_mask", tokens.attention_mask)
+        return pool(states, tokens.input_ids, mask, chosen, ends)
 
     line = sign(
         baseline="paragon",
@@ -57,5 +62,19 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBas
         batch=process.batch_size,
         device=str(process.device),
     )
-    limit = Limit(process.name, tokenizer, tokenizer.model_max_length)
+    limit = Limit(process.name, tokenizer, tokenizer.model_max_length, as_read)
     return CosineBaseline(name, line, encode, process.batch_size, limit)
+
+
+def _check_states(process: GenerativeProcess, tokenizer: Any, name: str, pooling: str) -> None:
+    """Raise InputError where the denoiser is not told one state for each token of a text."""
+    told = process.embed([""]).tensors
+    states = told.get("encoder_hidden_states")
+    tokens = padded_tokens(tokenizer, [""]).input_ids.shape[1]
+    if states is None or states.shape[1] != tokens:
+        raise InputError(
+            f"{process.name} tells its denoiser more than the states of one text encoder, so"
+            f" {name} is not defined: measure without it"
+        )
+    if "encoder_attention_mask" in told and pooling != "mean":
+        raise InputError(f"{name}: {process.name} changes a text before it is read: use mean")

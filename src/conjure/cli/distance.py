@@ -49,7 +49,7 @@ def distance(
     as_json: bool,
     max_memory: int | None,
     **flags: Any,
-) -> None:
+) -> int:
     """The distance between TEXT1 and TEXT2, or between TEXT1 and each text of --to FILE."""
     many = {name: flags.pop(name) for name in ("column", "out", "kind", "overwrite")}
     _check_text("first", text1)
@@ -58,8 +58,7 @@ def distance(
             raise InputError("TEXT2 cannot go with --to FILE: leave one of them out")
         from .one_to_many import one_to_many
 
-        one_to_many(text1, to, as_json=as_json, max_memory=max_memory, flags=flags, **many)
-        return
+        return one_to_many(text1, to, as_json=as_json, max_memory=max_memory, flags=flags, **many)
     if text2 is None:
         raise click.UsageError("Missing argument 'TEXT2', or --to FILE.")
     _check_text("second", text2)
@@ -75,6 +74,7 @@ def distance(
         click.echo(json_text(distance_object(found, process)))
     else:
         click.echo(distance_lines(found))
+    return 0
 
 
 def _check_text(which: str, text: str) -> None:
@@ -95,6 +95,8 @@ def distance_object(distance: Distance, process: GenerativeProcess) -> dict[str,
         "value": distance.value,
         "standard_error": distance.standard_error,
         "interval": distance.interval,
+        "similarity": distance.similarity,
+        "reference": reference_facts(distance),
         "estimand": distance.estimand,
         "samples": distance.samples,
         "steps": distance.steps,
@@ -104,6 +106,21 @@ def distance_object(distance: Distance, process: GenerativeProcess) -> dict[str,
         **process_facts(process),
         "signature": distance.signature.object(),
         "terms": recorded,
+    }
+
+
+def reference_facts(distance: Distance) -> dict[str, Any] | None:
+    """What ``similarity`` refers to; None where the process is not calibrated for the distance."""
+    reference = distance.reference
+    if reference is None:
+        return None
+    return {
+        "words": reference.words(distance.value),
+        "closer_paraphrases": reference.closer_paraphrases(distance.value),
+        "samples": reference.samples,
+        "seed": reference.seed,
+        "pairs": reference.pairs,
+        "digest": reference.signature.digest,
     }
 
 
@@ -122,6 +139,8 @@ def distance_lines(distance: Distance) -> str:
             f"(standard error over {distance.samples} samples)"
         )
         lines.append(f"{'95 %':<10} {low:.6g} to {high:.6g}")
+    if (reference := distance.reference) is not None:
+        lines.append(f"{'near':<10} {reference.words(distance.value)}")
     lines += estimate_lines(distance.spec)
     lines.append(signature_line(distance.signature))
     return "\n".join(lines)

@@ -21,9 +21,10 @@ from ..datasets.read import (
     subsample,
 )
 from ..runs.scorers import ProcessScorer, Scorer
-from ..runs.scores import samples_of
+from ..runs.scores import Scored, samples_of
 from .choosing import choose_scorer
 from .completion import dataset_names, values
+from .keeping import KeepFlags, keep_options
 from .options import (
     BASELINE_OPTION,
     FORMAT_OPTION,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 @OVERWRITE_OPTION
 @BASELINE_OPTION
 @MEMORY_OPTION
+@keep_options
 @settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -72,17 +74,19 @@ def evaluate(
     max_memory: int | None,
     as_json: bool,
     **flags: Any,
-) -> None:
+) -> int:
     """Correlate distances with human scores on DATASET.
 
     DATASET is a name that `conjure datasets` lists, read from --data-dir or else from the hub. Or
     it is the path of a table with the columns score, sentence1 and sentence2, and perhaps subset;
-    - reads one from stdin. What is correlated is −distance. Finished rows are kept in OUT.partial.
+    - reads one from stdin. What is correlated is −distance. Finished work is kept in the folder
+    OUT.run, or that of --run. Exit status 1: some pairs failed, and the others are correlated.
     """
     from ..stats.correlation import by_subset, check_scores, correlate
 
     if is_stream(out):
         raise InputError("stdout is for the correlation: let --out name a file")
+    keep = KeepFlags.take(flags, out=out, overwrite=overwrite)
     data = _read(dataset, data_dir, kind)
     report_bad(data.table)
     if limit is not None:
@@ -93,7 +97,11 @@ def evaluate(
     table, kept = leave_unreadable(data.table, scorer)
     data = replace(rows_at(data, kept), table=table)
     check_scores(data.scores)
-    results = run(data.table, scorer, out, overwrite=overwrite)
+    scored = run(data.table, scorer, out, keep=keep)
+    if scored.absent:
+        return 0
+    results = scored.results
+    data = _scored_rows(data, scored)
     samples = samples_of(results) if scorer.seeded else [result.value for result in results]
     found = correlate(data.scores, samples)
     if found.reason is not None:
@@ -105,6 +113,17 @@ def evaluate(
         click.echo(json_text(evaluation_object(evaluation)))
     else:
         click.echo(evaluation_lines(evaluation))
+    return 1 if scored.failed else 0
+
+
+def _scored_rows(data: Dataset, scored: Scored) -> Dataset:
+    """The rows of a set that have a distance; the others failed."""
+    if not scored.failed:
+        return data
+    lines = {row.line for row in scored.table.rows}
+    places = [place for place, row in enumerate(data.table.rows) if row.line in lines]
+    bad = (*data.table.bad, *scored.failed)
+    return replace(rows_at(data, places), table=replace(scored.table, bad=bad))
 
 
 def _read(dataset: str, data_dir: Path | None, kind: str | None) -> Dataset:

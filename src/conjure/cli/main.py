@@ -21,6 +21,8 @@ import click
 from .. import __version__
 from ..core.errors import ConjureError
 from ..datasets.files import refused
+from ..runs.stopping import Stopped
+from .calibrate import calibrate
 from .choosing import flag
 from .compare import compare
 from .datasets import datasets
@@ -31,6 +33,7 @@ from .matrix import matrix
 from .moved import bench
 from .options import Commands
 from .reproduce import reproduce
+from .runs import runs
 from .score import score
 from .show import show
 from .wording import tell
@@ -53,8 +56,10 @@ def cli() -> None:
 for command in (
     distance,
     score,
+    runs,
     evaluate,
     matrix,
+    calibrate,
     show,
     explain,
     compare,
@@ -95,6 +100,9 @@ def _status(arguments: Sequence[str] | None) -> int:
         return 2
     except click.ClickException as error:
         return _refuse(error.format_message())
+    except Stopped as error:  # Ctrl-C, SIGTERM: the run has ended after a block
+        tell(str(error))
+        return error.status
     except ConjureError as error:
         return _refuse(_flags(str(error)))
     except Warning as error:  # which PYTHONWARNINGS=error raises

@@ -73,7 +73,7 @@ def _flags(command: Any) -> Any:
     "--run",
     "folder",
     type=click.Path(path_type=Path),
-    help="Folder that keeps finished pairs, so that a stopped run goes on.",
+    help="Folder that keeps finished work, so that a stopped run goes on.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the files.")
 @MEMORY_OPTION
@@ -117,10 +117,10 @@ def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str,
     """Refuse, before a model is loaded, what could not be compared, tested or written."""
     from collections import Counter
 
-    from ..datasets.files import check_folder
     from ..matrices.files import check_file
     from ..matrices.record import checked_classes, checked_texts
     from ..report.plots.pictures import check_picture_file
+    from ..runs.manifest import check_run_folder
     from ..stats.separation import check_classes
 
     checked_texts(texts)
@@ -138,7 +138,7 @@ def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str,
         if path != settings["out"]:
             check_picture_file(path, overwrite=settings["overwrite"])
     if settings["folder"] is not None:
-        check_folder(settings["folder"])
+        check_run_folder(settings["folder"])
 
 
 def _measure(
@@ -151,18 +151,21 @@ def _measure(
     """Say what it costs, then measure with a bar."""
     from contextlib import ExitStack
 
-    from ..core.spec import sign
-    from ..matrices.measure import KeptPairs, measure_matrix, missing_pairs
+    from ..matrices.measure import measure_matrix, missing_pairs
     from ..runs.cost import cost_line
     from ..runs.progress import progress_bar
+    from ..runs.stopping import stoppable
     from ..similarity import cost
 
     total = len(texts) * (len(texts) - 1) // 2
     with ExitStack() as stack:
         kept = None
         if settings["folder"] is not None:
-            kept = stack.enter_context(KeptPairs(settings["folder"], sign(process, spec)))
-        missing = missing_pairs(texts, kept)
+            from ..runs.terms import TermStore
+
+            stack.enter_context(stoppable(tell))
+            kept = stack.enter_context(TermStore(settings["folder"], process))
+        missing = missing_pairs(texts, kept, spec)
         plan = cost(missing, process, spec, max_memory=settings["max_memory"])
         done = total - len(missing)
         tell(cost_line(process, plan, texts[0], total, done=done))

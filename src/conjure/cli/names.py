@@ -34,6 +34,7 @@ def typed(context: click.Context) -> str:
             continue
         parts.append(flag)
         if not isinstance(option, click.Option) or not option.is_flag:
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            mark = "/" if option.name == "part" else ","
+            text = mark.join(map(str, value)) if isinstance(value, tuple) else str(value)
             parts.append("DIR" if flag in _PRIVATE else shlex.quote(text))
     return " ".join(parts)

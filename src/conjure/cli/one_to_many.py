@@ -15,6 +15,7 @@ from ..datasets.formats import READERS, BadRow, PairRow, Source
 from ..datasets.tables import PairTable, listed, read_rows
 from ..runs.scorers import ProcessScorer, Result
 from .choosing import choose
+from .keeping import KeepFlags
 from .running import check_out, leave_unreadable, report_bad, run
 from .streams import is_stream, kind_of, stdin_bytes
 from .wording import estimate_lines, json_text, scorer_facts, signature_line, tell
@@ -37,8 +38,11 @@ def one_to_many(
     max_memory: int | None,
     as_json: bool,
     flags: dict[str, Any],
-) -> None:
-    """Measure ``text`` against each text of ``to``; print them or write them, sorted."""
+) -> int:
+    """Measure ``text`` against each text of ``to``; print them or write them, sorted.
+
+    returns the exit status: 1 if some of them failed
+    """
     if is_stream(out) and as_json:
         raise InputError("--out - and --json would share stdout: give one of them")
     kind = kind_of(kind, to, out)
@@ -53,14 +57,16 @@ def one_to_many(
     if reason := scorer.unreadable([text]).get(text):
         raise InputError(reason)
     table, _ = leave_unreadable(table, scorer)
-    results = run(table, scorer, out, kind, overwrite=overwrite, arrange=nearest_first)
-    table, results = nearest_first(table, results)
+    keep = KeepFlags(overwrite=overwrite)
+    scored = run(table, scorer, out, kind, keep=keep, arrange=nearest_first)
+    table, results = nearest_first(scored.table, scored.results)
     if as_json:
         click.echo(json_text(_object(text, table, results, scorer)))
     elif out is None:
         click.echo(_lines(table, results, scorer))
     if out is not None and not is_stream(out):
         tell(f"{number_of(len(table.rows), 'text')} compared: {out}")
+    return 1 if scored.failed else 0
 
 
 def nearest_first(table: PairTable, results: list[Result]) -> tuple[PairTable, list[Result]]:

@@ -19,6 +19,7 @@ from ..core.text import brief
 from ..processes.settings import DTYPES, NATIVE, PRESETS, SAMPLERS, SWAPPABLE, Choice
 from ..processes.sources import known_sources
 from .completion import BASELINES, DEVICES, ESTIMANDS, values
+from .process_wide import offline
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +63,11 @@ class Commands(click.Group):
 
 def _else(value: object) -> str:
     return f"  [default: the process's own, else {value}]"
+
+
+def _offline(context: click.Context, option: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
+        context.with_resource(offline())
 
 
 PROCESS_OPTIONS = (
@@ -132,8 +138,27 @@ PROCESS_OPTIONS = (
     click.option(
         "--compile", is_flag=True, default=None, help="Compile the network: for runs of minutes."
     ),
+    click.option(
+        "--offload",
+        is_flag=True,
+        default=None,
+        help="Keep on the GPU only the part that works.",
+    ),
     click.option("--revision", help="Commit, tag or branch of a hub id."),
     click.option("--variant", help="Variant of the weights, such as fp16."),
+    click.option(
+        "--offline",
+        is_flag=True,
+        expose_value=False,
+        callback=_offline,
+        help="Ask no hub: what is not cached whole is refused.",
+    ),
+    click.option(
+        "--config",
+        metavar="FOLDER_OR_ID",
+        shell_complete=values((), files=True),
+        help="Where --process is a single .safetensors file: its base model.",
+    ),
     *(
         click.option(
             f"--{part.replace('_', '-')}",
@@ -244,7 +269,7 @@ FORMAT_OPTION = click.option(
     help="Format of stdin and stdout, where - stands for a file.  [default: tsv]",
 )
 OVERWRITE_OPTION = click.option(
-    "--overwrite", is_flag=True, help="Replace OUT, and a partial file of other settings."
+    "--overwrite", is_flag=True, help="Replace OUT, and kept work of other settings in OUT.run."
 )
 
 

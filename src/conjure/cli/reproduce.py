@@ -12,10 +12,13 @@ from ..core.errors import ConjureError
 from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
 from ..paper.rows import GROUPS
-from ..paper.run import Run, RunOptions
+from ..paper.run import KEPT, Run, RunOptions
 from ..processes.sources import known_sources
+from ..runs.parts import PartFinished
+from ..runs.stopping import Stopped, stoppable
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
+from .keeping import SHARD_OPTION
 from .moved import FORMER_GROUPS
 from .names import names, typed
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
@@ -78,6 +81,7 @@ _COMMON = (
         help="Folder of the sets' TSVs; else the hub.",
     ),
     MEMORY_OPTION,
+    SHARD_OPTION,
 )
 _SEVERAL = click.option(
     "--process",
@@ -97,8 +101,14 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
     """A command that runs these one after the other, with the flags that any of them takes."""
 
     def command(**flags: Any) -> None:
-        with _run(flags) as run:
-            _carry_out(run, experiments)
+        with stoppable(tell), _run(flags) as run:
+            try:
+                _carry_out(run, experiments)
+            except (KeyboardInterrupt, Stopped):
+                run.close()
+                kept = run.options.out / KEPT
+                tell(f"what is finished is kept in {kept}; the same command goes on from there")
+                raise
 
     taken = {flag for experiment in experiments.values() for flag in experiment.flags}
     process, *settings = PROCESS_OPTIONS
@@ -135,6 +145,8 @@ def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
     for name, experiment in experiments.items():
         try:
             click.echo(experiment.run(run))
+        except PartFinished as error:
+            run.say(f"{name}: {error}")
         except (ConjureError, OSError) as error:
             if len(experiments) == 1:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from ..datasets.tables import PairTable, left_out, table_bytes, write_rows
 from ..runs import scores
 from ..runs.progress import progress_bar
 from ..runs.scorers import ProcessScorer, Result, Scorer
-from ..runs.scores import Partial
+from ..runs.scores import Scored
+from ..runs.stopping import Stopped, stoppable
+from .keeping import KeepFlags, remove_run, verify_aloud
 from .streams import is_stream, write_stdout
 from .wording import estimate_facts, tell
 
-Rows = tuple[tuple[str, ...], list[dict[str, Any]]]
 Arrange = Callable[[PairTable, list[Result]], tuple[PairTable, list[Result]]]
 
 
@@ -46,49 +48,99 @@ def run(
     out: Path | None,
     kind: str = ".tsv",
     *,
-    overwrite: bool = False,
+    keep: KeepFlags = KeepFlags(),  # noqa: B008  (frozen)
     arrange: Arrange = lambda table, results: (table, results),
-) -> list[Result]:
+) -> Scored:
     """Score a table with a progress bar; into ``out`` where it is given, resumably if a file.
 
     kind:    the format of stdout, where ``out`` is -
+    keep:    where finished work is kept, and how the run goes on
     arrange: puts the rows into the order in which they are written
+
+    Rows that fail are reported at the end, and are not in what is returned.
     """
-    if out is None or is_stream(out):
-        results = _score_aloud(table, scorer, None)
-        if out is not None:
-            write_stdout(kind, *_rows(table, results, scorer, arrange))
-        return results
-    with Partial(out, scorer.signature, overwrite=overwrite) as partial:
-        try:
-            results = _score_aloud(table, scorer, partial)
-            write_rows(out, *_rows(table, results, scorer, arrange))
-        except (KeyboardInterrupt, ConjureError, OSError):
-            if partial.done:
-                count = number_of(len(partial.done), "finished row")
-                tell(
-                    f"{count} {'is' if len(partial.done) == 1 else 'are'} kept in {partial.path}; "
-                    "the same command goes on from there"
-                )
-            raise
-    partial.path.unlink()
-    return results
+    folder = keep.folder(out)
+    with stoppable(tell if folder is not None else lambda line: None):
+        if folder is None:
+            scored = _score_aloud(table, scorer, None)
+            _write(out, kind, scored, scorer, arrange)
+            return scored
+        with keep.open(scorer, folder, table) as kept:
+            try:
+                if keep.resume == "verify":
+                    verify_aloud(scorer, kept)
+                scored = _score_aloud(table, scorer, kept)
+                kept.close()  # everything is on the disk before the output is
+                if not scored.absent:
+                    _write(out, kind, scored, scorer, arrange)
+            except (KeyboardInterrupt, Stopped, ConjureError, OSError):
+                _tell_kept(table, scorer, kept)
+                raise
+    report_failed(scored, folder)
+    if scored.absent:
+        tell(
+            f"{number_of(scored.absent, 'pair')} of other shards are not finished: when they are, "
+            "the same command without --shard writes the output"
+        )
+    elif keep.run is None and not scored.failed:
+        remove_run(folder)
+    return scored
 
 
-def _rows(table: PairTable, results: list[Result], scorer: Scorer, arrange: Arrange) -> Rows:
-    return scores.scored_rows(*arrange(table, results), scorer.signature)
+def _write(out: Path | None, kind: str, scored: Scored, scorer: Scorer, arrange: Arrange) -> None:
+    if out is None:
+        return
+    rows = scores.scored_rows(*arrange(scored.table, scored.results), scorer.signature)
+    if is_stream(out):
+        write_stdout(kind, *rows)
+    else:
+        write_rows(out, *rows)
 
 
-def _score_aloud(table: PairTable, scorer: Scorer, partial: Partial | None) -> list[Result]:
+def _tell_kept(table: PairTable, scorer: Scorer, kept: Any) -> None:
+    """Say what is kept of a run that ends early."""
+    with suppress(ConjureError, OSError):  # a full disk, say: the error that ends the run is told
+        kept.close()
+    rows = finished_rows(table, scorer, kept)
+    if rows:
+        verb = "is" if rows == 1 else "are"
+        tell(
+            f"{number_of(rows, 'finished row')} {verb} kept in {kept.store.folder}; "
+            "the same command goes on from there"
+        )
+
+
+def finished_rows(table: PairTable, scorer: Scorer, kept: Any) -> int:
+    """How many rows of the table are on the disk."""
+    unwritten = {frozenset((unit["text1"], unit["text2"])) for unit in kept.store.unwritten}
+    pairs = table.pairs()
+    missing = scorer.missing(pairs, kept)
+    return sum(
+        pair not in missing and frozenset(pair) not in unwritten and pair[0] != pair[1]
+        for pair in pairs
+    )
+
+
+def report_failed(scored: Scored, folder: Path) -> None:
+    """Report the rows that failed: the first few, then how many more."""
+    for line in left_out(scored.failed):
+        tell(line)
+    if scored.failed:
+        count = number_of(len(scored.failed), "pair")
+        tell(f"{count} failed and have no row in the output; {folder} has the reasons")
+
+
+def _score_aloud(table: PairTable, scorer: Scorer, kept: Any) -> Scored:
     """Say what it will cost, then score with a bar."""
-    pairs = [(text1, text2) for _, text1, text2 in scores.pending(table, partial)]
-    total, done = len(table.rows), len(table.rows) - len(pairs)
-    tell(scorer.cost_line(pairs, done))
+    pairs = table.pairs()
+    missing = scorer.missing(pairs, kept)
+    done = sum(pair not in missing and pair[0] != pair[1] for pair in pairs)
+    tell(scorer.cost_line(pairs, kept))
     if isinstance(scorer, ProcessScorer):
         for fact in estimate_facts(scorer.spec):
             tell(f"an estimate: {fact}")
-    with progress_bar(total, done=done) as bar:
-        return scores.score(table, scorer, partial=partial, progress=bar.update)
+    with progress_bar(len(pairs), done=done if kept is not None else 0) as bar:
+        return scores.score(table, scorer, kept=kept, progress=bar.update)
 
 
 def report_columns(table: PairTable) -> None:

@@ -11,6 +11,7 @@ from ..core.errors import InputError
 from ..core.text import number_of
 from ..datasets.tables import read_pairs
 from .choosing import choose_scorer
+from .keeping import KeepFlags, keep_options
 from .options import (
     BASELINE_OPTION,
     COLUMNS_OPTION,
@@ -34,6 +35,7 @@ from .wording import tell
 @OVERWRITE_OPTION
 @BASELINE_OPTION
 @MEMORY_OPTION
+@keep_options
 @settings
 def score(
     pairs: Path,
@@ -44,14 +46,15 @@ def score(
     baseline: str | None,
     max_memory: int | None,
     **flags: Any,
-) -> None:
+) -> int:
     """Score each row of PAIRS, a TSV, CSV, JSONL or Parquet file, or - for stdin, into OUT.
 
-    Other columns are carried along. Finished rows are kept in OUT.partial: after an interruption
-    the same command continues there. With --out - nothing is kept, and the rows are written when
-    all are finished.
+    Other columns are carried along. Finished work is kept in the folder OUT.run: after an
+    interruption the same command continues there. With --out - nothing is kept unless --run names a
+    folder, and the rows are written when all are finished. Exit status 1: some pairs failed.
     """
     kind = kind_of(kind, pairs, out)
+    keep = KeepFlags.take(flags, out=out, overwrite=overwrite)
     table = read_pairs(table_source(pairs, kind), columns)
     if not table.rows:
         report_bad(table)
@@ -63,6 +66,7 @@ def score(
     report_bad(table)
     scorer = choose_scorer(baseline, max_memory, flags)
     table, _ = leave_unreadable(table, scorer)
-    run(table, scorer, out, kind, overwrite=overwrite)
-    where = "" if is_stream(out) else f": {out}"
-    tell(f"{number_of(len(table.rows), 'pair')} scored{where}")
+    scored = run(table, scorer, out, kind, keep=keep)
+    where = "" if is_stream(out) or scored.absent else f": {out}"
+    tell(f"{number_of(len(scored.results), 'pair')} scored{where}")
+    return 1 if scored.failed else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,19 @@ from .process import GenerativeProcess
 from .reading import tell
 from .text import brief
 from .types import Conditioning
+
+
+class RowName(NamedTuple):
+    """What a row of the network is for, to name it in an error.
+
+    words:   for people: ``for "a dog"``
+    prompts: the texts whose numbers fail if this row fails
+    seed:    its noise, if it is known
+    """
+
+    words: str
+    prompts: tuple[str, ...] = ()
+    seed: int | None = None
 
 
 def own_arithmetic(process: GenerativeProcess) -> torch.autocast:
@@ -25,14 +39,14 @@ def predict_batched(
     step: Tensor,
     cond: Conditioning,
     cond_index: Tensor,
-    describe: Callable[[int], str],
+    describe: Callable[[int], RowName],
 ) -> Tensor:
     """The network's ε, one row for each row of x, at most ``batch_size`` rows at once.
 
     x:          (n, *latent_shape), in the solver's scale
     step:       (n,), integers into the schedule
     cond_index: (n,), the row of ``cond`` that belongs to each row of x
-    describe:   row number → what the row is, in words, for error messages
+    describe:   row number → what the row is, for error messages
 
     If memory runs out, ``batch_size`` is halved for the rest of the run. Finished rows are kept.
     Raises NonFiniteError for NaN or infinity, and InputError if not even one row fits.
@@ -56,21 +70,27 @@ def predict_batched(
             )
         )
     result = torch.cat(answers)
-    require_finite(result, step, lambda row: f"the network, {describe(row)},")
+    require_finite(result, step, "the network", describe)
     return result
 
 
-def require_finite(values: Tensor, step: Tensor, whose: Callable[[int], str]) -> None:
+def require_finite(
+    values: Tensor, step: Tensor, source: str, describe: Callable[[int], RowName]
+) -> None:
     """Raise NonFiniteError if a value is NaN or infinite.
 
-    values: (n, *latent_shape); row i comes from ``whose(i)``, in words, at step ``step[i]``
+    values: (n, *latent_shape); row i comes from ``source``, for ``describe(i)``, at step
+            ``step[i]``
     """
     finite = torch.isfinite(values).flatten(1).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0, 0])
+        name = describe(row)
         raise NonFiniteError(
-            f"{whose(row)} gave NaN or infinity at step {int(step[row]) + 1}: "
-            "try dtype float32, another sampler or a smaller guidance"
+            f"{source}, {name.words}, gave NaN or infinity at step {int(step[row]) + 1}: "
+            "try dtype float32, another sampler or a smaller guidance",
+            name.prompts,
+            name.seed,
         )
 
 

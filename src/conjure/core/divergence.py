@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .batching import predict_batched
+from .batching import RowName, predict_batched
 from .currency import Comparing, currency
 from .memory import automatic_bound
 from .planner import PlanPart, Sizes, distinct, plan
@@ -245,9 +245,12 @@ class _Queue:
         owner = [n for n, pending in enumerate(batch) for _ in range(len(pending))]
         cond_index = torch.tensor([2 * n + other for n in owner for other in (1, 0)])
 
-        def describe(row: int) -> str:
+        seeds = torch.cat([pending.seed for pending in batch])
+
+        def describe(row: int) -> RowName:
             pair = batch[owner[row // 2]].pair
-            return f'for "{pair[1 - row % 2]}" on the trajectory of "{pair[row % 2]}"'
+            words = f'for "{pair[1 - row % 2]}" on the trajectory of "{pair[row % 2]}"'
+            return RowName(words, pair, int(seeds[row // 2]))
 
         found = predict_batched(
             self.work.process, x.flatten(0, 1), step.to(x.device), cond, cond_index, describe

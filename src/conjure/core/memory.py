@@ -23,6 +23,13 @@ def automatic_bound(device: torch.device) -> int:
     return 1 << max(20, (free // _SHARE).bit_length() - 1)
 
 
+def free_bytes(device: torch.device) -> int | None:
+    """The free memory of a device, or of the machine, in bytes; None if it is not known."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min(_free_here(), _free_in_group()) if device.type == "cpu" else None
+
+
 def _free_here() -> int:
     """The free memory of the machine in bytes. Only Linux says it; elsewhere half of the total."""
     try:

@@ -184,9 +184,10 @@ def plan(
 
     def part(pairs: list[Pair], at_once: int) -> PlanPart:
         room = max_memory // (at_once * sample + cond)
-        return PlanPart(pairs, at_once, room, min(room, max(1, 2 * sizes.batch_size // at_once)))
+        # As many as fill a batch: what is walked and not compared is lost if a run is stopped.
+        return PlanPart(pairs, at_once, room, min(room, max(1, sizes.batch_size // at_once)))
 
-    for component in _components(pairs):
+    for component in components(pairs):
         texts = len({text for pair in component for text in pair})
         at_once = min(samples, (max_memory // texts - cond) // sample)
         if at_once == samples:
@@ -207,7 +208,7 @@ def plan(
     return Plan(parts, samples * rows, samples * (walked - needed) * each)
 
 
-def _components(pairs: Sequence[Pair]) -> list[list[Pair]]:
+def components(pairs: Sequence[Pair]) -> list[list[Pair]]:
     """The connected components of the graph of pairs; each keeps the given order."""
     parent: dict[str, str] = {}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .batching import own_arithmetic, predict_batched, require_finite
+from .batching import RowName, own_arithmetic, predict_batched, require_finite
 from .checks import checked_cond
 from .errors import InputError
 from .process import GenerativeProcess
@@ -72,7 +72,7 @@ class TrajectorySampler:
         process, last = self.process, len(self.process.schedule) - 1
         shape = (len(prompts), len(seeds), *process.latent_shape)
         everything = self._with_uncond(checked_cond(process, "embed", cond, len(prompts)))
-        group = _Group(process, prompts, everything, len(seeds))
+        group = _Group(process, prompts, everything, seeds)
         solver = process.solver()
         # One generator a row: all prompts share sample i's noise, in any batch.
         generators = [torch.Generator("cpu").manual_seed(seed) for _ in prompts for seed in seeds]
@@ -193,28 +193,30 @@ def _require_latents(process: GenerativeProcess, x_next: object, x: Tensor) -> N
 
 @dataclass(frozen=True)
 class _Group:
-    """Prompts that walk together, ``samples`` rows each; ``cond`` may end with the row of ε_∅."""
+    """Prompts that walk together, a row a seed each; ``cond`` may end with the row of ε_∅."""
 
     process: GenerativeProcess
     prompts: Sequence[str]
     cond: Conditioning
-    samples: int
+    seeds: Sequence[int]
 
     def predict(self, x: Tensor, step: int, uncond: Sequence[int]) -> tuple[Tensor, Tensor]:
         """ε_cond at all rows of x, and ε_∅ at the rows ``uncond``."""
-        own = torch.arange(len(self.prompts)).repeat_interleave(self.samples)
+        own = torch.arange(len(self.prompts)).repeat_interleave(len(self.seeds))
         index = torch.cat([own, torch.full((len(uncond),), len(self.prompts))])
         where = [*range(len(x)), *uncond]
         steps = torch.full((len(where),), step, device=x.device)
 
-        def describe(row: int) -> str:
-            prompt = self.prompts[where[row] // self.samples]
-            return f'for "{prompt}"' if row < len(x) else f'without a prompt, for "{prompt}"'
+        def describe(row: int) -> RowName:
+            return self.name(where[row], "" if row < len(x) else "without a prompt, ")
 
         found = predict_batched(self.process, x[where], steps, self.cond, index, describe)
         return found[: len(x)], found[len(x) :]
 
     def require_finite(self, x: Tensor, step: int) -> None:
-        steps = torch.full((len(x),), step)
-        prompts = self.prompts
-        require_finite(x, steps, lambda row: f'the sampler, for "{prompts[row // self.samples]}",')
+        require_finite(x, torch.full((len(x),), step), "the sampler", self.name)
+
+    def name(self, row: int, words: str = "") -> RowName:
+        """What row ``row`` of x is."""
+        prompt = self.prompts[row // len(self.seeds)]
+        return RowName(f'{words}for "{prompt}"', (prompt,), self.seeds[row % len(self.seeds)])

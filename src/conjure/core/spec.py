@@ -124,6 +124,27 @@ class Spec:
         self.check_steps(len(process.schedule))
         process_key(process)  # its settings may be none that a signature can hold
         self.entry.check(process.schedule, currency(process))
+        self._check_factors(process)
+
+    def _check_factors(self, process: GenerativeProcess) -> None:
+        """Refuse an estimand of steps with the factor 0 alone: it is 0 for every pair.
+
+        A flow-matching model starts at σ = 1, where ε is x under any prompt.
+        """
+        scale = getattr(process, "comparison_scale", None)
+        if scale is None or all(scale) or self.entry.needs:
+            return
+        import torch
+
+        from .types import Terms
+
+        ones = torch.tensor([scale], dtype=torch.float64).square()
+        if not self.entry(Terms(ones, ones, process.schedule, compare=currency(process))).any():
+            raise InputError(
+                f"estimand {self.estimand!r} is 0 for every pair in this process: it reads steps"
+                f" alone at which {currency(process)} does not depend on the prompt; set compare"
+                " to 'velocity', or read more steps"
+            )
 
     def check_steps(self, steps: int) -> None:
         """Raise InputError if the spec does not fit T = ``steps``; needs no process."""

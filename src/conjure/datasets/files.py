@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -69,8 +70,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """A new empty file beside ``path`` to write to; at the end it replaces ``path``.
 
     If anything fails, the new file is removed and the old one stays. A link is followed. The new
-    file has a random name, so no other file of the user is touched. Raises InputError if the
-    system refuses.
+    file has a random name, so no other file of the user is touched. It is on the disk before it
+    gets its name, and the name is on the disk at the end: a loss of power leaves either file whole.
+    Raises InputError if the system refuses.
     """
     draft = None
     try:
@@ -79,7 +81,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         if target.exists():
             draft.chmod(target.stat().st_mode & 0o7777)
+        _sync(draft)
         os.replace(draft, target)
+        _sync(target.parent)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -88,6 +92,21 @@ def replacing(path: Path) -> Iterator[Path]:
         if draft is not None:
             with suppress(OSError):  # after success it is gone already
                 draft.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Let the system write a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    # Windows syncs only what is open for writing.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without fsync
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _new_file(folder: Path) -> Path:

@@ -226,11 +226,10 @@ def _arrow_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> A
 
 
 def parquet_modules() -> tuple[ModuleType, ModuleType]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError:
-        raise InputError("Parquet needs pyarrow: pip install 'conjure[parquet]'") from None
+    """pyarrow, imported where it is used: it takes a tenth of a second."""
+    import pyarrow
+    import pyarrow.parquet
+
     return pyarrow, pyarrow.parquet
 
 

@@ -26,8 +26,8 @@ from ..core.text import brief, number_of, text_fault
 from ..core.types import Pair
 from ..decoding import Decodes
 from ..similarity import Distance, bundled, cost, stream
-from .observing import Collector, positions
-from .pictures import END_SIDE, Denoises, draw
+from .observing import Arranges, Collector, positions
+from .pictures import END_SIDE, Denoises, draw, picture_pixels
 from .record import Explanation, Pictures
 from .weights import not_a_sum, step_weights
 from .words import NEUTRAL, WordPlan, plan_words
@@ -162,7 +162,10 @@ def prepare(
     plan = cost(pairs, process, spec)
     seeds = range(spec.seed, spec.seed + spec.samples)
     shown = parts.sample - 1 if drawn else None
-    collector = Collector(texts, seeds, weights, tuple(process.latent_shape), shown)
+    # latents in false colour lie as latents do
+    arranges = process if isinstance(process, Arranges) and isinstance(process, Decodes) else None
+    shape = tuple(process.latent_shape)
+    collector = Collector(texts, seeds, weights, shape, shown, arranges)
     notes = tuple(_notes(process, parts, drawn))
     return Prepared(process, spec, parts, tuple(pairs), plan, collector, planned, notes)
 
@@ -188,17 +191,29 @@ def check_request(texts: Pair, spec: Spec, parts: Parts) -> Pair:
 
 
 def check_memory(process: GenerativeProcess, samples: int, drawn: bool) -> None:
-    """Raise InputError if the maps and pictures of so many samples need too much memory."""
+    """Raise InputError if the maps and pictures of so many samples need too much memory.
+
+    If pictures of the largest size might not fit, one latent is decoded to see how large they are.
+    """
     height, width = positions(process.latent_shape)
-    a_sample = 8 * 2 * len(process.schedule) * height * width
-    if drawn:
-        a_sample += 2 * 4 * 3 * (END_SIDE**2 if isinstance(process, Decodes) else height * width)
+    maps = 8 * 2 * len(process.schedule) * height * width
     bound = automatic_bound(torch.device("cpu"))
-    if samples * a_sample > bound:
+    pixels = 0
+    if drawn:
+        pixels = END_SIDE**2 if isinstance(process, Decodes) else height * width
+        if isinstance(process, Decodes) and samples * _bytes(maps, pixels) > bound:
+            pixels = picture_pixels(process, process)
+    if samples * _bytes(maps, pixels) > bound:
         raise InputError(
-            f"{number_of(samples, 'sample')} need {samples * a_sample:,} bytes for maps and "
-            f"pictures, and {bound:,} may be used: take at most {bound // a_sample:,}"
+            f"{number_of(samples, 'sample')} need {samples * _bytes(maps, pixels):,} bytes for maps"
+            f" and pictures, and {bound:,} may be used: take at most "
+            f"{bound // _bytes(maps, pixels):,}"
         )
+
+
+def _bytes(maps: int, pixels: int) -> int:
+    """What a sample takes: its maps, and two pictures of three float32 numbers a pixel."""
+    return maps + 2 * 3 * 4 * pixels
 
 
 def _check_sum(maps: np.ndarray, distance: Distance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,6 +34,15 @@ def over_positions(values: Tensor, latent_shape: Sequence[int]) -> Tensor:
     return values.reshape(*leading, *positions(latent_shape))
 
 
+@runtime_checkable
+class Arranges(Protocol):
+    """A process whose pictures lie otherwise than its latents, as a spectrogram may."""
+
+    def picture_order(self, maps: Tensor) -> Tensor:
+        """(…, h, w) of latent positions → (…, h', w') as ``decode`` lays them out, none lost."""
+        ...
+
+
 @dataclass
 class Shown:
     """The latents of one sample, and x_0 of all; every prediction is unguided.
@@ -59,6 +69,7 @@ class Collector:
     weights:      (2, steps) float64, by which squared differences are multiplied
     latent_shape: of the process
     shown:        which sample's latents are kept; None keeps none
+    arranges:     lays maps out as pictures; None where they lie as latents do
     """
 
     pair: Pair
@@ -66,13 +77,14 @@ class Collector:
     weights: Tensor
     latent_shape: tuple[int, ...]
     shown: int | None
+    arranges: Arranges | None = None
     maps: Tensor = field(init=False)
     latents: Shown | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         size = positions(self.latent_shape)
         shape = (len(self.seeds), *self.weights.shape, *size)
-        self.maps = torch.full(shape, torch.nan, dtype=torch.float64)
+        self.maps = self._arranged(torch.full(shape, torch.nan, dtype=torch.float64)).clone()
 
     def on_step(self, prompts: Sequence[str], seeds: Sequence[int], step: TrajectoryStep) -> None:
         if self.shown is None:
@@ -86,7 +98,8 @@ class Collector:
             return
         # the observer is shown a pair in alphabetical order
         order = [0, 1] if comparison.pair == self.pair else [1, 0]
-        maps = over_positions(comparison.squares[:, order].cpu(), self.latent_shape)
+        squares = comparison.squares[:, order].cpu()
+        maps = self._arranged(over_positions(squares, self.latent_shape))
         for n, (seed, step) in enumerate(
             zip(comparison.seed.tolist(), comparison.step.tolist(), strict=True)
         ):
@@ -95,6 +108,9 @@ class Collector:
             if sample == self.shown:
                 kept = self._kept(comparison.x)
                 kept.eps_cross[:, step] = comparison.eps_cross[n, order].cpu()
+
+    def _arranged(self, maps: Tensor) -> Tensor:
+        return maps if self.arranges is None else self.arranges.picture_order(maps)
 
     def _keep_step(self, half: int, row: int, seeds: Sequence[int], step: TrajectoryStep) -> None:
         kept = self._kept(step.x)

@@ -99,6 +99,12 @@ def _decoded(process: Decodes, latents: Tensor, side: int) -> Tensor:
     return torch.cat(parts)
 
 
+def picture_pixels(process: GenerativeProcess, decoder: Decodes) -> int:
+    """How many pixels a picture of x_0 has here: one latent of zeros is decoded to see it."""
+    blank = torch.zeros(1, *process.latent_shape, device=process.device, dtype=process.latent_dtype)
+    return shrunk(decoder.decode(blank), END_SIDE)[0, 0].numel()
+
+
 def shrunk(drawn: Tensor, side: int) -> Tensor:
     """Pictures (n, 3, H, W) with at most ``side`` pixels a side, averaged where they have more."""
     height, width = drawn.shape[-2:]

@@ -13,7 +13,7 @@ from ..core.text import brief, number_of, shown
 from ..datasets.files import replacing
 from ..report.plots.heatmap import NUMBERS_WITH_ERRORS, UNIT, HeatMap, draw_cells, draw_heat_map
 from ..report.plots.pictures import METADATA
-from ..report.plots.style import DPI, house_style
+from ..report.plots.style import house_style
 from ..report.plots.textmap import TextMap, draw_map, draw_text_map
 from .record import Matrix
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = ("heatmap", "map")
 _MOST = 12  # texts, up to which the HTML has all numbers; above, the nearest of each text
+_DPI = 200  # 1,000 px wide
 _ROWS = 50  # rows of the HTML's table
 
 
@@ -46,7 +47,7 @@ def write_picture(matrix: Matrix, path: Path, kind: str = "heatmap") -> None:
     with house_style():
         figure, _ = _figure(matrix, kind)
         with replacing(path) as draft:
-            figure.savefig(draft, format=suffix[1:], dpi=DPI, metadata=METADATA[suffix])
+            figure.savefig(draft, format=suffix[1:], dpi=_DPI, metadata=METADATA[suffix])
 
 
 def png(matrix: Matrix, dpi: int = 120) -> bytes | None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core import divergence
+from ..core.errors import InputError, NonFiniteError
 from ..core.process import GenerativeProcess
-from ..core.spec import Signature, Spec, sign
+from ..core.spec import Spec, sign
 from ..core.types import Pair
 from ..core.uncertainty import Estimate, estimate
-from ..runs.journal import Journal
-from ..runs.scorers import distance_of
 from ..similarity import bundled, stream
 from .record import Matrix, checked_classes, checked_texts
+
+if TYPE_CHECKING:
+    from ..runs.terms import TermStore
 
 Progress = Callable[[int, int], object]
 Both = tuple[Estimate, Estimate]  # d(a, b) and d(b, a)
@@ -69,9 +71,9 @@ def measure_matrix(
     classes: Sequence[str] | None = None,
     progress: Progress | None = None,
     max_memory: int | None = None,
-    kept: KeptPairs | None = None,
+    kept: TermStore | None = None,
 ) -> Matrix:
-    """``matrix`` by a ``Spec``. kept: where finished pairs are looked up, and kept as they finish.
+    """``matrix`` by a ``Spec``. kept: where finished terms are looked up, and kept as they finish.
 
     Raises InputError for a spec with a tolerance, which gives pairs unlike numbers of samples.
     """
@@ -106,58 +108,26 @@ def _measured(
     process: GenerativeProcess,
     spec: Spec,
     max_memory: int | None,
-    kept: KeptPairs | None,
+    kept: TermStore | None,
 ) -> Iterator[tuple[Pair, Both]]:
-    """Each pair once: those that were kept, then the others as they finish."""
-    if kept is not None:
-        yield from (
-            (pair, kept.pairs[pair]) for pair in combinations(texts, 2) if pair in kept.pairs
+    """Each pair once: those that are kept, then the others as they finish."""
+    pairs = list(combinations(texts, 2))
+    how = divergence.measure if kept is None else kept.measure
+    for place, found in stream(pairs, process, spec, max_memory=max_memory, measure=how):
+        yield (
+            pairs[place],
+            (estimate(spec.entry(found.terms)), estimate(spec.entry(found.terms.swapped()))),
         )
-    missing = missing_pairs(texts, kept)
-    for place, found in stream(missing, process, spec, max_memory=max_memory):
-        both = estimate(spec.entry(found.terms)), estimate(spec.entry(found.terms.swapped()))
-        if kept is not None:
-            kept.add(missing[place], both)
-        yield missing[place], both
+    if kept is not None and kept.failures:  # a matrix has no holes
+        why = next(iter(kept.failures.values()))
+        raise NonFiniteError(f"{why} ({len(kept.failures):,} pairs failed; the others are kept)")
 
 
-def missing_pairs(texts: Sequence[str], kept: KeptPairs | None) -> list[Pair]:
+def missing_pairs(texts: Sequence[str], kept: TermStore | None, spec: Spec) -> list[Pair]:
     """The pairs that are still to be measured, row by row."""
-    known = {} if kept is None else kept.pairs
-    return [pair for pair in combinations(texts, 2) if pair not in known]
-
-
-class KeptPairs:
-    """Finished pairs of one key in a folder, so that a stopped matrix goes on; a context manager.
-
-    The file is found by the signature's key. A pair is found by its texts, so more texts reuse what
-    is there.
-    """
-
-    def __init__(self, folder: Path, signature: Signature) -> None:
-        self._journal = Journal(folder, signature)
-        self.pairs: dict[Pair, Both] = {}
-        try:
-            for record in self._journal.records:
-                a, b = record["texts"]
-                there, back = map(_read, (record["there"], record["back"]))
-                self.pairs |= {(a, b): (there, back), (b, a): (back, there)}
-        except (ValueError, LookupError, TypeError) as error:
-            raise self._journal.refusal() from error
-        self._journal.records.clear()
-
-    def __enter__(self) -> KeptPairs:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._journal.close()
-
-    def add(self, pair: Pair, both: Both) -> None:
-        """Keep a finished pair: on disk when this returns."""
-        there, back = ([one.value, one.standard_error] for one in both)
-        self._journal.add({"texts": pair, "there": there, "back": back})
-
-
-def _read(numbers: Sequence[float | None]) -> Estimate:
-    value, error = numbers
-    return Estimate(distance_of(value), None if error is None else distance_of(error), None)
+    pairs = list(combinations(texts, 2))
+    if kept is None:
+        return pairs
+    missing = kept.missing(pairs, range(spec.seed, spec.seed + spec.samples), spec)
+    lacking = {pair for group in missing.values() for pair in group}
+    return [pair for pair in pairs if (min(pair), max(pair)) in lacking]

@@ -22,12 +22,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..core.process import GenerativeProcess
-from ..core.sampling import walk
-from ..core.spec import sign_process
-from ..datasets.files import replacing
+from ..runs.pictures import kept_pictures
 from ..stats.resampling import Array
 
 DRAWS = 100  # of all pairs of a set; each gives one figure
@@ -49,26 +46,6 @@ def control_distances(
 
 
 def pool_distances(process: GenerativeProcess, folder: Path) -> Array:
-    """‖x_0 − x̃_0‖² between any two pictures of the pool: (POOL, POOL); read from disk if kept."""
-    path = folder / f"control-{sign_process(process).digest}.npy"
-    if path.exists():
-        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-    pictures = _pictures(process).double().flatten(1)
-    apart = np.stack([(pictures - one).square().sum(dim=1).numpy() for one in pictures])
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft, draft.open("wb") as file:
-        np.save(file, apart)
-    return np.asarray(apart)
-
-
-@torch.no_grad()
-def _pictures(process: GenerativeProcess) -> torch.Tensor:
-    """(POOL, *latent_shape) on the CPU: x_0 of the empty prompt."""
-    found = []
-    for start in range(0, POOL, process.batch_size):
-        seeds = range(start, min(start + process.batch_size, POOL))
-        for step in walk(process, [""], seeds, finish=True):
-            last = step.x_next
-        assert last is not None  # with ``finish`` the last step gives x_0
-        found.append(last[0].cpu())
-    return torch.cat(found)
+    """‖x_0 − x̃_0‖² between any two pictures of the pool: (POOL, POOL)."""
+    pictures = kept_pictures(process, "", range(POOL), folder).double().flatten(1)
+    return np.stack([(pictures - one).square().sum(dim=1).numpy() for one in pictures])

@@ -12,6 +12,7 @@ from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, sign
 from ..datasets.read import Dataset
 from ..report.cells import Distances, Draws, Measured
+from ..runs.parts import PartFinished
 from ..runs.passes import Passes
 from .control import DRAWS, control_distances
 from .rows import CONDITIONAL, CONTROL, DIFFUSION, PARAGON, reduced
@@ -25,25 +26,33 @@ RowsFound = dict[str, dict[str, Measured]]  # row → set → distances: Measure
 def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset]) -> RowsFound:
     """Every row on every set. A row that fails is reported once, and the others go on."""
     found: RowsFound = {}
+    parted = False
     if diffusion := [row for row in rows if row in DIFFUSION]:
         process = run.process  # without a process there is no table
         try:
             found = measure_process(process, run.passes, diffusion, datasets)
+        except PartFinished:
+            parted = True
         except ConjureError as error:
             if len(diffusion) == len(rows):
                 raise
             found = {row: dict.fromkeys(datasets, _in_one_line(error)) for row in diffusion}
         _report_empty(run, found)
     for row in rows:
-        if row in found:
+        if row in found or (parted and row in DIFFUSION):
             continue
         try:
             found[row] = (
                 _control(run, datasets) if row == CONTROL else _baseline(run, row, datasets)
             )
+        except PartFinished:
+            parted = True
+            continue
         except (ConjureError, OSError) as error:
             found[row] = dict.fromkeys(datasets, _in_one_line(error))
         _report_empty(run, {row: found[row]})
+    if run.options.part is not None and (parted or len(found) < len(rows)):
+        raise PartFinished(run.options.part)
     return {row: found[row] for row in rows}
 
 
@@ -99,6 +108,8 @@ def row_signature(row: str, process: GenerativeProcess, passes: Passes) -> Signa
 
 def _control(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     passes = run.passes
+    if run.options.part is not None and run.options.part[0] > 1:
+        raise PartFinished(run.options.part)  # its pictures are drawn by the first part
     line = row_signature(CONTROL, run.process, passes)
     return {
         name: Draws(
@@ -116,13 +127,18 @@ def _baseline(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, 
     settings = {} if is_paragon else {name: flags[name] for name in _SHARED if name in flags}
     baseline = baselines.load(row, process=run.process if is_paragon else None, **settings)
     each: dict[str, Measured] = {}
+    unfinished: PartFinished | None = None
     for name, data in datasets.items():
         try:
             values = run.baselines.measure(baseline, data.table.pairs())
+        except PartFinished as error:
+            unfinished = error  # the other sets have parts, too
         except ConjureError as error:  # a text that it cannot read; other sets may have none
             each[name] = _in_one_line(error)
         else:
             measured = np.array(values, dtype=np.float64)
             drawn = "seed" in baseline.signature.key  # continuations; a vector is always the same
             each[name] = Distances(measured[None] if drawn else measured, baseline.signature)
+    if unfinished is not None:
+        raise unfinished
     return each

@@ -27,6 +27,7 @@ class RunOptions:
 
     process: the arguments of ``conjure.load``; ``process`` is its source
     limit:   number of pairs of each set, drawn with a fixed seed
+    part:    (I, N): do part I of N of the work; then there is no result yet
     extra:   options that only some commands have: ``samples``, None where it was not given, and
              ``others``, further processes
     """
@@ -40,6 +41,7 @@ class RunOptions:
     out: Path = Path("results")
     data_dir: Path | None = None
     max_memory: int | None = None
+    part: tuple[int, int] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -70,6 +72,10 @@ class Run:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is finished, and let other processes at the folders."""
         for opened in self._opened:
             opened.close()
 
@@ -96,6 +102,7 @@ class Run:
             max_memory=self.options.max_memory,
             say=self.say,
             bar=self._bar,
+            part=self.options.part,
         )
         self._opened.append(opened)
         return opened
@@ -104,7 +111,9 @@ class Run:
     def baselines(self) -> BaselineDistances:
         from ..runs.baseline_distances import BaselineDistances
 
-        opened = BaselineDistances(self.options.out / KEPT, say=self.say, bar=self._bar)
+        opened = BaselineDistances(
+            self.options.out / KEPT, say=self.say, bar=self._bar, part=self.options.part
+        )
         self._opened.append(opened)
         return opened
 

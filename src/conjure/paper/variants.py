@@ -40,7 +40,8 @@ def guided(process: PipelineProcess) -> dict[str, PipelineProcess]:
 def sampled(process: PipelineProcess) -> tuple[dict[str, PipelineProcess], list[str]]:
     """The process under each sampler that its model takes, and why others are left out."""
     taken, faults = {}, []
-    for name in SAMPLERS:
+    own = [process.sampler] if process.sampler not in SAMPLERS else []  # the pipeline's own
+    for name in (*own, *SAMPLERS):
         try:
             taken[name] = in_settings(process, sampler=name)
         except InputError as error:

@@ -33,8 +33,12 @@ def load(
     dtype: str | None = None,
     batch_size: int | None = None,
     compile: bool = False,
+    offload: bool = False,
     revision: str | None = None,
     variant: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
+    config: str | os.PathLike[str] | None = None,
     unet: str | os.PathLike[str] | None = None,
     transformer: str | os.PathLike[str] | None = None,
     text_encoder: str | os.PathLike[str] | None = None,
@@ -71,8 +75,14 @@ def load(
                   "float32". Latents are float32, or float64 with "float64"
     batch_size:   most rows the network is given at once; None: what suits device and latents
     compile:      run the network through ``torch.compile``: for runs of minutes
+    offload:      keep on the GPU only the part that works: text encoders leave it once the prompts
+                  are embedded. Needs ``pip install 'conjure[accelerate]'``
     revision:     branch, tag or commit of a hub model; None is its main branch
     variant:      which of several weight files, for example "fp16"
+    token:        the hub's access token; None is HF_TOKEN or what `hf auth login` stored
+    offline:      ask no hub, as HF_HUB_OFFLINE: what is not cached whole is refused
+    config:       where the source is a single .safetensors file: the folder or hub id of its base
+                  model. Needs ``pip install 'conjure[accelerate]'``
     unet:         a folder to read the UNet from, in place of the process's own: the part's folder,
                   or a pipeline's (``docs/weights.md``)
     transformer:  the same for a transformer that denoises
@@ -102,8 +112,12 @@ def load(
         dtype=dtype,
         batch_size=batch_size,
         compile=compile,
+        offload=offload,
         revision=revision,
         variant=variant,
+        token=token,
+        offline=offline,
+        config=config,
         unet=unet,
         transformer=transformer,
         text_encoder=text_encoder,
@@ -121,7 +135,7 @@ def load(
     from .hub import open_pipeline
 
     found, settled = settle(chosen)  # before gigabytes are fetched
-    opened = open_pipeline(source, settled)
+    opened = open_pipeline(source, settled, found)
     process = opened.family.process(opened, found, settled)
     if process.guidance == 0 and process.guidance_mode == "classifier-free":
         tell(

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, errors, hf_hub_download, snapshot_download
 from huggingface_hub.utils._validators import validate_repo_id
@@ -82,24 +83,24 @@ def _fetch(name: str, settings: ProcessSettings) -> Path:
     try:
         validate_repo_id(repo)
         with quiet_hub():
-            cached_only = not reachable()
-            file = inside or _file_of(name, repo, cached_only)
-            return Path(hf_hub_download(repo, file, local_files_only=cached_only))
+            cached_only = not reachable(settings)
+            asked: dict[str, Any] = {"token": settings.token, "local_files_only": cached_only}
+            return Path(hf_hub_download(repo, inside or _file_of(name, repo, asked), **asked))
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"LoRA: {explain(error, repo, settings, sought)}") from error
 
 
-def _file_of(name: str, repo: str, cached_only: bool) -> str:
+def _file_of(name: str, repo: str, asked: dict[str, Any]) -> str:
     """The file of a hub id that names none."""
     try:
-        hf_hub_download(repo, _USUAL, local_files_only=cached_only)
+        hf_hub_download(repo, _USUAL, **asked)
         return _USUAL
     except errors.EntryNotFoundError:
         pass  # it has another name
-    if not cached_only:
-        listed = HfApi().list_repo_files(repo)
+    if not asked["local_files_only"]:
+        listed = HfApi(token=asked["token"]).list_repo_files(repo)
         return _only(name, {file for file in listed if file.endswith(".safetensors")})
     folder = Path(snapshot_download(repo, local_files_only=True))
     return _only(name, {file.name for file in folder.glob("*.safetensors")})

@@ -86,7 +86,10 @@ class PipelineProcess(ABC):
         shape = self._sized(choice)
         self.batch_size = settings.batch_size or default_batch_size(device, shape)
         with quiet():  # it remarks on half precision on a CPU; ``devices`` warned already
-            self.pipeline = self.pipeline.to(device)
+            if settings.offload:  # each part moves there for its own calls
+                self.pipeline.enable_model_cpu_offload(device=device)
+            else:
+                self.pipeline = self.pipeline.to(device)
         # One shape, so that one compilation serves: smaller batches are padded to it.
         self._compiled = torch.compile(self.network, dynamic=False) if settings.compile else None
         self.prepare()
@@ -160,6 +163,10 @@ class PipelineProcess(ABC):
 
     def prepare(self) -> None:  # noqa: B027
         """Make the parts ready, and raise InputError where a trial run would not show a fault."""
+
+    def as_read(self, text: str) -> str:
+        """What a text becomes before it is tokenised: small letters, say."""
+        return text
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which nothing is read → why; see ``core.reading.ReadsTexts``."""
@@ -320,6 +327,8 @@ class PipelineProcess(ABC):
     def _further(self, choice: Choice) -> dict[str, Fact]:
         """What the user chose and determines a number, where it is not the family's default."""
         found: dict[str, Fact] = {}
+        if self.sampler == NATIVE:
+            found["scheduler"] = type(self.pipeline.scheduler).__name__
         text = self.negative_prompt
         if text is not None and text != self.blank_negative and self.guidance != 1:
             found["negative_prompt"] = text

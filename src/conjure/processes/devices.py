@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,20 @@ def settle(settings: ProcessSettings) -> tuple[torch.device, ProcessSettings]:
     Raises InputError as ``find_device`` does.
     """
     device = find_device(settings.device, settings.dtype)
+    check_offload(settings, device)
     if settings.dtype is not None:
         settings = replace(settings, dtype=settle_dtype(settings.dtype, device))
     return device, settings
+
+
+def check_offload(settings: ProcessSettings, device: torch.device) -> None:
+    """Raise InputError where nothing can be offloaded."""
+    if not settings.offload:
+        return
+    if device.type == "cpu":
+        raise InputError("offload goes with a GPU: on the CPU all weights are in its memory anyway")
+    if importlib.util.find_spec("accelerate") is None:
+        raise InputError("offload needs accelerate: pip install 'conjure[accelerate]'")
 
 
 def find_device(name: str | None, dtype: str | None) -> torch.device:

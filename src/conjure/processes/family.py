@@ -32,12 +32,14 @@ class Part:
     network: whether the part has weights
     optional: whether a model may say that it has no such part: ``[null, null]``, as diffusers saves
              a None. A part that is said to be there is never left out
+    read_by: the class that reads it, where folders name a relative of it too
     """
 
     package: Any
     classes: tuple[Any, ...]
     network: bool = True
     optional: bool = False
+    read_by: Any = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor
 
 from ..core.errors import InputError
@@ -24,6 +25,7 @@ from .flow_samplers import FlowSampler
 from .latents import native_shape
 from .samplers import wide_dtype
 from .settings import NATIVE, Choice
+from .tokens import check_vocabulary
 
 
 class FlowProcess(PipelineProcess):
@@ -51,6 +53,14 @@ class FlowProcess(PipelineProcess):
         return out
 
     # ------------------------------------------------------------------ what they share
+
+    def prepare(self) -> None:
+        """Refuse tokens that have no embedding; a family goes on from here."""
+        for part in ("tokenizer", "tokenizer_2", "tokenizer_3"):
+            tokenizer = getattr(self.pipeline, part, None)
+            if tokenizer is not None:
+                encoder = getattr(self.pipeline, part.replace("tokenizer", "text_encoder"))
+                check_vocabulary(self.name, tokenizer, encoder)
 
     def make_sampler(self, choice: Choice) -> FlowSampler:
         """The model's own scheduler; InputError for any other sampler."""
@@ -100,9 +110,16 @@ def square_latents(name: str, config: Any, patch: int) -> tuple[int, ...]:
 def image_shift(
     config: Mapping[str, Any], latent_shape: tuple[int, ...], patch: int, max_shift: float = 1.15
 ) -> float:
-    """``mu``, linear in the number of patches: what diffusers' pipelines call calculate_shift."""
+    """``mu``, which grows with the number of patches, as the pipelines take it.
+
+    config: that of the scheduler; max_shift: where it says none
+    """
     _, height, width = latent_shape
-    few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-    low, high = config.get("base_shift", 0.5), config.get("max_shift", max_shift)
-    slope = (high - low) / (many - few)
-    return float((height // patch) * (width // patch) * slope + (low - slope * few))
+    mu: float = calculate_shift(
+        (height // patch) * (width // patch),
+        config.get("base_image_seq_len", 256),
+        config.get("max_image_seq_len", 4096),
+        config.get("base_shift", 0.5),
+        config.get("max_shift", max_shift),
+    )
+    return mu

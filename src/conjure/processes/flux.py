@@ -58,6 +58,7 @@ class Flux(FlowProcess):
 
     def prepare(self) -> None:
         """Settle how many tokens each encoder reads."""
+        super().prepare()
         pipeline = self.pipeline
         self._distilled = bool(self.network.config.guidance_embeds)
         self._tokens = DEV_TOKENS if self._distilled else SCHNELL_TOKENS

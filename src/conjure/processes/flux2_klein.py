@@ -59,6 +59,7 @@ class Flux2Klein(FlowProcess):
 
     def prepare(self) -> None:
         """Settle the kind of guidance, and how many tokens of a text are read."""
+        super().prepare()
         self.guidance_mode = "none" if self.pipeline.config.is_distilled else "classifier-free"
         tokenizer = self.pipeline.tokenizer
         tokenizer.model_max_length = chat_limit(self.name, tokenizer, TOKENS, enable_thinking=False)

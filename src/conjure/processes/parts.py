@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +22,8 @@ from .family import Family
 from .folders import part_weights, read_object
 from .quiet import quiet
 from .settings import ProcessSettings
-from .swapped import Swapped
+from .single_file import part_from_file, read_checkpoint
+from .swapped import Elsewhere
 
 with quiet():  # importing them remarks on what is not installed and not needed
     import transformers
@@ -35,6 +35,7 @@ _HARMLESS_MISSING = re.compile(r"(^|\.)position_ids$|^pooler\.")
 
 _LOCAL = {"local_files_only": True}
 _NOT_EMPTY = ("config.json", "scheduler_config.json")
+_PIPELINES = "diffusers.pipelines."  # whose own parts are named by the rest alone
 _NAMED = 3  # tensors that a message names
 
 Loaded = TypeVar("Loaded")
@@ -55,12 +56,12 @@ def check_parts(index: Path, source: str, family: Family) -> None:
 def part_class(index: Path, part: str, source: str, family: Family) -> Any:
     """The class of a part by model_index.json; InputError where the family does not allow it."""
     expected = family.parts[part]
-    package = expected.package.__name__
+    package = expected.package.__name__.removeprefix(_PIPELINES)
     given = read_object(index).get(part)
     if isinstance(given, list) and len(given) == 2 and given[0] == package:
         found = getattr(expected.package, given[1], None) if _is_plain(given[1]) else None
         if isinstance(found, type) and issubclass(found, expected.classes):
-            return found
+            return expected.read_by or found
     names = " or ".join(kind.__name__ for kind in expected.classes)
     raise InputError(
         f"{source} says that its {part} is {brief(given)}; conjure reads {package}'s own classes"
@@ -74,24 +75,30 @@ def read_pipeline(
     family: Family,
     settings: ProcessSettings,
     dtype: str,
-    swapped: Mapping[str, Swapped] = MappingProxyType({}),
+    elsewhere: Elsewhere = Elsewhere(),  # noqa: B008  (frozen)
 ) -> Any:
     """A checked folder → its pipeline, on the CPU, in that dtype.
 
-    swapped: parts that are read from elsewhere
+    elsewhere: what is not read from the folder
 
     Raises InputError, naming the part, where one cannot be read whole.
     """
     index = folder / "model_index.json"
     classes = {part: part_class(index, part, source, family) for part in family.parts}
+    swapped = elsewhere.swapped
     classes |= {part: found.kind for part, found in swapped.items()}
     places = {part: folder / part for part in family.parts}
     places |= {part: found.folder for part, found in swapped.items()}
     _check_configurations(places, classes)
     options = family.options(read_object(index))
-    parts = {}
+    parts: dict[str, Any] = {}
+    if elsewhere.file is not None:
+        asked = {part: classes[part] for part in family.networks if part not in swapped}
+        parts |= _from_file(elsewhere.file, folder, asked, settings, dtype)
     for part in sorted(classes, key=lambda part: part in family.networks):  # the small ones first
         kind, place = classes[part], places[part]
+        if part in parts:
+            continue
         if part in family.networks:
             parts[part] = _read_network(place, part, kind, settings, dtype)
             continue
@@ -102,6 +109,27 @@ def read_pipeline(
     pipeline = _reading(folder, partial(family.pipeline, **parts, **unused, **options))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _from_file(
+    file: Path, folder: Path, classes: Mapping[str, Any], settings: ProcessSettings, dtype: str
+) -> dict[str, Any]:
+    """The networks that a single file holds. The others must lie in the folder."""
+    checkpoint = read_checkpoint(file)
+    read = {
+        part: part_from_file(checkpoint, file, folder / part, kind, dtype)
+        for part, kind in classes.items()
+    }
+    found = {part: network for part, network in read.items() if network is not None}
+    if not found:
+        raise InputError(f"{file} holds no part of {folder}: it has no {', '.join(classes)}")
+    for part in classes:
+        if part not in found and not part_weights(folder, part, settings)[1]:
+            raise InputError(
+                f"{file} has no {part}, and {folder} has no weights of it: let config name a folder"
+                f" that has them, or --{part.replace('_', '-')} another"
+            )
+    return found
 
 
 def _read_network(place: Path, part: str, kind: Any, settings: ProcessSettings, dtype: str) -> Any:

@@ -63,9 +63,11 @@ class PixArt(PipelineProcess):
         tokenizer = self.pipeline.tokenizer
         check_vocabulary(self.name, tokenizer, self.pipeline.text_encoder)
         tokenizer.model_max_length = self.tokens
-        self._reader = SeveralReaders(
-            self.name, {"tokenizer": tokenizer}, lambda text: text.lower().strip()
-        )
+        self._reader = SeveralReaders(self.name, {"tokenizer": tokenizer}, self.as_read)
+
+    def as_read(self, text: str) -> str:
+        """In small letters, without blanks around it, as the pipeline does it."""
+        return text.lower().strip()
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which the tokenizer knows no token → why."""

@@ -89,6 +89,7 @@ class QwenImage(FlowProcess):
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, inside the pipeline's template."""
+        super().prepare()
         pipeline, tokenizer = self.pipeline, self.pipeline.tokenizer
         before, _, _ = pipeline.prompt_template_encode.partition("{}")
         kept = len(tokenizer(before).input_ids) - pipeline.prompt_template_encode_start_idx

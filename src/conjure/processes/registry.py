@@ -20,6 +20,7 @@ _OURS = {  # pipeline class → file:record
     "StableDiffusion3Pipeline": "stable_diffusion_3:FAMILY",
     "StableDiffusionXLPipeline": "stable_diffusion_xl:FAMILY",
     "LatentConsistencyModelPipeline": "lcm:FAMILY",
+    "AudioLDM2Pipeline": "audioldm2:FAMILY",
     "PixArtAlphaPipeline": "pixart:ALPHA",
     "PixArtSigmaPipeline": "pixart:SIGMA",
     "FluxPipeline": "flux:FAMILY",

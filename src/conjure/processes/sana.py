@@ -57,11 +57,14 @@ class Sana(FlowProcess):
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, after those of the instruction."""
+        super().prepare()
         tokenizer = self.pipeline.tokenizer
         tokenizer.model_max_length = TOKENS - 2 + tokenizer.num_special_tokens_to_add()
-        self._reader = SeveralReaders(
-            self.name, {"tokenizer": tokenizer}, lambda text: text.lower().strip()
-        )
+        self._reader = SeveralReaders(self.name, {"tokenizer": tokenizer}, self.as_read)
+
+    def as_read(self, text: str) -> str:
+        """In small letters, without blanks around it, as the pipeline does it."""
+        return text.lower().strip()
 
     def unreadable(self, texts: Sequence[str]) -> dict[str, str]:
         """The texts of which the tokenizer knows no token → why."""

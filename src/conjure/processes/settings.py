@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 import os
@@ -46,8 +47,13 @@ class ProcessSettings:
     batch_size:   most rows the network is given at once; else what suits device and latents
     compile:      run the network through ``torch.compile``, its batches padded to ``batch_size``;
                   the first batch takes a minute or so, numbers change by rounding alone
+    offload:      keep on the GPU only the part that works; numbers do not change
     revision:     branch, tag or commit of a hub model; else its main branch
     variant:      which of several weight files, for example "fp16"
+    token:        the hub's access token; else HF_TOKEN or what `hf auth login` stored. It is never
+                  printed, and never part of a signature
+    offline:      ask no hub: what is not cached whole is refused. HF_HUB_OFFLINE does the same
+    config:       of a single file of weights, the folder or hub id that says what it is
     unet, transformer, text_encoder, vae: a folder to read that part from, in place of the
                   process's own: the part's folder, or a pipeline's
     lora:         adapters to add, each "ID" or "ID:scale": a file, a folder or a hub id
@@ -71,8 +77,12 @@ class ProcessSettings:
     dtype: str | None = None
     batch_size: int | None = None
     compile: bool = False
+    offload: bool = False
     revision: str | None = None
     variant: str | None = None
+    token: str | None = dataclasses.field(default=None, repr=False)
+    offline: bool = False
+    config: str | os.PathLike[str] | None = None
     unet: str | os.PathLike[str] | None = None
     transformer: str | os.PathLike[str] | None = None
     text_encoder: str | os.PathLike[str] | None = None
@@ -100,8 +110,14 @@ class ProcessSettings:
         _flag("compile", self.compile)
         _flag("allow_pickle", self.allow_pickle)  # "no" is true to Python, and would be a yes
         _flag("allow_code", self.allow_code)
+        _flag("offload", self.offload)
+        if self.offload and self.compile:
+            raise InputError("offload moves what compile has compiled: leave one of them out")
+        _flag("offline", self.offline)
+        if self.token is not None and not (isinstance(self.token, str) and self.token.isascii()):
+            raise InputError("token must be the text of an access token")  # which is not repeated
         _name("revision", self.revision, r"[^\s\x00-\x1f\\]+", "a branch, tag or commit")
-        for part in SWAPPABLE:
+        for part in ("config", *SWAPPABLE):
             _folder(part, getattr(self, part))
         object.__setattr__(self, "lora", _loras(self.lora))
         _name("variant", self.variant, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "part of a file's name")

@@ -27,7 +27,10 @@ GROUP = "conjure.processes"
 # alone; "SCHEME:REST" gives the rest to the function as its first argument. The function takes the
 # settings that the user chose as keywords, and returns a process; a setting that it does not name
 # is refused.
-SOURCES: dict[str, str] = {}
+SOURCES: dict[str, str] = {
+    "emoji-ideal": "ideal_sources:emoji_ideal",
+    "collection:FOLDER": "ideal_sources:collection",
+}
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji"}  # name → folder
 

@@ -63,6 +63,9 @@ class StableDiffusion3(FlowProcess):
     def prepare(self) -> None:
         """Settle how many tokens each encoder reads."""
         pipeline, tokenizers = self.pipeline, {}
+        if (pipeline.text_encoder_3 is None) != (pipeline.tokenizer_3 is None):
+            raise InputError(f"{self.name} does not fit together: T5 is one of two parts, or none")
+        super().prepare()
         for part in ("tokenizer", "tokenizer_2"):
             tokenizers[part] = getattr(pipeline, part)
             encoder = getattr(pipeline, part.replace("tokenizer", "text_encoder"))
@@ -71,8 +74,6 @@ class StableDiffusion3(FlowProcess):
         if len(limits) > 1:
             raise InputError(f"{self.name} does not fit together: its CLIPs read {limits} tokens")
         pipeline.tokenizer_max_length = limits.pop()
-        if (pipeline.text_encoder_3 is None) != (pipeline.tokenizer_3 is None):
-            raise InputError(f"{self.name} does not fit together: T5 is one of two parts, or none")
         if pipeline.text_encoder_3 is not None:
             tokenizers["tokenizer_3"] = pipeline.tokenizer_3
             pipeline.tokenizer_3.model_max_length = T5_TOKENS

@@ -7,7 +7,7 @@ loaded process finds the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,18 @@ class Swapped:
     folder: Path
     kind: Any
     revision: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What is not read from the pipeline's own folder.
+
+    swapped: parts from other folders
+    file:    a single file that holds networks, or None
+    """
+
+    swapped: Mapping[str, Swapped] = field(default_factory=dict)
+    file: Path | None = None
 
 
 def check_folders(settings: ProcessSettings) -> None:

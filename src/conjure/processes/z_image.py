@@ -47,6 +47,7 @@ class ZImage(FlowProcess):
 
     def prepare(self) -> None:
         """Settle how many tokens of a text are read, inside the chat template."""
+        super().prepare()
         tokenizer = self.pipeline.tokenizer
         tokenizer.model_max_length = chat_limit(self.name, tokenizer, TOKENS, enable_thinking=True)
         self._reader = SeveralReaders(self.name, {"tokenizer": tokenizer})

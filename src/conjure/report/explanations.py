@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
-from ..datasets.files import check_folder, check_output
+from ..datasets.files import check_folder, check_output, reason
 from ..datasets.tables import write_rows
 from ..explanation.morph import Morph
 from ..explanation.record import Explanation
 from ..explanation.tables import pair_rows, step_rows, word_rows
 from .animation import FILMS, check_film, write_film
 from .page import write_page
+from .page.sentences import summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,12 +71,20 @@ class Output:
             check_film(self.path)
         if not self.folder:
             check_output(self.path, overwrite=overwrite)
-            if not os.access(self.path.parent, os.W_OK | os.X_OK):
-                raise InputError(f"cannot write to {self.path.parent}: Permission denied")
+            check_writable(self.path.parent)
             return
         check_folder(self.path)
         if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
             raise InputError(f"{self.path} is not empty; give --overwrite to write into it")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InputError where no file can be made in a folder, by making one that has no name."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {reason(error)}") from error
 
 
 def kinds() -> tuple[str, ...]:
@@ -139,4 +148,15 @@ def draw(found: Explanation, figure: str, *, wide: bool = False) -> Figure:
 def _write_figure(found: Explanation, name: str, path: Path, *, wide: bool) -> None:
     from .plots.sheet import write_figure
 
-    write_figure(draw(found, name, wide=wide), path)
+    write_figure(draw(found, name, wide=wide), path, alternative_text(found))
+
+
+def alternative_text(found: Explanation) -> str:
+    """What an explanation shows, in words: both texts in full, the numbers, the signature."""
+    distance = found.distance
+    error = "" if distance.standard_error is None else f" ± {distance.standard_error:.2g}"
+    said = [
+        f'The distance of "{found.texts[0]}" and "{found.texts[1]}" is {distance.value:.6g}{error}.'
+    ]
+    said += [answer for _, answer in summary(found)]
+    return " ".join([*said, str(distance.signature)])

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from ..core.batching import predict_batched
+from ..core.batching import RowName, predict_batched
 from ..core.planner import Plan
 from ..core.process import GenerativeProcess
 from ..core.text import number_of
@@ -61,6 +61,8 @@ def seconds_a_row(process: GenerativeProcess, text: str) -> float:
         begun = time.perf_counter()
         batch = x.expand(rows, *x.shape)
         index = nowhere.to(x.device)
-        predict_batched(process, batch, index, cond, nowhere, lambda row: f'for "{text}"').cpu()
+        predict_batched(
+            process, batch, index, cond, nowhere, lambda row: RowName(f'for "{text}"')
+        ).cpu()
         found.append((time.perf_counter() - begun) / rows)  # .cpu() waits for the device
     return min(found[1:])

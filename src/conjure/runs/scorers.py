@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from ..core.spec import Signature, Spec
     from ..core.types import Pair
     from ..similarity import Distance
+    from .baseline_distances import DistanceStore
+    from .parts import Part
+    from .store import Store
+    from .terms import TermStore
 
 
 @dataclass(frozen=True)
@@ -33,22 +38,6 @@ class Result:
         values = tuple(distance.spec.entry(distance.terms).tolist())
         return cls(distance.value, distance.standard_error, low, high, values)
 
-    @classmethod
-    def read(cls, record: dict[str, Any]) -> Result:
-        """The result that ``asdict`` made a JSON object of.
-
-        Raises ValueError or TypeError where a number is not one that a distance can have.
-        """
-        found = cls(**{**record, "per_sample": tuple(record["per_sample"])})
-        for value in (found.value, *found.per_sample):
-            distance_of(value)
-        for bound in (found.standard_error, found.interval_low, found.interval_high):
-            if bound is not None:
-                distance_of(bound)
-        if not found.per_sample:
-            raise ValueError("a result of no sample")
-        return found
-
 
 def distance_of(value: object) -> float:
     """A number that was kept on disk. Raises ValueError for any but a finite one of at least 0."""
@@ -56,6 +45,33 @@ def distance_of(value: object) -> float:
     if not number or not 0 <= value < float("inf"):  # type: ignore[operator]
         raise ValueError(f"{value!r:.80} is not a distance")
     return float(value)  # type: ignore[arg-type]
+
+
+class Kept(Protocol):
+    """Finished work of a scorer in a run folder; a context manager."""
+
+    store: Store
+    failures: dict[Pair, str]  # pair → why it has no distance
+
+    def close(self) -> None:
+        """Write what is finished, and let other processes at the folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a run keeps its work, and how it goes on.
+
+    folder: of the run
+    fresh:  begin again: what the folder holds is removed when the work begins
+    part:   (I, N), the part of the work that this process does; None is all of it
+    facts:  for the manifest: the command, the data
+    """
+
+    folder: Path
+    fresh: bool = False
+    part: Part | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Scorer(Protocol):
@@ -75,12 +91,23 @@ class Scorer(Protocol):
         """The texts of which nothing is read → why."""
         ...
 
-    def cost_line(self, pairs: Sequence[Pair], done: int) -> str:
-        """What these pairs will cost; ``done`` others were finished earlier."""
+    def keep(self, keeping: Keeping) -> Any:
+        """Open the run folder that keeps the work: ``Kept``. Raises InputError for another's."""
         ...
 
-    def results(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, Result]]:
-        """Yield (place in ``pairs``, Result) as each is finished."""
+    def missing(self, pairs: Sequence[Pair], kept: Any = None) -> set[Pair]:
+        """The pairs that are to be measured, as (text1, text2) in the order given."""
+        ...
+
+    def cost_line(self, pairs: Sequence[Pair], kept: Any = None) -> str:
+        """What these pairs will cost."""
+        ...
+
+    def results(self, pairs: Sequence[Pair], kept: Any = None) -> Iterator[tuple[int, Result]]:
+        """Yield (place in ``pairs``, Result) as each is finished; those that fail are left out.
+
+        Without ``kept`` the first failure is raised.
+        """
         ...
 
 
@@ -107,21 +134,58 @@ class ProcessScorer:
 
         return unreadable(self.process, texts)
 
-    def cost_line(self, pairs: Sequence[Pair], done: int) -> str:
+    def keep(self, keeping: Keeping) -> TermStore:
+        from .terms import TermStore
+
+        return TermStore(
+            keeping.folder,
+            self.process,
+            part=keeping.part,
+            fresh=keeping.fresh,
+            facts=keeping.facts,
+        )
+
+    def missing(self, pairs: Sequence[Pair], kept: TermStore | None = None) -> set[Pair]:
+        if kept is None:
+            return {pair for pair in pairs if pair[0] != pair[1]}
+        missing = kept.missing(pairs, self._seeds, self.spec)
+        found = {pair for group in missing.values() for pair in group}
+        return {pair for pair in pairs if (min(pair), max(pair)) in found}
+
+    def cost_line(self, pairs: Sequence[Pair], kept: TermStore | None = None) -> str:
+        from ..core.reading import check_texts
         from ..similarity import cost
         from .cost import cost_line
 
-        plan = cost(pairs, self.process, self.spec, max_memory=self._bound())
-        text = pairs[0][0] if pairs else ""
-        count = len(pairs) + done
+        check_texts(self.process, pairs)  # before a plan embeds one, so that there is one warning
+        missing = self.missing(pairs, kept)
+        done = sum(pair not in missing for pair in pairs) if kept is not None else 0
+        if kept is None:
+            plan = cost(pairs, self.process, self.spec, max_memory=self._bound())
+        else:
+            self.spec.check(self.process)
+            plan = kept.plan(self.process, pairs, self._seeds, self.spec, self._bound())
+            done -= sum(one == other for one, other in pairs)  # such pairs cost nothing at any time
+        text = next(iter(missing), pairs[0])[0] if pairs else ""
         adaptive = self.spec.adaptive
-        return cost_line(self.process, plan, text, count, done=done, at_least=adaptive)
+        return cost_line(self.process, plan, text, len(pairs), done=done, at_least=adaptive)
 
-    def results(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, Result]]:
+    def results(
+        self, pairs: Sequence[Pair], kept: TermStore | None = None
+    ) -> Iterator[tuple[int, Result]]:
+        from ..core.divergence import measure
         from ..similarity import stream
 
-        for place, found in stream(pairs, self.process, self.spec, max_memory=self._bound()):
+        how = measure if kept is None else kept.measure
+        for place, found in stream(
+            pairs, self.process, self.spec, max_memory=self._bound(), measure=how
+        ):
             yield place, Result.of(found)
+
+    @property
+    def _seeds(self) -> range:
+        """The seeds of the first round."""
+        return range(self.spec.seed, self.spec.seed + self.spec.samples)
 
     def _bound(self) -> int:
         from ..core.memory import automatic_bound
@@ -146,13 +210,32 @@ class BaselineScorer:
     def unreadable(self, texts: Sequence[str]) -> Mapping[str, str]:
         return {}  # a baseline tells only while it measures
 
-    def cost_line(self, pairs: Sequence[Pair], done: int) -> str:
+    def keep(self, keeping: Keeping) -> DistanceStore:
+        from .baseline_distances import DistanceStore
+
+        return DistanceStore(
+            keeping.folder,
+            self.baseline,
+            part=keeping.part,
+            fresh=keeping.fresh,
+            facts=keeping.facts,
+        )
+
+    def missing(self, pairs: Sequence[Pair], kept: DistanceStore | None = None) -> set[Pair]:
+        return {*pairs} if kept is None else {*kept.missing(pairs)}
+
+    def cost_line(self, pairs: Sequence[Pair], kept: DistanceStore | None = None) -> str:
         from .baseline_distances import work_of
 
-        return work_of(self.baseline, pairs, done)
+        missing = self.missing(pairs, kept)
+        left = [pair for pair in pairs if pair in missing]
+        return work_of(self.baseline, left, len(pairs) - len(left))
 
-    def results(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, Result]]:
+    def results(
+        self, pairs: Sequence[Pair], kept: DistanceStore | None = None
+    ) -> Iterator[tuple[int, Result]]:
         from .baseline_distances import in_chunks
 
-        for place, value in in_chunks(self.baseline, pairs):
+        stream = in_chunks(self.baseline, pairs) if kept is None else kept.stream(pairs)
+        for place, value in stream:
             yield place, Result(value, None, None, None, (value,))

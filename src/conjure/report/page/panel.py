@@ -12,6 +12,7 @@ from .parts import Table, blocks, edges, fewest, percent, steps_text
 
 QUARTER = 0.25
 _STEPS = 10  # columns at most; of more steps some are shown
+_SEEN = 0.0005  # share of a step that is outlined, at least
 _WHICH = ("first", "second")
 
 
@@ -96,7 +97,8 @@ def _column(pictures: Pictures, cells: Array, n: int, j: int, share: float, larg
     state = Shot(
         picture_uri(pictures.trajectory[n, j], SMALL), f"The {_WHICH[n]} text's way: {about}"
     )
-    return Column(str(j + 1), percent(share), large, (first, state, second), _outline(cells))
+    outline = _outline(cells) if share >= _SEEN else None
+    return Column(str(j + 1), percent(share), large, (first, state, second), outline)
 
 
 def _chosen(shares: Array) -> list[int]:
@@ -147,5 +149,5 @@ def _table(maps: Array, shares: Array, which: str) -> Table:
         )
         for j, share in enumerate(shares)
     )
-    head = ("step", "share of this sample's distance", "outlined: parts that hold a quarter of it")
+    head = ("step", "share of this sample's distance", "parts that hold a quarter of it")
     return Table(f"steps of the {which} text's way", head, rows)

@@ -132,13 +132,17 @@ def signed(value: float, sign: bool) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share with one decimal, a small one with two digits; its blank does not break.
+    """A share with one decimal, a small one with two digits; blanks do not break.
 
     >>> percent(0.1234), percent(0.0), percent(0.000123), percent(float("nan"))
     ('12.3\\xa0%', '0.0\\xa0%', '0.012\\xa0%', '–')
+    >>> percent(1e-9)
+    'below\\xa00.001\\xa0%'
     """
     if share is None or not np.isfinite(share):
         return NONE
+    if 0 < abs(share) < 1e-5:
+        return "below\xa00.001\xa0%"
     digits = ".2g" if 0 < abs(share) < 0.0005 else ".1f"
     return f"{100 * share:{digits}}\xa0%"
 

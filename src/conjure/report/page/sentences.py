@@ -27,16 +27,15 @@ def summary(explanation: Explanation) -> list[tuple[str, str]]:
         )
     if not shares.sum() > 0:
         return [*said, ("Where?", "Nowhere: the two processes do not differ.")]
-    steps = fewest(shares.sum(axis=0))
-    cells = explanation.where.sum(axis=0)
-    of = steps_text(steps, shares.shape[1])
-    said.append(("When?", f"Half of it comes from {of}."))
-    said.append(
-        (
-            "Where?",
-            f"{_side(cells)}Half lies on {len(fewest(cells)):,} of {cells.size:,} positions.",
-        )
-    )
+    both, cells = shares.sum(axis=0), explanation.where.sum(axis=0)
+    steps, half = fewest(both), fewest(cells)
+    text = steps_text(steps, len(both))
+    verb = "hold" if len(steps) > 1 else "holds"
+    held = percent(float(both[steps].sum()))
+    said.append(("When?", f"{text[0].upper()}{text[1:]} {verb} {held} of it."))
+    held = percent(float(cells.ravel()[half].sum()))
+    count = f"{len(half):,} of {cells.size:,} positions"
+    said.append(("Where?", f"{_side(cells)}{count} hold {held}."))
     forward, backward = map(percent, explanation.directions)
     said.append(
         (
@@ -51,8 +50,11 @@ def summary(explanation: Explanation) -> list[tuple[str, str]]:
 
 def nearness(explanation: Explanation) -> str | None:
     """The distance on the scale of the process's reference; None if there is no reference."""
-    near = getattr(explanation.distance, "similarity", None)
-    return None if near is None else f"Closer than {percent(near)} of unrelated pairs."
+    reference = getattr(explanation.distance, "reference", None)
+    if reference is None:
+        return None
+    words: str = reference.words(explanation.distance.value)
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _side(cells: Array) -> str:

@@ -62,7 +62,7 @@ def context(explanation: Explanation) -> dict[str, Any]:
         "value": number(distance.value),
         "error": None if distance.standard_error is None else error_text(distance.standard_error),
         "estimand": find_estimand(distance.estimand).title,
-        "near": nearness(explanation),
+        "near": (nearness(explanation) or "").partition(";")[0],  # the rest is in the summary
         "summary": summary(explanation),
         "number_table": number_table(explanation),
         "decoded": pictures is None or pictures.decoded,

@@ -69,7 +69,7 @@ def draw_heat_map(shown: HeatMap) -> tuple[Figure, Axes]:
     labels = [wrapped(label, _WIDE, size, measure, 1)[0] for label in shown.labels]
     left = 0.18 + (max(measure(label, size) for label in labels) if n <= _LABELS else 0.0)
     left += (_STRIP + _GAP) if shown.classes else 0.0
-    side = width - left - 0.12
+    side = width - left - 0.22
     below = 0.1
     if n <= _COLUMN_LABELS:
         below += max(measure(label, size) for label in labels)

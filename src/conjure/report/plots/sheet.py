@@ -29,6 +29,8 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
+_DESCRIPTION = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}
+
 
 class Sheet:
     """A page of ``width`` × ``height`` inches; (0, 0) is the upper left corner.
@@ -119,11 +121,15 @@ def middle_out(text: str, fits: Callable[[str], bool]) -> str:
     return "…"
 
 
-def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF by the end of the name, complete or not at all."""
+def write_figure(figure: Figure, path: Path, says: str = "") -> None:
+    """Write a figure as PNG, SVG or PDF by the end of the name, complete or not at all.
+
+    says: what it shows, in words; the file carries it as its description
+    """
     suffix = path.suffix.lower()
+    metadata = _METADATA[suffix] | ({_DESCRIPTION[suffix]: printable(says)} if says else {})
     with house_style(), replacing(path) as draft:
-        figure.savefig(draft, format=suffix[1:], dpi=DPI, metadata=_METADATA[suffix])
+        figure.savefig(draft, format=suffix[1:], dpi=DPI, metadata=metadata)
 
 
 def overlaid(picture: NDArray[Any], heat: NDArray[Any], most: float) -> NDArray[Any]:

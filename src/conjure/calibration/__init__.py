@@ -1,0 +1,1 @@
+"""What a distance means in a process: where pairs of texts of known kinds lie in it."""

@@ -1,0 +1,327 @@
+"""Terms of pairs, kept on disk: each pair and seed once, for all estimands and numbers of samples.
+
+Samples are independent of each other, since sample i starts from the noise of seed + i. So a folder
+with k = 1 needs four more samples to serve k = 5, and a folder with k = 5 serves any smaller k.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from ..core import divergence
+from ..core.currency import currency
+from ..core.errors import InputError, NonFiniteError
+from ..core.memory import automatic_bound
+from ..core.planner import Plan, Sizes, distinct, plan
+from ..core.process import GenerativeProcess
+from ..core.spec import Signature, Spec, provenance, sign_process
+from ..core.types import Observer, Pair, Terms
+from .parts import Part, of_part
+from .stopping import check_stop
+from .store import Store
+from .units import KEY, LISTS, RECORDS, Known, Unit, read_units, terms_kind
+
+Seeds = tuple[int, ...]
+
+_MOST_FAILURES = 20  # one after the other: then the process is at fault, not a pair
+
+
+class TermStore:
+    """The terms of a process in one run folder; a context manager.
+
+    ``measure`` stands in for that of the core.
+
+    folder: of the run
+    part:   the part of the work that this process does
+    fresh:  whether to begin again: what the folder holds is removed when work begins
+    facts:  further facts for the manifest: the command, the data
+
+    failures: pair → why it has no numbers, of all pairs that were asked for
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        process: GenerativeProcess,
+        *,
+        part: Part | None = None,
+        fresh: bool = False,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        signature = sign_process(process)
+        if not process.revision:
+            raise InputError(
+                f"process {process.name!r:.80} has no revision, so kept work could not be told from"
+                " another model's: give it one that changes with its weights"
+            )
+        kind = terms_kind(len(process.schedule))
+        self.store = Store(folder, kind, signature, part=part, fresh=fresh)
+        self.store.provenance = lambda: provenance(process)
+        self.failures: dict[Pair, str] = {}
+        self._part, self._facts = part, dict(facts or {})
+        self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
+        for table in self.store.tables():
+            self._read(table)
+
+    def __enter__(self) -> TermStore:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.store.close()
+
+    @property
+    def signature(self) -> Signature:
+        return self.store.signature
+
+    def measure(
+        self,
+        process: GenerativeProcess,
+        pairs: Sequence[Pair],
+        seeds: Sequence[int],
+        spec: Spec = Spec(),  # noqa: B008  (frozen)
+        max_memory: int | None = None,
+        observer: Observer | None = None,
+    ) -> Iterator[tuple[int, Terms]]:
+        """``divergence.measure``, but computing only what is missing; what it computes is kept.
+
+        A pair that fails is left out, its reason is in ``failures``, and the others go on. A pair
+        with units in other parts of the work is left out until these are finished. An ``observer``
+        must see every comparison, so with it all pairs are computed.
+
+        Raises NonFiniteError if very many pairs fail one after the other, and ``Stopped``.
+        """
+        if sign_process(process).key != self.signature.key:
+            raise InputError(f"{self.store.folder} holds the terms of another process")
+        wanted, seeds = distinct(pairs), tuple(seeds)
+        places: dict[Pair, list[int]] = defaultdict(list)
+        for place, (a, b) in enumerate(pairs):
+            if a == b:  # exactly zero, and never kept
+                for _, terms in divergence.measure(process, [(a, b)], seeds, spec):
+                    yield place, terms
+            else:
+                places[min(a, b), max(a, b)].append(place)
+
+        def answers(pair: Pair) -> Iterator[tuple[int, Terms]]:
+            terms = self._terms(process, pair, seeds, spec)
+            if terms is None:
+                return
+            for place in places[pair]:
+                yield place, terms if pairs[place] == pair else terms.swapped()
+
+        missing = self.missing(wanted, seeds, spec)
+        if observer is not None and wanted:
+            missing = {seeds: wanted}
+        if missing:
+            self._begin(missing, wanted, seeds, spec)
+            missing = missing if observer is not None else self.missing(wanted, seeds, spec)
+        pending = {pair for group in missing.values() for pair in group}
+        for pair in wanted:
+            if pair not in pending:
+                yield from answers(pair)
+        for lacking, group in missing.items():
+            for pair in self._compute(process, group, lacking, spec, max_memory, observer):
+                yield from answers(pair)
+        self._note_failures(wanted, seeds, spec)
+
+    def missing(
+        self, pairs: Sequence[Pair], seeds: Sequence[int], spec: Spec
+    ) -> dict[Seeds, list[Pair]]:
+        """What is to be computed: {seeds: pairs}. A failed unit is not tried again."""
+        wanted, seeds = distinct(pairs), tuple(seeds)
+        mine = dict.fromkeys(wanted, seeds)
+        if self._part is not None:
+            mine = of_part(wanted, seeds, self._part)
+        needs = spec.needs & RECORDS
+        found: dict[Seeds, list[Pair]] = defaultdict(list)
+        for pair, own in mine.items():
+            known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
+            if any(seed in known.failed for seed in seeds):
+                continue
+            lacking = tuple(s for s in own if s not in known.units or not known.units[s].has(needs))
+            if lacking:
+                found[lacking].append(pair)
+        return dict(found)
+
+    def units(self) -> Iterator[tuple[Pair, int, int]]:
+        """The units that have numbers: pair, cross_steps, seed."""
+        for (pair, cross_steps), known in self._known.items():
+            yield from ((pair, cross_steps, seed) for seed in known.units)
+
+    def stored(self, process: GenerativeProcess, pair: Pair, seed: int, spec: Spec) -> Terms:
+        """The terms of a stored unit."""
+        terms = self._terms(process, pair, (seed,), spec)
+        assert terms is not None, "ask for what ``units`` gives"
+        return terms
+
+    def plan(
+        self,
+        process: GenerativeProcess,
+        pairs: Sequence[Pair],
+        seeds: Sequence[int],
+        spec: Spec,
+        max_memory: int | None = None,
+    ) -> Plan:
+        """What computing the missing units takes."""
+        missing = self.missing(pairs, seeds, spec)
+        if not missing:
+            return Plan((), 0, 0)
+        bound = automatic_bound(process.device) if max_memory is None else max_memory
+        sizes = Sizes.of(process, next(iter(missing.values()))[0][0])
+        plans = [plan(group, sizes, len(own), spec, bound) for own, group in missing.items()]
+        return Plan(
+            [part for each in plans for part in each.parts],
+            sum(each.rows for each in plans),
+            sum(each.recomputed for each in plans),
+        )
+
+    def _begin(
+        self,
+        missing: Mapping[Seeds, list[Pair]],
+        wanted: Sequence[Pair],
+        seeds: Seeds,
+        spec: Spec,
+    ) -> None:
+        lacking = sum(len(own) * len(group) for own, group in missing.items())
+        facts = {
+            "spec": {"seed": seeds[0], "samples": len(seeds), "estimand": spec.estimand}
+            | spec.approximation(),
+            "progress": {
+                "pairs": len(wanted),
+                "missing_units": lacking,
+                "stored_units": self.store.contents.units,
+            },
+            "versions": self.signature.provenance,
+            **self._facts,
+        }
+        for table in self.store.begin(facts, lacking):
+            self._read(table)
+
+    def _compute(
+        self,
+        process: GenerativeProcess,
+        pairs: Sequence[Pair],
+        seeds: Seeds,
+        spec: Spec,
+        max_memory: int | None,
+        observer: Observer | None,
+    ) -> Iterator[Pair]:
+        """Compute and keep; yields each finished pair. What fails is kept too, with its reason."""
+        left, in_a_row = dict.fromkeys(pairs), 0
+        while left:
+            group = list(left)
+            stream = divergence.measure(process, group, seeds, spec, max_memory, observer)
+            try:
+                for n, terms in stream:
+                    pair = group[n]
+                    del left[pair]
+                    if self._keep(pair, seeds, spec, terms):
+                        in_a_row = 0
+                        yield pair
+                    check_stop()
+            except NonFiniteError as error:
+                if not (failing := _failing(error, left)):
+                    raise
+                for pair in failing:
+                    del left[pair]
+                    self._keep_failure(
+                        pair, seeds[0] if error.seed is None else error.seed, spec, str(error)
+                    )
+                in_a_row += 1
+                if in_a_row >= _MOST_FAILURES:
+                    raise
+                check_stop()
+
+    def _keep(self, pair: Pair, seeds: Seeds, spec: Spec, terms: Terms) -> bool:
+        """Keep the units of a finished pair; whether their numbers are finite."""
+        units = []
+        for i, seed in enumerate(seeds):
+            row: dict[str, Any] = {
+                "output": None if terms.output is None else terms.output[i].item()
+            }
+            for name in LISTS:
+                values = getattr(terms, name)
+                row[name] = None if values is None else values[i].numpy()
+            if not all(np.isfinite(v).all() for v in row.values() if v is not None):
+                why = "the terms are larger than any number: take a smaller guidance"
+                self._keep_failure(pair, seed, spec, why)
+                return False
+            units.append(Unit(**row))
+        known = self._known[pair, spec.cross_steps or 0]
+        for seed, unit in zip(seeds, units, strict=True):
+            known.units[seed] = unit
+        own = {"text1": pair[0], "text2": pair[1], "cross_steps": spec.cross_steps or 0}
+        self.store.add(
+            [{**own, "seed": seed, **vars(u)} for seed, u in zip(seeds, units, strict=True)]
+        )
+        return True
+
+    def _keep_failure(self, pair: Pair, seed: int, spec: Spec, why: str) -> None:
+        cross_steps = spec.cross_steps or 0
+        self._known[pair, cross_steps].failed[seed] = why
+        key = dict(zip(KEY, (*pair, seed, cross_steps), strict=True))
+        self.store.add([{**key, "failed": why}])
+
+    def _note_failures(self, pairs: Sequence[Pair], seeds: Seeds, spec: Spec) -> None:
+        for pair in pairs:
+            known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
+            for seed in seeds:
+                if seed in known.failed:
+                    self.failures[pair] = known.failed[seed]
+                    break
+
+    def _terms(
+        self, process: GenerativeProcess, pair: Pair, seeds: Seeds, spec: Spec
+    ) -> Terms | None:
+        """The kept terms of a pair; None if one of the seeds is missing."""
+        known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
+        units = [known.units[seed] for seed in seeds if seed in known.units]
+        needs = spec.needs & RECORDS
+        if len(units) < len(seeds) or not all(unit.has(needs) for unit in units):
+            return None
+
+        def column(name: str) -> torch.Tensor:
+            values = [getattr(unit, name) for unit in units]
+            return torch.from_numpy(np.array(values, dtype=np.float64))
+
+        return Terms(
+            column("forward"),
+            column("backward"),
+            process.schedule,
+            column("output") if "output" in needs else None,
+            column("coupled") if "coupled" in needs else None,
+            column("weights") if spec.cross_steps else None,
+            currency(process),
+        )
+
+    def _read(self, table: pa.Table) -> None:
+        """Take up the units of a shard; of two for one key the one that records more."""
+        for pair, cross_steps, seed, unit in read_units(table):
+            known = self._known[pair, cross_steps]
+            if isinstance(unit, str):
+                known.failed[seed] = unit
+                continue
+            before = known.units.get(seed)
+            if before is None or before.records < unit.records:
+                known.units[seed] = unit
+
+
+_NOTHING = Known()
+
+
+def _failing(error: NonFiniteError, pairs: Mapping[Pair, Any]) -> list[Pair]:
+    """The pairs that an error concerns: one, or all with a text whose trajectory failed."""
+    prompts = error.prompts
+    if len(prompts) == 2:
+        pair = min(prompts), max(prompts)
+        return [pair] if pair in pairs else []
+    return [pair for pair in pairs if prompts and prompts[0] in pair]
