@@ -32,8 +32,8 @@ from conjure.runs.store import Store
 from conjure.stats.correlation import Correlation
 
 KEYS = (
-    "text1 text2 value standard_error interval estimand samples steps guidance seed approximation "
-    "process sampler dtype version signature terms"
+    "text1 text2 value standard_error interval similarity reference estimand samples steps "
+    "guidance seed approximation process sampler dtype version signature terms"
 )
 
 

@@ -129,7 +129,7 @@ def test_a_folder_holds_figures_tables_and_data(tmp_path, capsys) -> None:
         "morph.gif",
     }
     assert answer["command"] == back.command
-    assert answer["command"].startswith("conjure ")
+    assert answer["command"].startswith("conjure explain 'snow leopard' 'bengal tiger' --samples 2")
 
 
 @pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF")])

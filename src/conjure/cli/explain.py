@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from ..core.spec import Spec
 from ..core.text import number_of, shown, text_fault
 from .choosing import choose, flag
 from .completion import values
+from .names import whole_command
 from .options import COLUMNS_OPTION, MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
 from .streams import is_stream
 from .wording import json_text, signature_line, tell
@@ -223,7 +222,7 @@ def _run(prepared: Any) -> Explanation:
 
     pairs = prepared.pairs
     tell(cost_line(prepared.process, prepared.plan, pairs[0][0], len(pairs)))
-    command = shlex.join(["conjure", *sys.argv[1:]])
+    command = whole_command()
     with progress_bar(len(pairs), shown=len(pairs) > 1) as bar:
         found: Explanation = prepared.run(lambda done, _: bar.update(done - bar.n), command)
     for note in found.notes:

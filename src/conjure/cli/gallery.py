@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from ..datasets.read import SCORE, score_number
 from ..datasets.tables import PairTable, read_pairs
 from ..runs.scorers import ProcessScorer
 from .choosing import choose, flag
+from .names import whole_command
 from .running import leave_unreadable, report_bad, report_columns
 from .streams import is_stream
 from .wording import tell
@@ -83,7 +83,7 @@ def make_gallery(request: Request, flags: dict[str, Any]) -> None:
         cards,
         source=request.pairs.name,
         by=request.by,
-        command=shlex.join(["conjure", *sys.argv[1:]]),
+        command=whole_command(),
     )
     save_page(render("gallery.html", **context), request.out)
     tell(f"{number_of(len(order), 'pair')}, {number_of(len(cards), 'card')}: {request.out}")

@@ -92,9 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(arguments: Sequence[str] | None) -> int:
     """Run the command and report what is wrong; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with _one_line_warnings():
-            status = cli.main(arguments, prog_name="conjure", standalone_mode=False)
+            status = cli.main(given, prog_name="conjure", standalone_mode=False, obj=given)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return 2

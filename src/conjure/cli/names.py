@@ -20,6 +20,11 @@ def names(context: click.Context, option: click.Parameter, given: tuple[str, ...
     return tuple(found) or None
 
 
+def whole_command() -> str:
+    """The command that runs now, every argument as it was given, so that a shell repeats it."""
+    return shlex.join(["conjure", *(click.get_current_context().obj or ())])
+
+
 def typed(context: click.Context) -> str:
     """The command as it was typed, less the folders of the machine."""
     parts = [context.command_path]
