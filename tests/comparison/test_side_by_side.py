@@ -57,3 +57,17 @@ def test_processes_without_common_states_are_refused():
     flat = GaussianProcess({"": (torch.zeros(3), torch.eye(3))})
     with pytest.raises(InputError, match="latent_shape differ"):
         SideBySide(gaussians(HERE), flat)
+
+
+def test_an_edit_by_hand_changes_the_key(tiny_pipeline):
+    one, other = (conjure.load(tiny_pipeline, steps=2, device="cpu") for _ in range(2))
+    both = SideBySide(one, other)
+    before = conjure.distance(first("a dog"), second("a dog"), process=both)
+    assert before.value == 0
+    with torch.no_grad():
+        for name, weight in other.pipeline.unet.named_parameters():
+            if "attn2.to_v" in name:
+                weight.mul_(0.5)
+    after = conjure.distance(first("a dog"), second("a dog"), process=both)
+    assert after.value > 0
+    assert after.signature.key["revision"] != before.signature.key["revision"]

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.process import GenerativeProcess, GuidanceMode, Solver
 from ..core.sampling import guide
-from ..core.spec import Fact, process_key
+from ..core.spec import Fact, process_key, refresh
 from ..core.text import brief
 from ..core.types import Conditioning
 
@@ -56,7 +56,7 @@ class SideBySide:
                 )
         self.processes = (one, other)
         self.name = f"{one.name} beside {other.name}"
-        self.revision = "+".join(p.revision for p in self.processes) if one.revision else ""
+        self.refresh()
         self.sampler, self.schedule = one.sampler, one.schedule
         self.latent_shape, self.latent_dtype = one.latent_shape, one.latent_dtype
         self.dtype, self.device = one.dtype, one.device
@@ -65,6 +65,13 @@ class SideBySide:
             if hasattr(one, name):
                 setattr(self, name, getattr(one, name))
         self.settings = _settings(process_key(one), process_key(other))
+
+    def refresh(self) -> None:
+        """Both revisions as things stand now; a network may have been edited since."""
+        for process in self.processes:
+            refresh(process)
+        revisions = [process.revision for process in self.processes]
+        self.revision = "+".join(revisions) if all(revisions) else ""
 
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """Rows that hold a text's conditioning in both processes, and which of them is meant."""
