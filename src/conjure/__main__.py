@@ -17,13 +17,13 @@ def main() -> int:
         pressed.append(number)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, press)
     try:
+        signal.signal(signal.SIGINT, press)
         from .cli.main import main as run
 
         status = run()
-    except BaseException:  # an import that is interrupted may end in any error
-        if not pressed:
+    except BaseException as error:  # an import that is interrupted may end in any error
+        if not pressed and not isinstance(error, KeyboardInterrupt):
             raise
         status = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program is at its end

@@ -137,14 +137,16 @@ def test_other_tools_read_a_run_folder(gaussians, tmp_path):
     with TermStore(tmp_path / "run", process) as kept:
         found = dict(kept.measure(process, PAIRS, [0, 1]))
     pattern = str(tmp_path / "run" / "shards" / "*.parquet")
-    duckdb = pytest.importorskip("duckdb")
+    import duckdb
+
     wanted = float(found[0].forward.sum())
     [[total, count]] = duckdb.sql(
         f"select sum(list_sum(forward)), count(*) from '{pattern}' "
         "where text1 = 'a' and text2 = 'b'"
     ).fetchall()
     assert (total, count) == (pytest.approx(wanted), 2)
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.concat(pandas.read_parquet(path) for path in shards(tmp_path / "run"))
     mine = frame[(frame.text1 == "a") & (frame.text2 == "b")]
     assert sum(map(sum, mine.forward)) == pytest.approx(wanted)
