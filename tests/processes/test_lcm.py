@@ -80,7 +80,7 @@ def test_a_network_of_the_other_kind_is_refused(tmp_path, folder):
     told = save_pipeline(tmp_path / "told")
     for name in ("config.json", "diffusion_pytorch_model.safetensors"):
         (told / "unet" / name).write_bytes((folder / "unet" / name).read_bytes())
-    assert "is told its guidance (a distilled model)" in refusal(told, device="cpu")
+    assert "takes its guidance as an input (a distilled model)" in refusal(told, device="cpu")
 
 
 def test_the_command_line_measures_a_folder(folder, capsys):

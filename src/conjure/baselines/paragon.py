@@ -45,10 +45,10 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBas
         with warnings.catch_warnings():
             # ``Limit`` gives one warning for all texts instead.
             warnings.simplefilter("ignore", PromptTruncatedWarning)
-            told = process.embed(texts).tensors
-        states = told["encoder_hidden_states"]
+            cond = process.embed(texts).tensors
+        states = cond["encoder_hidden_states"]
         tokens = padded_tokens(tokenizer, [as_read(text) for text in texts]).to(states.device)
-        mask = told.get("encoder_attention_mask", tokens.attention_mask)
+        mask = cond.get("encoder_attention_mask", tokens.attention_mask)
         return pool(states, tokens.input_ids, mask, chosen, ends)
 
     line = sign(
@@ -67,14 +67,14 @@ def paragon(process: GenerativeProcess, pooling: str | None = None) -> CosineBas
 
 
 def _check_states(process: GenerativeProcess, tokenizer: Any, name: str, pooling: str) -> None:
-    """Raise InputError where the denoiser is not told one state for each token of a text."""
-    told = process.embed([""]).tensors
-    states = told.get("encoder_hidden_states")
+    """Raise InputError where the denoiser does not take one state for each token of a text."""
+    cond = process.embed([""]).tensors
+    states = cond.get("encoder_hidden_states")
     tokens = padded_tokens(tokenizer, [""]).input_ids.shape[1]
     if states is None or states.shape[1] != tokens:
         raise InputError(
-            f"{process.name} tells its denoiser more than the states of one text encoder, so"
+            f"{process.name} gives its denoiser more than the states of one text encoder, so"
             f" {name} is not defined: measure without it"
         )
-    if "encoder_attention_mask" in told and pooling != "mean":
+    if "encoder_attention_mask" in cond and pooling != "mean":
         raise InputError(f"{name}: {process.name} changes a text before it is read: use mean")

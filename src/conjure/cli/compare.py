@@ -11,15 +11,15 @@ import click
 
 from ..core.errors import InputError
 from ..core.spec import Spec
-from ..core.text import brief, text_fault
+from ..core.text import brief
 from ..datasets.cards import DATASETS
-from ..datasets.files import check_folder, read_bytes
-from ..datasets.formats import Source
+from ..datasets.files import check_folder
 from ..datasets.read import SCORE, SUBSET, read_dataset, subsample
 from ..datasets.tables import left_out, read_pairs
 from ..processes.settings import ProcessSettings
 from .choosing import load_process
 from .completion import dataset_names, values
+from .matrix_texts import read_list
 from .names import names, typed
 from .options import MEASURE_OPTIONS, MEMORY_OPTION, PROCESS_OPTIONS, Checked
 from .wording import json_text, tell
@@ -206,7 +206,11 @@ def _subject(
             raise InputError(f"{flag} goes with --pairs: leave it out")
     if pairs is not None:
         return _pairs(pairs, data_dir, limit)
-    return None if words is None else _words(words)
+    if words is None:
+        return None
+    from ..comparison.measure import all_words
+
+    return all_words(read_list(words))
 
 
 def _pairs(name: str, data_dir: Path | None, limit: int | None) -> Subject:
@@ -236,22 +240,6 @@ def _pairs(name: str, data_dir: Path | None, limit: int | None) -> Subject:
     check_scores(data.scores)
     title = data.name if name in DATASETS else Path(data.name).name
     return Subject(title, data.table.pairs(), data.subsets, data)
-
-
-def _words(path: Path) -> Subject:
-    """All pairs of the lines of a file."""
-    from ..comparison.measure import all_words
-
-    source = Source("text", ".txt", read_bytes(path))
-    try:
-        lines = source.data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: save it so") from error
-    words = [line.strip() for line in lines if line.strip()]
-    for word in words:
-        if fault := text_fault(word):
-            raise InputError(f"{path}: {brief(word)} {fault}")
-    return all_words(words)
 
 
 def _write(report: Report, out: Path, seconds: float, process: GenerativeProcess) -> None:

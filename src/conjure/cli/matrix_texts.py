@@ -9,9 +9,9 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.text import brief, text_fault
-from ..datasets.files import read_bytes
-from ..datasets.formats import READERS, BadRow, PairRow, Source
+from ..datasets.formats import BadRow, PairRow, Source
 from ..datasets.tables import left_out, listed, read_rows
+from .one_to_many import LINE, read_lines
 from .streams import is_stream, stdin_bytes
 from .wording import tell
 
@@ -71,23 +71,12 @@ def _usable(found: Sequence[PairRow | BadRow], column: str) -> list[PairRow]:
 
 def read_list(file: Path, *, repeats: bool = False) -> list[str]:
     """A text a line, in UTF-8; blank lines are passed over. repeats: whether they are kept."""
-    if file.suffix.lower() in READERS:
-        raise InputError(f"{file} is a table: name its column of texts by --column")
-    data = stdin_bytes() if is_stream(file) else read_bytes(file)
-    rows: list[PairRow | BadRow] = []
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            text = line.decode("utf-8").strip()
-        except UnicodeDecodeError:
-            rows.append(BadRow(number, "it is not UTF-8"))
-            continue
-        if text:
-            rows.append(PairRow(number, {"text": text}))
+    rows = read_lines(file)
     if repeats:
         if bad := [row for row in rows if isinstance(row, BadRow)]:
             raise InputError(f"{file}, line {bad[0].line}: {bad[0].reason}")
-        return [row.cells["text"] for row in rows if isinstance(row, PairRow)]
-    return [row.cells["text"] for row in _usable(rows, "text")]
+        return [row.cells[LINE] for row in rows if isinstance(row, PairRow)]
+    return [row.cells[LINE] for row in _usable(rows, LINE)]
 
 
 def read_classes(

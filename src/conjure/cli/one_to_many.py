@@ -79,7 +79,7 @@ def nearest_first(table: PairTable, results: list[Result]) -> tuple[PairTable, l
 def _read(text: str, to: Path, column: str | None, kind: str) -> PairTable:
     """The pairs of ``text`` and each of the others; bad rows are set aside."""
     if column is None:
-        names, found = [LINE], _read_lines(to)
+        names, found = [LINE], read_lines(to)
         column = LINE
     else:
         source = Source("stdin", kind, stdin_bytes()) if is_stream(to) else Source.of(to)
@@ -100,7 +100,7 @@ def _read(text: str, to: Path, column: str | None, kind: str) -> PairTable:
     return PairTable((ONE, *names), (ONE, column), tuple(rows), tuple(bad))
 
 
-def _read_lines(to: Path) -> list[PairRow | BadRow]:
+def read_lines(to: Path) -> list[PairRow | BadRow]:
     """A text a line, in UTF-8; blank lines are passed over."""
     if to.suffix.lower() in READERS:
         raise InputError(f"{to} is a table: name its column of texts by --column")

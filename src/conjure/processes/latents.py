@@ -70,3 +70,20 @@ def padded(rows: Tensor, count: int) -> Tensor:
 def column(values: Tensor, like: Tensor) -> Tensor:
     """(n,) → (n, 1, …, 1), to scale the rows of ``like``."""
     return values.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def unet_shape(name: str, config: Any, part: str) -> tuple[int, ...]:
+    """(channels, height, width) of a UNet's native size; InputError where it takes more than texts.
+
+    config: the UNet's; part: its name in the pipeline
+    """
+    if config.in_channels != config.out_channels:
+        raise InputError(
+            f"{name} takes more than latents (an inpainting, depth or editing model, say)"
+        )
+    if config.time_cond_proj_dim is not None:
+        raise InputError(
+            f"{name} takes its guidance as an input (a distilled model), which is known of"
+            " LatentConsistencyModelPipeline alone"
+        )
+    return native_shape(name, config, part)

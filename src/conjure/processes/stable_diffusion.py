@@ -13,11 +13,10 @@ import torch
 import transformers
 from torch import Tensor
 
-from ..core.errors import InputError
 from ..core.types import Conditioning
 from .base import PipelineProcess
 from .family import Family, Part
-from .latents import native_shape, unet_unit
+from .latents import unet_shape, unet_unit
 from .tokens import TextReader, check_vocabulary, padded_tokens, settle_limit
 
 
@@ -29,17 +28,7 @@ class StableDiffusion(PipelineProcess):
 
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width) of the network's native size."""
-        config = self.network.config
-        if config.in_channels != config.out_channels:
-            raise InputError(
-                f"{self.name} takes more than latents (an inpainting or depth model, say)"
-            )
-        if config.time_cond_proj_dim is not None:
-            raise InputError(
-                f"{self.name} is told its guidance (a distilled model), which is known of"
-                " LatentConsistencyModelPipeline alone"
-            )
-        return native_shape(self.name, config, self.denoiser)
+        return unet_shape(self.name, self.network.config, self.denoiser)
 
     def latents_unit(self) -> int | None:
         """Whole pixels at the UNet's coarsest level."""

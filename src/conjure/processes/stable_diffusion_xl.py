@@ -19,7 +19,7 @@ from ..core.spec import Fact
 from ..core.types import Conditioning
 from .base import PipelineProcess
 from .family import Family, Part
-from .latents import native_shape, pixels_per_latent, unet_unit
+from .latents import pixels_per_latent, unet_shape, unet_unit
 from .quiet import quiet
 from .several_readers import SeveralReaders
 from .tokens import check_vocabulary, settle_limit
@@ -39,17 +39,7 @@ class StableDiffusionXL(PipelineProcess):
 
     def find_latent_shape(self) -> tuple[int, ...]:
         """(channels, height, width) of the network's native size."""
-        config = self.network.config
-        if config.in_channels != config.out_channels:
-            raise InputError(
-                f"{self.name} takes more than latents (an inpainting or editing model, say)"
-            )
-        if config.time_cond_proj_dim is not None:
-            raise InputError(
-                f"{self.name} is told its guidance (a distilled model), which is known of"
-                " LatentConsistencyModelPipeline alone"
-            )
-        return native_shape(self.name, config, self.denoiser)
+        return unet_shape(self.name, self.network.config, self.denoiser)
 
     def latents_unit(self) -> int | None:
         """Whole pixels at the UNet's coarsest level."""
@@ -112,13 +102,13 @@ class StableDiffusionXL(PipelineProcess):
         """The UNet's prediction, told the pooled states and the sizes."""
         numbers = [number for pair in self._told_sizes() for number in pair]
         time_ids = torch.tensor([numbers], dtype=x.dtype, device=x.device).repeat(len(x), 1)
-        told = {"text_embeds": cond["text_embeds"], "time_ids": time_ids}
+        added = {"text_embeds": cond["text_embeds"], "time_ids": time_ids}
         states = cond["encoder_hidden_states"]
         return network(
             x,
             timesteps,
             encoder_hidden_states=states,
-            added_cond_kwargs=told,
+            added_cond_kwargs=added,
             return_dict=False,
         )[0]
 
