@@ -84,7 +84,9 @@ class EngineFlags:
         taken = cls(**own, device=flags.get("device"))
         if taken.engine != "ray":
             if given := [flag(name) for name in _OF_RAY if own[name] is not None]:
-                raise InputError(f"{', '.join(given)} goes with --engine ray: give both, or neither")
+                raise InputError(
+                    f"{', '.join(given)} goes with --engine ray: give both, or neither"
+                )
             return taken
         if keep.part is not None:
             raise InputError(

@@ -106,8 +106,8 @@ class Pending:
 class _Piece:
     """Pairs of one connected component, under the same seeds; blocks are cut off it.
 
-    A dense one is cut into tiles of the matrix of its texts: m × m pairs take 2m walks. A sparse one
-    is cut along the order given.
+    A dense one is cut into tiles of the matrix of its texts: m × m pairs take 2m walks. A sparse
+    one is cut along the order given.
     """
 
     def __init__(self, pairs: Sequence[Pair], seeds: Seeds) -> None:
@@ -136,9 +136,7 @@ class _Piece:
         groups = min(len(self.seeds), ceil(len(self.seeds) / max(1, size // one)))
         bounds = [n * len(self.seeds) // groups for n in range(groups + 1)]
         pairs = [*self._left.values()]
-        return [
-            _Piece(pairs, self.seeds[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)
-        ]
+        return [_Piece(pairs, self.seeds[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
 
     def cut_off(self, size: int) -> list[Pair]:
         """Pairs of a cost of at most ``size``, but one pair at least."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def _connect(options: RayOptions) -> bool:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"no cluster of Ray answers at {address!r:.80} ({first_line(str(error))}): start "
+                f"no cluster of Ray answers at {address!r:.80} ({first_line(error)}): start "
                 "one by ray start --head, or leave --address out"
             ) from error
     return True
@@ -153,9 +153,15 @@ def _own_signals() -> Iterator[None]:
 
 @dataclass(eq=False)
 class _Member:
-    """One actor. jobs: the blocks it was given, the one it computes first."""
+    """One actor.
+
+    placed: whether a node has room for it
+    ready:  whether it has loaded its process
+    jobs:   the blocks it was given, the one it computes first
+    """
 
     actor: Any
+    placed: bool = False
     ready: bool = False
     jobs: deque[Block] = field(default_factory=deque)
 
@@ -168,8 +174,9 @@ class RayCrew:
     ) -> None:
         import ray
 
-        self._ray, self._say = ray, say
-        self._gpus = _gpus(options, ray.cluster_resources().get("GPU", 0))
+        self._ray: Any = ray
+        self._say = say
+        self._gpus = _gpus(options, self._ray.cluster_resources().get("GPU", 0))
         self._wanted = options.workers
         environment = {} if self._gpus else {"CUDA_VISIBLE_DEVICES": ""}
         if "HF_HUB_OFFLINE" in os.environ:
@@ -177,10 +184,10 @@ class RayCrew:
         self._arguments = (load, str(Path.cwd()), environment)
         self._class = _actor_class(ray, self._gpus)
         self._members: list[_Member] = []
-        self._calls: dict[Any, tuple[_Member, Block | None]] = {}  # what is computed, and by whom
+        self._calls: dict[Any, tuple[_Member, Block | str]] = {}  # what is in flight, and by whom
         self._keys: dict[str, Mapping[str, Any]] = {}
         self._unlucky = 0  # workers in a row that were lost before they were ready
-        self._alone_since: float | None = None
+        self._waits_since: float | None = None
         self.workers = self._count()
         if options.workers is not None and self._started_here(options):
             self._check_room(options.workers)
@@ -303,8 +310,7 @@ class RayCrew:
             time.sleep(_TICK)
             return
         done, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=_TICK)
-        if not done:
-            self._tell_waiting()
+        self._tell_waiting()
         for ref in done:
             if ref not in self._calls:  # of a worker that was found lost meanwhile
                 continue
@@ -314,12 +320,14 @@ class RayCrew:
             except self._ray.exceptions.RayError as error:
                 why = self._why(error)
                 # A worker that dies fails all that it has; an error is of the call itself.
-                first = block if getattr(error, "cause", None) else None
-                yield from self._failed(member, first, why)
+                own = getattr(error, "cause", None) is not None
+                blamed = block if own and isinstance(block, Block) else None
+                yield from self._failed(member, blamed, why)
                 continue
-            self._alone_since = None
-            if block is None:
-                member.ready, self._unlucky = True, 0
+            member.placed = True
+            if isinstance(block, str):
+                member.ready = member.ready or block == "ready"
+                self._unlucky = 0 if member.ready else self._unlucky
             else:
                 member.jobs.remove(block)
                 yield block, found
@@ -330,10 +338,10 @@ class RayCrew:
         if isinstance(cause, ConjureError):
             raise cause from None
         if cause is not None:
-            return f"{type(cause).__name__}: {first_line(str(cause))}"
+            return f"{type(cause).__name__}: {first_line(cause)}"
         if isinstance(error, self._ray.exceptions.OutOfMemoryError):
             return "the machine has run out of memory"
-        return f"the worker is gone ({first_line(str(error))})"
+        return f"the worker is gone ({first_line(error)})"
 
     def _failed(
         self, member: _Member, block: Block | None, why: str
@@ -380,17 +388,18 @@ class RayCrew:
 
     def _prepare(self, member: _Member, recipe: Recipe) -> None:
         key = self._keys.get(repr(recipe))
-        self._calls[member.actor.ready.remote(recipe, key)] = member, None
+        self._calls[member.actor.placed.remote()] = member, "placed"
+        self._calls[member.actor.ready.remote(recipe, key)] = member, "ready"
 
     def _tell_waiting(self) -> None:
-        """Say so where no node has room for a worker."""
-        if any(member.ready for member in self._members):
-            self._alone_since = None
-            return
+        """Say so, once, where no node has room for a worker."""
         now = time.monotonic()
-        if self._alone_since is None:
-            self._alone_since = now
-        elif 0 < now - self._alone_since - _PATIENCE < 2 * _TICK:
+        if any(member.placed for member in self._members):
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = now
+        elif now > self._waits_since + _PATIENCE:
+            self._waits_since = inf
             needs = "1 CPU" + (f" and {self._gpus:g} GPU" if self._gpus else "")
             self._say(f"waiting for a worker: each needs a node with {needs} free")
 
@@ -431,10 +440,11 @@ def _gpus(options: RayOptions, there: float) -> float:
 
 
 def _actor_class(ray: Any, gpus: float) -> Any:
-    """``Worker`` as an actor. ``stop`` has a thread of its own, so that it is heard in a block."""
+    """``Worker`` as an actor. ``stop`` has a thread of its own, so that a block can be stopped."""
     from .worker import Worker
 
     class Actor(Worker):
+        placed = ray.method(concurrency_group="control")(Worker.placed)
         stop = ray.method(concurrency_group="control")(Worker.stop)
 
     Actor.__name__ = "ConjureWorker"

@@ -180,9 +180,7 @@ class ProcessScorer:
         how = measure if kept is None else kept.measure
         remote = isinstance(self.process, RemoteProcess)  # its workers have bounds of their own
         bound = self.max_memory if remote else self._bound()
-        for place, found in stream(
-            pairs, self.process, self.spec, max_memory=bound, measure=how
-        ):
+        for place, found in stream(pairs, self.process, self.spec, max_memory=bound, measure=how):
             yield place, Result.of(found)
 
     @property

@@ -43,6 +43,10 @@ class Worker:
         self._load = load
         self._loaded: dict[str, Any] = {}
 
+    def placed(self) -> int:
+        """The number of the process. It answers as soon as a node has room for the worker."""
+        return os.getpid()
+
     def ready(self, recipe: Recipe, key: Mapping[str, Any] | None) -> Facts:
         """Load the process. Raises InputError if it is another one than the key says."""
         with _remarks() as remarks:
@@ -68,10 +72,12 @@ class Worker:
 
     def measure(self, order: Order, block: Block) -> Outcome:
         """Compute a block, and write what is finished into the run folder."""
+        from ..core.spec import sign_process
         from .manifest import NAME
         from .terms import TermStore
 
         process = self._process(order.recipe)
+        _check_key(sign_process(process).key, order.key)
         if not (order.folder / NAME).exists():
             raise InputError(
                 f"a worker on {os.uname().nodename} does not see {order.folder}: the folder must be"
@@ -79,7 +85,6 @@ class Worker:
             )
         begun, stopped = time.monotonic(), False
         with _remarks() as remarks, TermStore(order.folder, process, helper=True) as kept:
-            _check_key(kept.signature.key, order.key)
             kept.store.begin({}, order.expected)
             try:
                 bound = _bound(process, order)
