@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -115,6 +116,7 @@ def _connect(options: RayOptions) -> bool:
         return False
     address = options.address or os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {}
+    _check_answers(address)
     if address == "local":
         cpus = max(options.workers or 0, len(_cpus()))
         own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
@@ -122,11 +124,26 @@ def _connect(options: RayOptions) -> bool:
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"no cluster of Ray answers at {address!r:.80} ({first_line(error)}): start "
-                "one by ray start --head, or leave --address out"
-            ) from error
+            raise _no_answer(address, error) from error
     return True
+
+
+def _check_answers(address: str) -> None:
+    """Raise InputError where nobody listens: Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_answer(address, error) from error
+
+
+def _no_answer(address: str, error: Exception) -> InputError:
+    return InputError(
+        f"no cluster of Ray answers at {address!r:.80} ({first_line(error)}): start one by ray "
+        "start --head, or leave --address out"
+    )
 
 
 def _cpus() -> set[int]:
