@@ -260,7 +260,8 @@ def _run(prepared: Prepared, terms: TermStore | None) -> Explanation:
 
         kept = ExplanationStore(terms)
         left = prepared.left(kept)
-        done, plan = len(pairs) - len(left), cost(left, prepared.process, prepared.spec)
+        done = sum(a != b and (a, b) not in left for a, b in pairs)
+        plan = cost(left, prepared.process, prepared.spec)
     tell(cost_line(prepared.process, plan, pairs[0][0], len(pairs), done=done))
     command = whole_command()
     with progress_bar(len(pairs), shown=len(pairs) > 1) as bar:
