@@ -68,7 +68,7 @@ class TermStore:
         self.store = Store(folder, kind, signature, part=part, fresh=fresh, helper=helper)
         self.store.provenance = lambda: provenance(process)
         self.failures: dict[Pair, str] = {}
-        self._part, self._facts = part, dict(facts or {})
+        self.part, self._facts = part, dict(facts or {})
         self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
         for table in self.store.tables():
             self.read(table)
@@ -149,8 +149,8 @@ class TermStore:
         """What is to be computed: {seeds: pairs}. A failed unit is not tried again."""
         wanted, seeds = distinct(pairs), tuple(seeds)
         mine = dict.fromkeys(wanted, seeds)
-        if self._part is not None:
-            mine = of_part(wanted, seeds, self._part)
+        if self.part is not None:
+            mine = of_part(wanted, seeds, self.part)
         needs = spec.needs & RECORDS
         found: dict[Seeds, list[Pair]] = defaultdict(list)
         for pair, own in mine.items():
