@@ -159,7 +159,7 @@ def test_sigterm_ends_the_run_and_the_same_command_goes_on(cluster, tmp_path, ca
     assert "Traceback" not in told
     before = units_of(folder)
     assert 0 < len(before) < 28
-    assert f"{len(before)} finished rows are kept" in told
+    assert f"{len(before)} finished row" in told
     assert main([*command, *out, "--run", str(folder)]) == 0
     assert f"28 pairs, {len(before)} of them finished earlier" in capsys.readouterr().err
     after = units_of(folder)

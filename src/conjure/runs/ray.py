@@ -112,11 +112,11 @@ def _connect(options: RayOptions) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before it is imported
     import ray
 
+    address = options.address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_answers(address)
     if ray.is_initialized():
         return False
-    address = options.address or os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {}
-    _check_answers(address)
     if address == "local":
         cpus = max(options.workers or 0, len(_cpus()))
         own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
