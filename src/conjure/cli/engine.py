@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,6 @@ class EngineFlags:
 
     def _check(self) -> None:
         """Refuse what Ray cannot do; and Ray itself if it is not installed."""
-        from ..runs.ray import check_ray
-
         if self.address is not None and "://" in self.address:
             raise InputError(
                 f"--address {brief(self.address)} is of Ray Client, which is not supported: run "
@@ -117,7 +116,8 @@ class EngineFlags:
                 f"--device {brief(self.device)} cannot go with --engine ray, which chooses the "
                 "GPUs: write --device cuda"
             )
-        check_ray()
+        if importlib.util.find_spec("ray") is None:  # it is not imported yet
+            raise InputError("--engine ray needs Ray: pip install 'conjure[ray]'")
 
     def loader(self) -> Callable[..., Any]:
         """What loads a process: here, or in workers that end with the command."""

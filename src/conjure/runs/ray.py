@@ -50,14 +50,6 @@ class RayOptions:
     device: str | None = None
 
 
-def check_ray() -> None:
-    """Raise InputError if Ray is not installed. It is not imported."""
-    from importlib.util import find_spec
-
-    if find_spec("ray") is None:
-        raise InputError("--engine ray needs Ray: pip install 'conjure[ray]'")
-
-
 class RayEngine:
     """Processes whose networks are with actors of Ray; a context manager, which ends them.
 
