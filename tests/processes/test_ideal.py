@@ -147,9 +147,12 @@ def test_the_key_has_board_and_temperature():
     process = small()
     keys = [
         process_key(process.with_settings(**change))
-        for change in ({}, {"board": 3}, {"temperature": 0.1}, {"steps": 5}, {"guidance": 2})
-    ]
-    assert len({json.dumps(key, sort_keys=True, default=str) for key in keys}) == 5
+        for change in (
+            {}, {"board": 3}, {"temperature": 0.1}, {"steps": 5}, {"guidance": 2},
+            {"standardised": True},
+        )
+    ]  # fmt: skip
+    assert len({json.dumps(key, sort_keys=True, default=str) for key in keys}) == 6
     assert keys[0]["board"] == "2x2"
     assert process.latent_shape == (3, 4, 4)
     assert process.with_settings(board=3).latent_shape == (3, 6, 6)
@@ -160,6 +163,7 @@ def test_the_key_has_board_and_temperature():
     [
         ({"temperature": 0}, "temperature"),
         ({"board": 0}, "board"),
+        ({"standardised": 1}, "standardised is true or false"),
         ({"size": 64}, "no setting 'size'"),
         ({"steps": 2000}, "more than the 1000"),
     ],
@@ -167,6 +171,19 @@ def test_the_key_has_board_and_temperature():
 def test_settings_that_make_no_sense(settings, wanted):
     with pytest.raises(InputError, match=wanted):
         small().with_settings(**settings)
+
+
+def test_standardised_cosines_forget_their_size():
+    """Only where a cosine stands among a text's own matters: not their level, nor their spread."""
+    cosine = torch.tensor([[0.1, 0.3, 0.9, 0.2]], dtype=torch.float64)
+    board = Board(2, 0.5, standardised=True)
+    weights = board.log_weights(cosine)
+    torch.testing.assert_close(board.log_weights(0.1 * cosine + 0.4), weights)
+    centred = (cosine - cosine.mean()) / cosine.std(correction=0)
+    torch.testing.assert_close(weights.exp(), torch.softmax(centred / 0.5, dim=1))
+    assert not torch.allclose(Board(2, 0.5).log_weights(cosine), weights)
+    same = board.log_weights(torch.full((1, 4), 0.7, dtype=torch.float64))
+    torch.testing.assert_close(same.exp(), torch.full((1, 4), 0.25, dtype=torch.float64))
 
 
 def test_half_precision_is_refused():

@@ -54,6 +54,7 @@ ACTIONS = (
     "{a} {s} {v} {b} {j} {y}",
     "some people are {v} near {b} {y}",
 )
+KINDS = (SINGLES, RELATIONS, ACTIONS, ACTIONS)
 COLOURS = "red,orange,yellow,green,blue,purple,pink,brown,black,white,grey"
 SUBJECTS = "man,woman,boy,girl,person,child,dog,cat,baby,horse,bird,kid,player,lady,guy,monkey"
 
@@ -162,10 +163,10 @@ class Composer:
     def _draw(self, words: tuple[list[str], list[float]]) -> str:
         return self.rng.choices(words[0], cum_weights=words[1])[0]
 
-    def sentence(self) -> str:
+    def sentence(self, kinds: tuple[tuple[str, ...], ...] = KINDS) -> str:
         x, y = self._draw(self.nouns), self._draw(self.nouns)
         j, s = self._draw(self.adjectives), self.rng.choice(SUBJECTS.split(","))
-        template = self.rng.choice(self.rng.choice((SINGLES, RELATIONS, ACTIONS, ACTIONS)))
+        template = self.rng.choice(self.rng.choice(kinds))
         colour = self.rng.choice(COLOURS.split(","))
         first = template.split("{a} ")[-1][:3]  # the word that "a" or "an" stands before
         a = article({"{x}": x, "{j}": j, "{s}": s, "{c}": colour}.get(first, "c"))
@@ -173,15 +174,13 @@ class Composer:
         return template.format(a=a, b=b, x=x, y=y, j=j, s=s, v=self._draw(self.verbs), c=colour)
 
 
-def draw_texts(folder: Path, rng: random.Random, count: int) -> list[str]:
-    """About ``count`` distinct texts: examples, definitions, composed sentences, frequent words."""
-    database = find(folder, "data.noun").parent
-    entries, composer = list(synsets(database)), Composer(folder, rng)
+def draw_sentences(folder: Path, rng: random.Random, count: int) -> list[str]:
+    """About ``count`` distinct texts: examples and definitions of WordNet, composed actions."""
+    entries, composer = list(synsets(find(folder, "data.noun").parent)), Composer(folder, rng)
     examples = [example for entry in entries for example in entry.examples]
     definitions = [entry.definition for entry in entries]
-    words = [lemma for (lemma, _), times in lemma_counts(database).items() if times > 1]
-    texts = [composer.sentence() for _ in range(int(0.35 * count))]
-    for source, share in ((examples, 0.35), (definitions, 0.2), (sorted(set(words)), 0.1)):
+    texts = [composer.sentence((ACTIONS,)) for _ in range(int(0.4 * count))]
+    for source, share in ((examples, 0.4), (definitions, 0.2)):
         texts += rng.sample(source, min(len(source), int(share * count)))
     return sorted(set(texts))
 

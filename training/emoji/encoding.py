@@ -14,7 +14,7 @@ BATCH = 256
 
 @torch.no_grad()
 def encoded(folder: Path, texts: list[str], padding: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (states, mask) of BATCH texts: (n, tokens, 384) bfloat16, (n, tokens) of 1 and 0.
+    """Yield (states, mask) of BATCH texts: (n, tokens, 384) float32, (n, tokens) of 1 and 0.
 
     folder:  with tokenizer/ and text_encoder/
     padding: "longest" of each batch, or "max_length", as the pipeline pads
@@ -25,6 +25,5 @@ def encoded(folder: Path, texts: list[str], padding: str) -> Iterator[tuple[Tens
         tokens = tokenizer(
             texts[i : i + BATCH], padding=padding, truncation=True, return_tensors="pt"
         )
-        with torch.autocast("cpu", torch.bfloat16):
-            states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+        states = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
         yield states, tokens.attention_mask

@@ -57,10 +57,14 @@ class Board:
     side:        n; a board has n × n cells
     temperature: τ in p(c | text) = softmax over c of cos(text, caption of c) / τ. A small τ draws
                  the nearest pictures alone
+    standardised: each text's cosines are first brought to mean 0 and deviation 1 over the pictures.
+                 So precise and vague texts draw from equally many pictures, more or less. For
+                 large collections
     """
 
     side: int = 4
     temperature: float = 0.08
+    standardised: bool = False
 
     def __post_init__(self) -> None:
         side: object = self.side
@@ -68,6 +72,15 @@ class Board:
             raise InputError(f"board must be a whole number from 1 to 64, not {brief(self.side)}")
         if not isinstance(self.temperature, int | float) or not 0 < self.temperature < 1e6:
             raise InputError(f"temperature must be above 0, not {brief(self.temperature)}")
+        if not isinstance(self.standardised, bool):
+            raise InputError(f"standardised is true or false, not {brief(self.standardised)}")
+
+    def log_weights(self, cosine: Tensor) -> Tensor:
+        """log p(c | text) from cosines (n, C), float64."""
+        if self.standardised:
+            spread = cosine.std(dim=1, correction=0, keepdim=True).clamp_min(1e-12)
+            cosine = (cosine - cosine.mean(dim=1, keepdim=True)) / spread
+        return torch.log_softmax(cosine / self.temperature, dim=1)
 
 
 class IdealProcess:
@@ -133,12 +146,17 @@ class IdealProcess:
         )
 
     def with_settings(
-        self, *, board: int | None = None, temperature: float | None = None, **changes: Any
+        self,
+        *,
+        board: int | None = None,
+        temperature: float | None = None,
+        standardised: bool | None = None,
+        **changes: Any,
     ) -> Self:
         """The same collection as another process. None keeps a setting.
 
-        board: n of its n × n cells; temperature: τ; changes: sampler, steps, guidance, eta,
-        compare. Raises InputError as ``load`` does.
+        board: n of its n × n cells; temperature, standardised: as in ``Board``; changes: sampler,
+        steps, guidance, eta, compare. Raises InputError as ``load`` does.
         """
         taken = ("sampler", "steps", "guidance", "eta", "compare")
         if unknown := sorted(changes.keys() - {*taken}):
@@ -149,6 +167,7 @@ class IdealProcess:
         new = Board(
             self.board.side if board is None else board,
             self.board.temperature if temperature is None else temperature,
+            self.board.standardised if standardised is None else standardised,
         )
         other = copy.copy(self)
         other._settle(ProcessSettings(**changes).over(own), new)
@@ -171,7 +190,7 @@ class IdealProcess:
         for warning in self.remarks(prompts):
             tell(warning)
         cosine = self._encoder(prompts).to(self._captions) @ self._captions.T
-        weights = torch.log_softmax(cosine.double() / self.board.temperature, dim=1)
+        weights = self.board.log_weights(cosine.double())
         return Conditioning({"log_weights": weights.to(self.device, self.latent_dtype)})
 
     def unconditional(self) -> Conditioning | None:
@@ -266,6 +285,8 @@ class IdealProcess:
             "board": f"{board.side}x{board.side}",
             "temperature": float(board.temperature),
         }
+        if board.standardised:
+            self.settings["standardised"] = True
         if choice.eta:
             self.settings["eta"] = float(choice.eta)
 
@@ -283,8 +304,8 @@ class IdealProcess:
 
 
 def settings_of(card: Mapping[str, Any], where: str) -> Board:
-    """The board that a card asks for: ``board`` and ``temperature``; InputError for others."""
-    names = {"board": "side", "temperature": "temperature"}
+    """The board that a card asks for, under the names that a card has; InputError for others."""
+    names = {"board": "side", "temperature": "temperature", "standardised": "standardised"}
     known = {field.name for field in fields(Board)}
     given = {names[key]: value for key, value in card.items() if key in names}
     assert known == {*names.values()}
