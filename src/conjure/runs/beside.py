@@ -66,6 +66,13 @@ class Beside:
         with replacing(path, sync=sync) as draft:
             draft.write_bytes(data)
 
+    def discard(self, key: Mapping[str, Fact]) -> None:
+        """Remove the file of a key, if there is one; and the folder, if it is empty."""
+        for path in self._paths(key):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # something is in it
+            self.folder.rmdir()
+
     def remove(self) -> None:
         """Remove all files of this name; foreign ones stay."""
         for pattern in (f"*-*{SUFFIX}", ".conjure-*.tmp"):

@@ -15,17 +15,18 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ..core import divergence
 from ..core.currency import currency
+from ..core.divergence import measure, measure_kept
 from ..core.errors import InputError, NonFiniteError
 from ..core.memory import automatic_bound
-from ..core.planner import Plan, Sizes, distinct, plan
+from ..core.planner import Plan, Sizes, distinct, plan, shared_rows, walk_rows
 from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
 from .parts import Part, of_part
 from .stopping import check_stop
 from .store import Store
+from .trajectories import KeptTrajectories
 from .units import KEY, LISTS, RECORDS, Known, Unit, read_units, terms_kind
 
 Seeds = tuple[int, ...]
@@ -106,7 +107,7 @@ class TermStore:
         places: dict[Pair, list[int]] = defaultdict(list)
         for place, (a, b) in enumerate(pairs):
             if a == b:  # exactly zero, and never kept
-                for _, terms in divergence.measure(process, [(a, b)], seeds, spec):
+                for _, terms in measure(process, [(a, b)], seeds, spec):
                     yield place, terms
             else:
                 places[min(a, b), max(a, b)].append(place)
@@ -129,8 +130,11 @@ class TermStore:
             if pair not in pending:
                 yield from answers(pair)
         for lacking, group in missing.items():
-            for pair in self._compute(process, group, lacking, spec, max_memory, observer):
-                yield from answers(pair)
+            for own in _portions(process, group, lacking, spec, max_memory):
+                for pair in self._compute(process, group, own, spec, max_memory, observer):
+                    yield from answers(pair)
+        if missing:
+            self._trajectories(process, spec).remove(all_of_them=self.part is None)
         self._note_failures(wanted, seeds, spec)
 
     def missing(
@@ -178,11 +182,32 @@ class TermStore:
         bound = automatic_bound(process.device) if max_memory is None else max_memory
         sizes = Sizes.of(process, next(iter(missing.values()))[0][0])
         plans = [plan(group, sizes, len(own), spec, bound) for own, group in missing.items()]
+        saved = sum(self._saved(process, sizes, group, own, spec) for own, group in missing.items())
         return Plan(
             [part for each in plans for part in each.parts],
-            sum(each.rows for each in plans),
+            sum(each.rows for each in plans) - saved,
             sum(each.recomputed for each in plans),
         )
+
+    def _saved(
+        self,
+        process: GenerativeProcess,
+        sizes: Sizes,
+        pairs: Sequence[Pair],
+        seeds: Seeds,
+        spec: Spec,
+    ) -> int:
+        """The rows of trajectories that a stopped run has kept."""
+        kept = self._trajectories(process, spec)
+        if self.store.fresh or not kept.any:
+            return 0
+        texts = {text for pair in pairs for text in pair}
+        there = sum(kept.has(text, seeds) for text in texts)
+        shared = shared_rows(sizes, spec) if there == len(texts) else 0
+        return len(seeds) * (there * walk_rows(sizes, spec) + shared)
+
+    def _trajectories(self, process: GenerativeProcess, spec: Spec) -> KeptTrajectories:
+        return KeptTrajectories(self.store.folder, self.signature.key, process, spec)
 
     def _begin(
         self,
@@ -215,11 +240,19 @@ class TermStore:
         max_memory: int | None,
         observer: Observer | None,
     ) -> Iterator[Pair]:
-        """Compute and keep; yields each finished pair. What fails is kept too, with its reason."""
-        left, in_a_row = dict.fromkeys(pairs), 0
+        """Compute and keep; yields each finished pair. What fails is kept too, with its reason.
+
+        Pairs that have failed under other seeds are left out.
+        """
+        cross_steps, in_a_row = spec.cross_steps or 0, 0
+        left = dict.fromkeys(p for p in pairs if not self._known[p, cross_steps].failed)
+        keeper = self._trajectories(process, spec)
         while left:
             group = list(left)
-            stream = divergence.measure(process, group, seeds, spec, max_memory, observer)
+            if observer is None:
+                stream = measure_kept(process, group, seeds, spec, max_memory, keeper)
+            else:  # it must see each step of a walk
+                stream = measure(process, group, seeds, spec, max_memory, observer)
             try:
                 for n, terms in stream:
                     pair = group[n]
@@ -316,6 +349,27 @@ class TermStore:
 
 
 _NOTHING = Known()
+
+
+def _portions(
+    process: GenerativeProcess,
+    pairs: Sequence[Pair],
+    seeds: Seeds,
+    spec: Spec,
+    max_memory: int | None,
+) -> Iterator[Seeds]:
+    """The seeds, as many at a time as fit the memory and a batch.
+
+    A pair is finished with the last of them, so all of them are lost if a run is stopped.
+    """
+    most = min(len(seeds), max(1, process.batch_size))
+    if len(seeds) > 1:
+        bound = automatic_bound(process.device) if max_memory is None else max_memory
+        sizes = Sizes.of(process, pairs[0][0])
+        parts = plan(pairs, sizes, len(seeds), spec, bound).parts
+        most = min(most, *(part.samples for part in parts))
+    for start in range(0, len(seeds), most):
+        yield seeds[start : start + most]
 
 
 def _failing(error: NonFiniteError, pairs: Mapping[Pair, Any]) -> list[Pair]:
