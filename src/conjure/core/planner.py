@@ -60,7 +60,7 @@ class Step:
     forget:  texts whose trajectories are freed
     walk:    texts whose trajectories are walked, in lockstep
     compare: pairs of texts whose trajectories are in memory now
-    again:   the texts of ``walk`` that later steps compare, too
+    again:   the texts of ``walk`` that more than one of the pairs still to come has
     """
 
     forget: Sequence[str]
@@ -98,6 +98,7 @@ class PlanPart:
         start = 0
         while start < len(self.pairs):
             needed, missing, stop = self._reach(kept, start)
+            again = [text for text in missing if len(uses[text]) > 1]
             for text in needed:
                 while uses[text] and uses[text][-1] < stop:
                     uses[text].pop()
@@ -109,7 +110,6 @@ class PlanPart:
                 evicted = heapq.nlargest(excess, idle, key=lambda text: uses[text][-1])
                 forget += evicted
                 kept -= {*evicted}
-            again = [text for text in missing if uses[text]]
             yield Step(forget, missing, self.pairs[start:stop], again)
             kept |= {*missing}
             done, start = [*needed], stop

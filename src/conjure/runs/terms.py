@@ -19,14 +19,14 @@ from ..core.currency import currency
 from ..core.divergence import measure, measure_kept
 from ..core.errors import InputError, NonFiniteError
 from ..core.memory import automatic_bound
-from ..core.planner import Plan, Sizes, distinct, plan, shared_rows, walk_rows
+from ..core.planner import Plan, Sizes, distinct, plan
 from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
 from .parts import Part, of_part
 from .stopping import check_stop
 from .store import Store
-from .trajectories import KeptTrajectories
+from .trajectories import KeptTrajectories, portions
 from .units import KEY, LISTS, RECORDS, Known, Unit, read_units, terms_kind
 
 Seeds = tuple[int, ...]
@@ -130,7 +130,7 @@ class TermStore:
             if pair not in pending:
                 yield from answers(pair)
         for lacking, group in missing.items():
-            for own in _portions(process, group, lacking, spec, max_memory):
+            for own in portions(process, group, lacking, spec, max_memory):
                 for pair in self._compute(process, group, own, spec, max_memory, observer):
                     yield from answers(pair)
         if missing:
@@ -182,29 +182,14 @@ class TermStore:
         bound = automatic_bound(process.device) if max_memory is None else max_memory
         sizes = Sizes.of(process, next(iter(missing.values()))[0][0])
         plans = [plan(group, sizes, len(own), spec, bound) for own, group in missing.items()]
-        saved = sum(self._saved(process, sizes, group, own, spec) for own, group in missing.items())
+        kept, saved = self._trajectories(process, spec), 0
+        if kept.any and not self.store.fresh:
+            saved = sum(kept.saved(group, own, sizes, spec) for own, group in missing.items())
         return Plan(
             [part for each in plans for part in each.parts],
             sum(each.rows for each in plans) - saved,
             sum(each.recomputed for each in plans),
         )
-
-    def _saved(
-        self,
-        process: GenerativeProcess,
-        sizes: Sizes,
-        pairs: Sequence[Pair],
-        seeds: Seeds,
-        spec: Spec,
-    ) -> int:
-        """The rows of trajectories that a stopped run has kept."""
-        kept = self._trajectories(process, spec)
-        if self.store.fresh or not kept.any:
-            return 0
-        texts = {text for pair in pairs for text in pair}
-        there = sum(kept.has(text, seeds) for text in texts)
-        shared = shared_rows(sizes, spec) if there == len(texts) else 0
-        return len(seeds) * (there * walk_rows(sizes, spec) + shared)
 
     def _trajectories(self, process: GenerativeProcess, spec: Spec) -> KeptTrajectories:
         return KeptTrajectories(self.store.folder, self.signature.key, process, spec)
@@ -349,27 +334,6 @@ class TermStore:
 
 
 _NOTHING = Known()
-
-
-def _portions(
-    process: GenerativeProcess,
-    pairs: Sequence[Pair],
-    seeds: Seeds,
-    spec: Spec,
-    max_memory: int | None,
-) -> Iterator[Seeds]:
-    """The seeds, as many at a time as fit the memory and a batch.
-
-    A pair is finished with the last of them, so all of them are lost if a run is stopped.
-    """
-    most = min(len(seeds), max(1, process.batch_size))
-    if len(seeds) > 1:
-        bound = automatic_bound(process.device) if max_memory is None else max_memory
-        sizes = Sizes.of(process, pairs[0][0])
-        parts = plan(pairs, sizes, len(seeds), spec, bound).parts
-        most = min(most, *(part.samples for part in parts))
-    for start in range(0, len(seeds), most):
-        yield seeds[start : start + most]
 
 
 def _failing(error: NonFiniteError, pairs: Mapping[Pair, Any]) -> list[Pair]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError
+from ..core.memory import automatic_bound
+from ..core.planner import Sizes, plan, shared_rows, walk_rows
 from ..core.process import GenerativeProcess
 from ..core.spec import Fact, Spec
-from ..core.types import Conditioning, Trajectory
+from ..core.types import Conditioning, Pair, Trajectory
 from .beside import TRAJECTORIES, Beside
 
 RESERVE = 2**30  # bytes of the disk that stay free
@@ -60,6 +62,13 @@ class KeptTrajectories:
     def has(self, prompt: str, seeds: Sequence[int]) -> bool:
         """Whether all of these are kept."""
         return all(self._files.has(self._key(prompt, seed)) for seed in seeds)
+
+    def saved(self, pairs: Sequence[Pair], seeds: Sequence[int], sizes: Sizes, spec: Spec) -> int:
+        """The network rows that measuring these pairs need not compute."""
+        texts = {text for pair in pairs for text in pair}
+        there = sum(self.has(text, seeds) for text in texts)
+        shared = shared_rows(sizes, spec) if there == len(texts) else 0
+        return len(seeds) * (there * walk_rows(sizes, spec) + shared)
 
     def load(self, prompt: str, seeds: Sequence[int], cond: Conditioning) -> Trajectory | None:
         if not self.has(prompt, seeds):
@@ -133,3 +142,24 @@ class KeptTrajectories:
         kinds = {tensor.dtype for tensor in found.values()} == {self._process.latent_dtype}
         whole = same and kinds and all(bool(t.isfinite().all()) for t in found.values())
         return found if whole else None
+
+
+def portions(
+    process: GenerativeProcess,
+    pairs: Sequence[Pair],
+    seeds: tuple[int, ...],
+    spec: Spec,
+    max_memory: int | None,
+) -> Iterator[tuple[int, ...]]:
+    """The seeds, as many at a time as fit the memory and a batch.
+
+    A pair is finished with the last of them, so all of them are lost if a run is stopped.
+    """
+    most = min(len(seeds), max(1, process.batch_size))
+    if len(seeds) > 1:
+        bound = automatic_bound(process.device) if max_memory is None else max_memory
+        sizes = Sizes.of(process, pairs[0][0])
+        parts = plan(pairs, sizes, len(seeds), spec, bound).parts
+        most = min(most, *(part.samples for part in parts))
+    for start in range(0, len(seeds), most):
+        yield seeds[start : start + most]
