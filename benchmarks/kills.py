@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -34,12 +35,13 @@ class _Process(GaussianProcess):
     """Gaussians that count network rows; ``before`` is called before each call."""
 
     rows = 0
-    before: Callable[[int], object] = staticmethod(lambda rows: None)
+    before: Callable[[int], object] | None = None
 
     def predict(
         self, x: torch.Tensor, step: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        self.before(len(x))
+        if self.before is not None:
+            self.before(len(x))
         self.rows += len(x)
         return super().predict(x, step, conditioning)
 
@@ -82,7 +84,7 @@ def measure(name: str, count: int, *, steps: int, batch_size: int, every: int, k
     return _cost(f"{name} of {count} texts", process, pairs, every, kept=True)
 
 
-def _process(count: int, steps: int, batch_size: int) -> _Process:
+def _process(count: int, steps: int, batch_size: int) -> Any:
     draw = torch.Generator().manual_seed(0)
     eye = torch.eye(2, dtype=torch.float64)
     named = {
@@ -92,7 +94,7 @@ def _process(count: int, steps: int, batch_size: int) -> _Process:
     return _Process(named, steps=steps, guidance=2.0, batch_size=batch_size)
 
 
-def _cost(name: str, process: _Process, pairs: Sequence[Pair], every: int, *, kept: bool) -> Cost:
+def _cost(name: str, process: Any, pairs: Sequence[Pair], every: int, *, kept: bool) -> Cost:
     left: list[tuple[int, int]] = []  # rows so far, and rows of a run that goes on
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -113,12 +115,12 @@ def _cost(name: str, process: _Process, pairs: Sequence[Pair], every: int, *, ke
     )
 
 
-def _finish(store: TermStore, process: _Process, pairs: Sequence[Pair]) -> None:
+def _finish(store: TermStore, process: Any, pairs: Sequence[Pair]) -> None:
     for _ in store.measure(process, pairs, [0], Spec()):
         pass
 
 
-def _often(process: _Process, pairs: Sequence[Pair], every: int) -> int | None:
+def _often(process: Any, pairs: Sequence[Pair], every: int) -> int | None:
     """The rows of all runs, each killed after so many; None if there is no end."""
     begun = 0
 

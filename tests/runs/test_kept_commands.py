@@ -49,7 +49,7 @@ def test_a_killed_command_goes_on_and_gives_the_same(killed, command):
     assert found["left"] == []  # no run folder beside a complete output
     whole, before, after = found["rows"]
     assert after < whole
-    # Nothing is computed twice but ε_∅ at x_T; and, where an observer looks on, the walks of two texts
+    # Nothing is computed twice but ε_∅ at x_T, and the walks of two texts where an observer is
     assert whole <= before + after <= whole + AGAIN.get(command, 1)
 
 

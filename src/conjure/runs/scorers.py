@@ -175,11 +175,12 @@ class ProcessScorer:
     ) -> Iterator[tuple[int, Result]]:
         from ..core.divergence import measure
         from ..similarity import stream
+        from .remote import RemoteProcess
 
         how = measure if kept is None else kept.measure
-        for place, found in stream(
-            pairs, self.process, self.spec, max_memory=self._bound(), measure=how
-        ):
+        remote = isinstance(self.process, RemoteProcess)  # its workers have bounds of their own
+        bound = self.max_memory if remote else self._bound()
+        for place, found in stream(pairs, self.process, self.spec, max_memory=bound, measure=how):
             yield place, Result.of(found)
 
     @property
