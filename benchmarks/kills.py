@@ -135,7 +135,7 @@ def _often(process: Any, pairs: Sequence[Pair], every: int) -> int | None:
             try:
                 with TermStore(Path(folder) / "run", process) as store:
                     _finish(store, process, pairs)
-                return process.rows
+                return int(process.rows)
             except _Killed:
                 continue
     return None

@@ -150,21 +150,28 @@ class TermStore:
     def missing(
         self, pairs: Sequence[Pair], seeds: Sequence[int], spec: Spec
     ) -> dict[Seeds, list[Pair]]:
-        """What is to be computed: {seeds: pairs}. A failed unit is not tried again."""
+        """What is to be computed: {seeds: pairs}, each seed once. A failed unit is not tried again.
+
+        Seeds that lack the same pairs are together, and all pairs of a seed, which share its
+        trajectories.
+        """
         wanted, seeds = distinct(pairs), tuple(seeds)
         mine = dict.fromkeys(wanted, seeds)
         if self.part is not None:
             mine = of_part(wanted, seeds, self.part)
         needs = spec.needs & RECORDS
-        found: dict[Seeds, list[Pair]] = defaultdict(list)
+        found: dict[int, list[Pair]] = defaultdict(list)
         for pair, own in mine.items():
             known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
             if any(seed in known.failed for seed in seeds):
                 continue
-            lacking = tuple(s for s in own if s not in known.units or not known.units[s].has(needs))
-            if lacking:
-                found[lacking].append(pair)
-        return dict(found)
+            for seed in own:
+                if seed not in known.units or not known.units[seed].has(needs):
+                    found[seed].append(pair)
+        alike: dict[tuple[Pair, ...], list[int]] = defaultdict(list)
+        for seed in sorted(found):
+            alike[tuple(found[seed])].append(seed)
+        return {tuple(own): list(group) for group, own in alike.items()}
 
     def units(self) -> Iterator[tuple[Pair, int, int]]:
         """The units that have numbers: pair, cross_steps, seed."""
