@@ -10,7 +10,7 @@ import click
 from ..core.errors import InputError
 from ..core.text import number_of, shown
 from .choosing import choose
-from .matrix_texts import read_classes, read_texts
+from .matrix_texts import leave_unreadable_texts, read_classes, read_texts
 from .options import (
     MEASURE_OPTIONS,
     MEMORY_OPTION,
@@ -94,10 +94,11 @@ def matrix(
     nearest: int,
     permutations: int,
     **rest: Any,
-) -> None:
+) -> int:
     """The distance of any two of TEXTS, or of the texts of --file.
 
     It prints the nearest texts of each, and whether classes show. n texts have n(n − 1)/2 pairs.
+    Exit status 1: of some texts nothing is read, and the matrix has the others.
     """
     names = ("out", "heatmap", "scaling", "overwrite", "folder", "max_memory")
     settings = {name: rest.pop(name) for name in names}
@@ -105,12 +106,16 @@ def matrix(
     labels = read_classes(classes, given, table)
     _check_files(given, labels, settings)
     process, spec = choose(rest)
+    given, labels, settings["rejected"] = leave_unreadable_texts(given, labels, process)
     found = _measure(given, labels, process, spec, settings)
     _write(found, settings)
     if as_json:
-        click.echo(json_text(matrix_object(found, process, permutations)))
+        left_out = [{"text": a, "reason": why} for a, why in settings["rejected"].items()]
+        facts = matrix_object(found, process, permutations)
+        click.echo(json_text({**facts, "left_out": left_out}))
     else:
         click.echo("\n".join(matrix_lines(found, nearest, permutations, spec)))
+    return 1 if settings["rejected"] else 0
 
 
 def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str, Any]) -> None:
@@ -165,6 +170,8 @@ def _measure(
 
             stack.enter_context(stoppable(tell))
             kept = stack.enter_context(TermStore(settings["folder"], process))
+            failed = {(a, b): why for a, why in settings["rejected"].items() for b in texts}
+            kept.reject(failed, spec.seed, spec)
         missing = missing_pairs(texts, kept, spec)
         plan = cost(missing, process, spec, max_memory=settings["max_memory"])
         done = total - len(missing)

@@ -64,11 +64,13 @@ def run(
         if folder is None:
             scored = _score_aloud(table, scorer, None)
             _write(out, kind, scored, scorer, arrange)
+            report_failed(scored, None)
             return scored
         with keep.open(scorer, folder, table) as kept:
             try:
                 if keep.resume == "verify":
                     verify_aloud(scorer, kept)
+                scorer.reject(table.rejected, kept)
                 scored = _score_aloud(table, scorer, kept)
                 kept.close()  # everything is on the disk before the output is
                 if not scored.absent:
@@ -82,7 +84,7 @@ def run(
             f"{number_of(scored.absent, 'pair')} of other shards are not finished: when they are, "
             "the same command without --shard writes the output"
         )
-    elif keep.run is None and not scored.failed:
+    elif keep.run is None and not scored.any_failed:
         remove_run(folder)
     return scored
 
@@ -121,13 +123,16 @@ def finished_rows(table: PairTable, scorer: Scorer, kept: Any) -> int:
     )
 
 
-def report_failed(scored: Scored, folder: Path) -> None:
-    """Report the rows that failed: the first few, then how many more."""
+def report_failed(scored: Scored, folder: Path | None) -> None:
+    """Report the rows that failed: the first few, then how many in all, and where the reasons are.
+
+    Rows of which nothing is read were reported before, and are counted.
+    """
     for line in left_out(scored.failed):
         tell(line)
-    if scored.failed:
-        count = number_of(len(scored.failed), "pair")
-        tell(f"{count} failed and have no row in the output; {folder} has the reasons")
+    if count := len(scored.failed) + len(scored.table.rejected):
+        where = "" if folder is None else f"; {folder} has the reasons"
+        tell(f"{number_of(count, 'pair')} failed and have no row in the output{where}")
 
 
 def _score_aloud(table: PairTable, scorer: Scorer, kept: Any) -> Scored:
@@ -153,7 +158,8 @@ def report_columns(table: PairTable) -> None:
 def leave_unreadable(table: PairTable, scorer: Scorer) -> tuple[PairTable, list[int]]:
     """The table without the rows of which nothing is read, and the places of the others.
 
-    Each row that is left out is reported, as a bad row. Raises InputError where none is left.
+    Each row that is left out is reported, as a bad row, and its pair is in ``rejected``. Raises
+    InputError where none is left.
     """
     pairs = table.pairs()
     reasons = scorer.unreadable([text for pair in pairs for text in pair])
@@ -165,7 +171,12 @@ def leave_unreadable(table: PairTable, scorer: Scorer) -> tuple[PairTable, list[
     if not kept:
         raise InputError(f"there is no pair left: {bad[0].reason}")
     rows = tuple(table.rows[place] for place in kept)
-    return replace(table, rows=rows, bad=(*table.bad, *bad)), kept
+    rejected = {
+        pair: next(reasons[text] for text in pair if text in reasons)
+        for pair in pairs
+        if reasons.keys() & set(pair)
+    }
+    return replace(table, rows=rows, bad=(*table.bad, *bad), rejected=rejected), kept
 
 
 def _unreadable_rows(table: PairTable, reasons: Mapping[str, str]) -> tuple[BadRow, ...]:
