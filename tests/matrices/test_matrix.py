@@ -10,7 +10,7 @@ import pytest
 import conjure
 from conjure.core.errors import InputError
 from conjure.core.spec import Spec
-from conjure.matrices.measure import measure_matrix, missing_pairs
+from conjure.matrices.measure import measure_matrix
 from conjure.matrices.record import Matrix
 from conjure.runs.terms import TermStore
 
@@ -151,8 +151,8 @@ def test_a_stopped_matrix_goes_on(tmp_path) -> None:
         measure_matrix(TEXTS, process, spec, progress=stop, kept=kept)
     process.rows = 0
     with TermStore(tmp_path / "run", process) as kept:
-        missing = missing_pairs(TEXTS, kept, spec)
-        assert 0 < len(missing) < len(TEXTS) * (len(TEXTS) - 1) // 2
+        missing = kept.missing(list(itertools.combinations(TEXTS, 2)), [0, 1], spec)
+        assert 0 < sum(map(len, missing.values())) < len(TEXTS) * (len(TEXTS) - 1) // 2
         found = measure_matrix(TEXTS, process, spec, kept=kept)
     assert 0 < process.rows < rows
     assert found.values == pytest.approx(whole.values, rel=1e-12)

@@ -17,8 +17,11 @@ from ..datasets.files import check_folder
 from ..datasets.read import SCORE, SUBSET, read_dataset, subsample
 from ..datasets.tables import left_out, read_pairs
 from ..processes.settings import ProcessSettings
+from ..runs.parts import Part, PartFinished
+from ..runs.stopping import Stopped, stoppable
 from .choosing import load_process
 from .completion import dataset_names, values
+from .keeping import SHARD_OPTION, tell_folder
 from .matrix_texts import read_list
 from .names import names, typed
 from .options import MEASURE_OPTIONS, MEMORY_OPTION, PROCESS_OPTIONS, Checked
@@ -76,6 +79,7 @@ def _process_settings(command: Any) -> Any:
     show_default=True,
     help="Folder of the results, and of the finished work of an interrupted run.",
 )
+@SHARD_OPTION
 @MEMORY_OPTION
 @_process_settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -84,14 +88,32 @@ def compare(processes: tuple[str, ...], out: Path, as_json: bool, **flags: Any) 
 
     Give --pairs, --words, or --target and --bystander. Each process is measured under the first
     --samples seeds and under the next ones. Settings such as --steps hold for all processes.
+    Finished work is kept in OUT/measured, and the same command goes on from there.
     """
     from ..report.render import terminal_text
-    from ..runs.passes import Passes
 
+    part = flags.pop("part")
     asked = Asked.of(processes, flags)
     check_folder(out)
     start = time.monotonic()
     loaded = labelled(processes, [load_process(source, **asked.settings) for source in processes])
+    try:
+        with stoppable(tell):
+            report = _report(asked, loaded, out, part)
+    except PartFinished as error:
+        tell(str(error))
+        return
+    first = next(iter(loaded.values()))
+    _write(report, out, time.monotonic() - start, first)
+    click.echo(json_text(dict(report.objects or {})) if as_json else terminal_text(report))
+
+
+def _report(
+    asked: Asked, processes: dict[str, GenerativeProcess], out: Path, part: Part | None
+) -> Report:
+    """Measure what is missing, and report. Raises PartFinished where a part has no more to do."""
+    from ..runs.passes import Passes
+
     with Passes(
         out / KEPT,
         samples=asked.spec.samples,
@@ -99,11 +121,14 @@ def compare(processes: tuple[str, ...], out: Path, as_json: bool, **flags: Any) 
         max_memory=asked.max_memory,
         say=tell,
         bar=True,
+        part=part,
     ) as passes:
-        report = asked.report(loaded, passes, out)
-    first = next(iter(loaded.values()))
-    _write(report, out, time.monotonic() - start, first)
-    click.echo(json_text(dict(report.objects or {})) if as_json else terminal_text(report))
+        try:
+            return asked.report(processes, passes, out)
+        except (KeyboardInterrupt, Stopped):
+            passes.close()
+            tell_folder(out / KEPT)
+            raise
 
 
 def labelled(

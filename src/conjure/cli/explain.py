@@ -10,17 +10,21 @@ import click
 from ..core.errors import InputError
 from ..core.spec import Spec
 from ..core.text import number_of, shown, text_fault
+from ..runs.scorers import ProcessScorer
 from .choosing import choose, flag
 from .completion import values
+from .keeping import RESUME, KeepFlags, keep_options
 from .names import whole_command
 from .options import COLUMNS_OPTION, MEASURE_OPTIONS, PROCESS_OPTIONS, Checked, out_option
 from .streams import is_stream
 from .wording import json_text, signature_line, tell
 
 if TYPE_CHECKING:
+    from ..explanation.measuring import Prepared
     from ..explanation.morph import Morph
     from ..explanation.record import Explanation, Words
     from ..report.explanations import Output
+    from ..runs.terms import TermStore
 
 # As in report/explanations.py, which would load much; a test compares them.
 FIGURES = ("steps", "where", "when", "sure", "words")
@@ -72,30 +76,49 @@ def _flags(command: Any) -> Any:
 @click.option("--sample", type=int, help="Whose steps are shown, from 1.  [default: 1]")
 @click.option("--morph", is_flag=True, help="Put the animation into the folder, too.")
 @click.option("--frames", type=int, help="Pictures of the animation.  [default: 24]")
+@keep_options
 @click.option("--overwrite", is_flag=True, help="Replace OUT, or write into a folder in use.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_flags
-def explain(texts: tuple[str, ...], out: Path | None, **flags: Any) -> None:
+def explain(texts: tuple[str, ...], out: Path | None, **flags: Any) -> int:
     """Show where, when and which way two TEXTS differ, with the share of each part.
 
     The parts of a distance add up to it: over samples, both directions, steps and positions.
-    With --pairs, one page shows many pairs.
+    With --pairs, one page shows many pairs. With --out, finished work is kept in the folder
+    OUT.run, or that of --run, and the same command goes on from there.
     """
     many = {name: flags.pop(name) for name in ("pairs", "columns", "top", "by")}
     asked = {name: flags.pop(name) for name in _OWN}
     if many["pairs"] is not None:
         _check_alone(asked, texts, out)
-        _gallery(many, out, bool(asked["overwrite"]), flags)
-        return
+        keep = KeepFlags.take(flags, out=out, overwrite=bool(asked["overwrite"]))
+        return _gallery(many, out, keep, flags)
     if stray := [f"--{name}" for name, value in many.items() if value is not None]:
         raise InputError(f"{', '.join(stray)} goes with --pairs alone: leave it out")
+    if flags["part"] is not None:
+        raise InputError("--shard goes with --pairs alone: leave it out")
     _check_texts(texts)
     output = _output(out, asked, flags)
     pair = texts[0], texts[1]
     if output is not None and output.film:
+        flags = {name: value for name, value in flags.items() if name not in _KEEP}
         process, spec = choose(flags)
         _film(pair, process, spec, asked["frames"], output)
-        return
+        return 0
+    _explain(
+        pair, output, KeepFlags.take(flags, out=out, overwrite=asked["overwrite"]), asked, flags
+    )
+    return 0
+
+
+def _explain(
+    pair: tuple[str, str],
+    output: Output | None,
+    keep: KeepFlags,
+    asked: dict[str, Any],
+    flags: dict[str, Any],
+) -> None:
+    """Measure what is missing, then write or print."""
     from ..explanation.measuring import Parts, check_request, prepare
 
     wanted = ("words", "neutral", "sample")
@@ -109,15 +132,22 @@ def explain(texts: tuple[str, ...], out: Path | None, **flags: Any) -> None:
         from ..decoding import checked_decoder
 
         checked_decoder(process)
-    found = _run(prepare(pair, process, spec, parts))
-    if output is not None:
-        _write(found, output, process, asked)
+    prepared = prepare(pair, process, spec, parts)
+    out = None if output is None else output.path
+    with keep.work(out, ProcessScorer(process, spec), prepared.pairs) as kept:
+        found = _run(prepared, kept)
+        if kept is not None:
+            kept.close()  # everything is on the disk before the output is
+        if output is not None:
+            _write(found, output, process, asked)
+    keep.remove(out)
     if asked["as_json"]:
         click.echo(json_text(explanation_object(found, process)))
     elif output is None:
         click.echo("\n".join(explanation_lines(found)))
 
 
+_KEEP = ("run", "resume", "part")
 _OWN = ("words", "neutral", "figure", "wide", "sample", "morph", "frames", "overwrite", "as_json")
 
 
@@ -133,12 +163,13 @@ def _check_alone(alone: dict[str, Any], texts: tuple[str, ...], out: Path | None
         raise InputError("--pairs makes a page: let --out name an .html file")
 
 
-def _gallery(many: dict[str, Any], out: Any, overwrite: bool, flags: dict[str, Any]) -> None:
+def _gallery(many: dict[str, Any], out: Any, keep: KeepFlags, flags: dict[str, Any]) -> int:
     from .gallery import Request, make_gallery
 
     top = TOP if many["top"] is None else many["top"]
     by = many["by"] or ORDERS[0]
-    make_gallery(Request(many["pairs"], out, many["columns"], top, by, overwrite), flags)
+    request = Request(many["pairs"], out, many["columns"], top, by, keep.overwrite)
+    return make_gallery(request, keep, flags)
 
 
 def _check_texts(texts: tuple[str, ...]) -> None:
@@ -167,7 +198,8 @@ def _output(out: Path | None, asked: dict[str, Any], flags: dict[str, Any]) -> O
     output.check(overwrite=asked["overwrite"], words=asked["words"], samples=samples)
     if output.film:
         foreign = _given(asked, "words", "neutral", "figure", "wide", "sample", "morph", "as_json")
-        foreign += _given(flags, "samples", "estimand")
+        foreign += _given(flags, "samples", "estimand", "run")
+        foreign += ["--resume"] if flags["resume"] != RESUME[0] else []
         if foreign:
             raise InputError(f"{foreign[0]} says nothing about an animation: leave it out")
     if asked["morph"] and not output.folder:
@@ -215,16 +247,25 @@ def _write(found: Explanation, output: Output, process: Any, asked: dict[str, An
         tell(f"written: {path}")
 
 
-def _run(prepared: Any) -> Explanation:
+def _run(prepared: Prepared, terms: TermStore | None) -> Explanation:
     """Say what it costs, then measure, with a bar where there is more than one pair."""
     from ..runs.cost import cost_line
     from ..runs.progress import progress_bar
+    from ..similarity import cost
 
+    kept, done, plan = None, 0, prepared.plan
     pairs = prepared.pairs
-    tell(cost_line(prepared.process, prepared.plan, pairs[0][0], len(pairs)))
+    if terms is not None:
+        from ..runs.explanations import ExplanationStore
+
+        kept = ExplanationStore(terms)
+        left = prepared.left(kept)
+        done = sum(a != b and (a, b) not in left for a, b in pairs)
+        plan = cost(left, prepared.process, prepared.spec)
+    tell(cost_line(prepared.process, plan, pairs[0][0], len(pairs), done=done))
     command = whole_command()
     with progress_bar(len(pairs), shown=len(pairs) > 1) as bar:
-        found: Explanation = prepared.run(lambda done, _: bar.update(done - bar.n), command)
+        found = prepared.run(lambda done, _: bar.update(done - bar.n), command, kept)
     for note in found.notes:
         tell(note)
     return found

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..core.errors import InputError
+from ..core.errors import ConjureError, InputError
+from ..core.text import number_of
 from ..runs.parts import Part, read_part
 from ..runs.scorers import Keeping
 from ..runs.scores import run_path
+from ..runs.stopping import Stopped, stoppable
 from .streams import is_stream
 from .wording import tell
 
 if TYPE_CHECKING:
-    from ..datasets.tables import PairTable
+    from ..core.types import Pair
     from ..runs.scorers import Scorer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -93,9 +96,38 @@ class KeepFlags:
             return self.run
         return run_path(out)
 
-    def open(self, scorer: Scorer, folder: Path, table: PairTable) -> Any:
-        """The kept work of a scorer. Raises InputError where the folder has other settings."""
-        text = json.dumps(table.pairs(), ensure_ascii=True)
+    @contextmanager
+    def work(
+        self, out: Path | None, scorer: Scorer, pairs: Sequence[Pair], noun: str = "finished pair"
+    ) -> Iterator[Any]:
+        """The kept work of a scorer, or None if nothing is kept. Signals end it after a block.
+
+        If it ends early, what is kept is told: how many of ``pairs``, by their ``noun``.
+        """
+        folder = self.folder(out)
+        if folder is None:
+            with stoppable():
+                yield None
+            return
+        with stoppable(tell), self._open(scorer, folder, pairs) as kept:
+            try:
+                if self.resume == "verify":
+                    verify_aloud(scorer, kept)
+                yield kept
+            except (KeyboardInterrupt, Stopped, ConjureError, OSError):
+                _tell_kept(pairs, scorer, kept, noun)
+                raise
+
+    def remove(self, out: Path | None) -> None:
+        """Remove the run folder beside a complete output; one that --run names stays."""
+        if self.run is None and (folder := self.folder(out)) is not None:
+            from ..runs.store import remove_run
+
+            remove_run(folder)
+
+    def _open(self, scorer: Scorer, folder: Path, pairs: Sequence[Pair]) -> Any:
+        """Raises InputError where the folder has other settings."""
+        text = json.dumps(pairs, ensure_ascii=True)
         facts = {"data": "sha256-" + hashlib.sha256(text.encode()).hexdigest()[:32]}
         keeping = Keeping(folder, self.resume == "fresh", self.part, facts)
         try:
@@ -106,11 +138,31 @@ class KeepFlags:
             return scorer.keep(replace(keeping, fresh=True))
 
 
-def remove_run(folder: Path) -> None:
-    """Remove a run folder that has served its purpose."""
-    from ..runs.store import remove_run
+def _tell_kept(pairs: Sequence[Pair], scorer: Scorer, kept: Any, noun: str) -> None:
+    """Say what is kept of a run that ends early."""
+    with suppress(ConjureError, OSError):  # a full disk, say: the error that ends the run is told
+        kept.close()
+    if count := finished(pairs, scorer, kept):
+        verb = "is" if count == 1 else "are"
+        tell(
+            f"{number_of(count, noun)} {verb} kept in {kept.store.folder}; "
+            "the same command goes on from there"
+        )
 
-    remove_run(folder)
+
+def tell_folder(folder: Path) -> None:
+    """Say where the work of several run folders is kept, as a run ends early."""
+    tell(f"what is finished is kept in {folder}; the same command goes on from there")
+
+
+def finished(pairs: Sequence[Pair], scorer: Scorer, kept: Any) -> int:
+    """How many of the pairs are on the disk."""
+    unwritten = {frozenset((unit["text1"], unit["text2"])) for unit in kept.store.unwritten}
+    missing = scorer.missing(pairs, kept)
+    return sum(
+        pair not in missing and frozenset(pair) not in unwritten and pair[0] != pair[1]
+        for pair in pairs
+    )
 
 
 def verify_aloud(scorer: Scorer, kept: Any) -> None:

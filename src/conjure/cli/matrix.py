@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,10 @@ import click
 
 from ..core.errors import InputError
 from ..core.text import number_of, shown
+from ..runs.parts import PartFinished
+from ..runs.scorers import ProcessScorer
 from .choosing import choose
+from .keeping import KeepFlags, keep_options
 from .matrix_texts import leave_unreadable_texts, read_classes, read_texts
 from .options import (
     MEASURE_OPTIONS,
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from ..core.process import GenerativeProcess
     from ..core.spec import Spec
     from ..matrices.record import Matrix
+    from ..runs.terms import TermStore
 
 _TABLE = 8  # texts, up to which the whole matrix is printed
 
@@ -69,12 +74,7 @@ def _flags(command: Any) -> Any:
     show_default=True,
     help="N, divisions of the texts that the test of the classes tries.",
 )
-@click.option(
-    "--run",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="Folder that keeps finished work, so that a stopped run goes on.",
-)
+@keep_options
 @click.option("--overwrite", is_flag=True, help="Replace the files.")
 @MEMORY_OPTION
 @click.option(
@@ -98,24 +98,38 @@ def matrix(
     """The distance of any two of TEXTS, or of the texts of --file.
 
     It prints the nearest texts of each, and whether classes show. n texts have n(n − 1)/2 pairs.
+    Finished pairs are kept in the folder OUT.run, or that of --run, and the same command goes on.
     Exit status 1: of some texts nothing is read, and the matrix has the others.
     """
-    names = ("out", "heatmap", "scaling", "overwrite", "folder", "max_memory")
-    settings = {name: rest.pop(name) for name in names}
+    settings = {name: rest.pop(name) for name in ("out", "heatmap", "scaling", "overwrite")}
+    keep = KeepFlags.take(rest, out=settings["out"], overwrite=settings["overwrite"])
+    max_memory = rest.pop("max_memory")
     given, table = read_texts(texts, file, column)
     labels = read_classes(classes, given, table)
     _check_files(given, labels, settings)
     process, spec = choose(rest)
-    given, labels, settings["rejected"] = leave_unreadable_texts(given, labels, process)
-    found = _measure(given, labels, process, spec, settings)
-    _write(found, settings)
+    scorer = ProcessScorer(process, spec, max_memory)
+    given, labels, rejected = leave_unreadable_texts(given, labels, process)
+    try:
+        with keep.work(settings["out"], scorer, list(combinations(given, 2))) as kept:
+            if kept is not None:
+                scorer.reject({(a, b): why for a, why in rejected.items() for b in given}, kept)
+            found = _measure(given, labels, scorer, kept)
+            if kept is not None:
+                kept.close()  # everything is on the disk before the files are
+            _write(found, settings)
+    except PartFinished as error:
+        tell(str(error))
+        return 1 if rejected else 0
+    if not rejected:
+        keep.remove(settings["out"])
     if as_json:
-        left_out = [{"text": a, "reason": why} for a, why in settings["rejected"].items()]
+        left_out = [{"text": a, "reason": why} for a, why in rejected.items()]
         facts = matrix_object(found, process, permutations)
         click.echo(json_text({**facts, "left_out": left_out}))
     else:
         click.echo("\n".join(matrix_lines(found, nearest, permutations, spec)))
-    return 1 if settings["rejected"] else 0
+    return 1 if rejected else 0
 
 
 def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str, Any]) -> None:
@@ -125,7 +139,6 @@ def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str,
     from ..matrices.files import check_file
     from ..matrices.record import checked_classes, checked_texts
     from ..report.plots.pictures import check_picture_file
-    from ..runs.manifest import check_run_folder
     from ..stats.separation import check_classes
 
     checked_texts(texts)
@@ -142,51 +155,29 @@ def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str,
     for path in files:
         if path != settings["out"]:
             check_picture_file(path, overwrite=settings["overwrite"])
-    if settings["folder"] is not None:
-        check_run_folder(settings["folder"])
 
 
 def _measure(
     texts: list[str],
     labels: list[str] | None,
-    process: GenerativeProcess,
-    spec: Spec,
-    settings: dict[str, Any],
+    scorer: ProcessScorer,
+    kept: TermStore | None,
 ) -> Matrix:
-    """Say what it costs, then measure with a bar."""
-    from contextlib import ExitStack
-
-    from ..matrices.measure import measure_matrix, missing_pairs
-    from ..runs.cost import cost_line
+    """Say what it costs, then measure with a bar. Raises PartFinished where a part has no more."""
+    from ..matrices.measure import measure_matrix
     from ..runs.progress import progress_bar
-    from ..runs.stopping import stoppable
-    from ..similarity import cost
 
-    total = len(texts) * (len(texts) - 1) // 2
-    with ExitStack() as stack:
-        kept = None
-        if settings["folder"] is not None:
-            from ..runs.terms import TermStore
-
-            stack.enter_context(stoppable(tell))
-            kept = stack.enter_context(TermStore(settings["folder"], process))
-            failed = {(a, b): why for a, why in settings["rejected"].items() for b in texts}
-            kept.reject(failed, spec.seed, spec)
-        missing = missing_pairs(texts, kept, spec)
-        plan = cost(missing, process, spec, max_memory=settings["max_memory"])
-        done = total - len(missing)
-        tell(cost_line(process, plan, texts[0], total, done=done))
-        del missing, plan
-        for fact in estimate_facts(spec):
-            tell(f"an estimate: {fact}")
-        bar = stack.enter_context(progress_bar(total))
+    tell(scorer.cost_line(list(combinations(texts, 2)), kept))
+    for fact in estimate_facts(scorer.spec):
+        tell(f"an estimate: {fact}")
+    with progress_bar(len(texts) * (len(texts) - 1) // 2) as bar:
         return measure_matrix(
             texts,
-            process,
-            spec,
+            scorer.process,
+            scorer.spec,
             classes=labels,
             progress=lambda *_: bar.update(),
-            max_memory=settings["max_memory"],
+            max_memory=scorer.max_memory,
             kept=kept,
         )
 

@@ -19,7 +19,7 @@ from ..runs.parts import PartFinished
 from ..runs.stopping import Stopped, stoppable
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
-from .keeping import SHARD_OPTION
+from .keeping import SHARD_OPTION, tell_folder
 from .moved import FORMER_GROUPS
 from .names import names, typed
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
@@ -107,8 +107,7 @@ def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
                 status = _carry_out(run, experiments)
             except (KeyboardInterrupt, Stopped):
                 run.close()
-                kept = run.options.out / KEPT
-                tell(f"what is finished is kept in {kept}; the same command goes on from there")
+                tell_folder(run.options.out / KEPT)
                 raise
             try:
                 run.close()

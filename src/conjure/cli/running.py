@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ConjureError, InputError
+from ..core.errors import InputError
 from ..core.text import brief, number_of
 from ..datasets.formats import BadRow
 from ..datasets.tables import PairTable, left_out, table_bytes, write_rows
@@ -16,8 +15,7 @@ from ..runs import scores
 from ..runs.progress import progress_bar
 from ..runs.scorers import ProcessScorer, Result, Scorer
 from ..runs.scores import Scored
-from ..runs.stopping import Stopped, stoppable
-from .keeping import KeepFlags, remove_run, verify_aloud
+from .keeping import KeepFlags
 from .streams import is_stream, write_stdout
 from .wording import estimate_facts, tell
 
@@ -59,33 +57,22 @@ def run(
 
     Rows that fail are reported at the end, and are not in what is returned.
     """
-    folder = keep.folder(out)
-    with stoppable(tell if folder is not None else lambda line: None):
-        if folder is None:
-            scored = _score_aloud(table, scorer, None)
+    with keep.work(out, scorer, table.pairs(), "finished row") as kept:
+        if kept is not None:
+            scorer.reject(table.rejected, kept)
+        scored = _score_aloud(table, scorer, kept)
+        if kept is not None:
+            kept.close()  # everything is on the disk before the output is
+        if not scored.absent:
             _write(out, kind, scored, scorer, arrange)
-            report_failed(scored, None)
-            return scored
-        with keep.open(scorer, folder, table) as kept:
-            try:
-                if keep.resume == "verify":
-                    verify_aloud(scorer, kept)
-                scorer.reject(table.rejected, kept)
-                scored = _score_aloud(table, scorer, kept)
-                kept.close()  # everything is on the disk before the output is
-                if not scored.absent:
-                    _write(out, kind, scored, scorer, arrange)
-            except (KeyboardInterrupt, Stopped, ConjureError, OSError):
-                _tell_kept(table, scorer, kept)
-                raise
-    report_failed(scored, folder)
+    report_failed(scored.failed, keep.folder(out), len(table.rejected))
     if scored.absent:
         tell(
             f"{number_of(scored.absent, 'pair')} of other shards are not finished: when they are, "
             "the same command without --shard writes the output"
         )
-    elif keep.run is None and not scored.any_failed:
-        remove_run(folder)
+    elif not scored.any_failed:
+        keep.remove(out)
     return scored
 
 
@@ -99,38 +86,14 @@ def _write(out: Path | None, kind: str, scored: Scored, scorer: Scorer, arrange:
         write_rows(out, *rows)
 
 
-def _tell_kept(table: PairTable, scorer: Scorer, kept: Any) -> None:
-    """Say what is kept of a run that ends early."""
-    with suppress(ConjureError, OSError):  # a full disk, say: the error that ends the run is told
-        kept.close()
-    rows = finished_rows(table, scorer, kept)
-    if rows:
-        verb = "is" if rows == 1 else "are"
-        tell(
-            f"{number_of(rows, 'finished row')} {verb} kept in {kept.store.folder}; "
-            "the same command goes on from there"
-        )
-
-
-def finished_rows(table: PairTable, scorer: Scorer, kept: Any) -> int:
-    """How many rows of the table are on the disk."""
-    unwritten = {frozenset((unit["text1"], unit["text2"])) for unit in kept.store.unwritten}
-    pairs = table.pairs()
-    missing = scorer.missing(pairs, kept)
-    return sum(
-        pair not in missing and frozenset(pair) not in unwritten and pair[0] != pair[1]
-        for pair in pairs
-    )
-
-
-def report_failed(scored: Scored, folder: Path | None) -> None:
+def report_failed(failed: Sequence[BadRow], folder: Path | None, rejected: int = 0) -> None:
     """Report the rows that failed: the first few, then how many in all, and where the reasons are.
 
-    Rows of which nothing is read were reported before, and are counted.
+    rejected: how many more failed, of which nothing is read; they were reported before
     """
-    for line in left_out(scored.failed):
+    for line in left_out(failed):
         tell(line)
-    if count := len(scored.failed) + len(scored.table.rejected):
+    if count := len(failed) + rejected:
         where = "" if folder is None else f"; {folder} has the reasons"
         tell(f"{number_of(count, 'pair')} failed and have no row in the output{where}")
 

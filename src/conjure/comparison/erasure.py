@@ -24,6 +24,7 @@ from ..paper.variants import sample_distances
 from ..report.grids import NONE, Grid
 from ..report.plots.moved import Moved, draw_moved
 from ..report.report import Report
+from ..runs.parts import PartFinished
 from ..stats.resampling import Array
 from .measure import Compared, Subject, measure
 from .side_by_side import SideBySide, first, second
@@ -156,20 +157,29 @@ def erasure(
     folder: Path,
     say: Callable[[str], object] = lambda line: None,
 ) -> Report:
-    """Measure and report what an edit has moved; the figure is drawn into ``folder``."""
+    """Measure and report what an edit has moved; the figure is drawn into ``folder``.
+
+    Raises PartFinished as ``measure`` does.
+    """
     if len(processes) != 2:
         raise InputError(
             f"--target compares two processes, the original first; {len(processes)} are given"
         )
     targets = list(dict.fromkeys(targets))
     subject = words_of(targets, bystanders)
-    found = measure(processes, subject, passes, estimand, say)
     words = list(dict.fromkeys([*targets, *bystanders]))
+    unfinished: PartFinished | None = None
+    try:
+        found = measure(processes, subject, passes, estimand, say)
+    except PartFinished as error:
+        unfinished = error  # this part of the words themselves is measured all the same
     try:
         itself, line = divergences([*processes.values()], words, passes, estimand)
         own = f"Itself: {line}"
     except InputError as error:
         itself, own = {}, f"Itself is left out: {error}"
+    if unfinished is not None:
+        raise unfinished
     made = movements(found, itself, targets)
     before, after = processes
     title = f"What differs between {before} and {after}"

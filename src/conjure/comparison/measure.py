@@ -13,6 +13,7 @@ from ..core.spec import Signature, Spec, sign
 from ..core.text import brief
 from ..datasets.read import Dataset
 from ..paper.variants import sample_distances
+from ..runs.parts import PartFinished
 from ..stats.resampling import Array
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def measure(
     """Distances of the pairs under each process; ``passes`` has the k and the first seed.
 
     What ``passes`` has on disk is not measured again. Raises InputError for an estimand that a
-    process does not have, before anything is measured.
+    process does not have, before anything is measured; and PartFinished, after every process has
+    had its part, if other parts of the work are missing.
     """
     k = passes.samples
     spec = Spec(2 * k, passes.seed, estimand)
@@ -96,10 +98,17 @@ def measure(
         f"{spec.seed + 2 * k - 1}: {sum(rows.values()):,} network rows that are not measured yet"
     )
     distances, signatures = {}, {}
+    unfinished: PartFinished | None = None
     for label, process in processes.items():
         if rows[label]:
             say(label)
-        terms = passes.measure(process, subject.pairs, samples=2 * k)
+        try:
+            terms = passes.measure(process, subject.pairs, samples=2 * k)
+        except PartFinished as error:
+            unfinished = error
+            continue
         distances[label] = sample_distances(terms, estimand)
         signatures[label] = sign(process, spec)
+    if unfinished is not None:
+        raise unfinished
     return Compared(subject, k, distances, signatures)

@@ -66,12 +66,13 @@ def check_folder(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """A new empty file beside ``path`` to write to; at the end it replaces ``path``.
 
     If anything fails, the new file is removed and the old one stays. A link is followed. The new
     file has a random name, so no other file of the user is touched. It is on the disk before it
     gets its name, and the name is on the disk at the end: a loss of power leaves either file whole.
+    Without ``sync`` a loss of power may leave a part of the new file; nothing else does.
     Raises InputError if the system refuses.
     """
     draft = None
@@ -81,9 +82,11 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         if target.exists():
             draft.chmod(target.stat().st_mode & 0o7777)
-        _sync(draft)
+        if sync:
+            _sync(draft)
         os.replace(draft, target)
-        _sync(target.parent)
+        if sync:
+            _sync(target.parent)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import asdict, fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ _WHAT = "conjure explanation"
 
 def save(explanation: Explanation, path: Path) -> None:
     """Write it whole or not at all. Raises InputError where the system refuses."""
+    with replacing(path) as draft:
+        draft.write_bytes(to_bytes(explanation))
+
+
+def to_bytes(explanation: Explanation) -> bytes:
+    """The file of an explanation."""
     distance = explanation.distance
     arrays: dict[str, Any] = {"maps": explanation.maps}
     facts: dict[str, Any] = {
@@ -60,15 +67,20 @@ def save(explanation: Explanation, path: Path) -> None:
             for side, array in enumerate(getattr(words, name)):
                 arrays[f"words_{name}_{side}"] = array
     arrays["facts"] = np.array(json.dumps(facts))
-    with replacing(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    file = BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
 
 
 def load(path: Path) -> Explanation:
     """What ``save`` wrote. Raises InputError for any other file."""
-    read_bytes(path)  # one line for a file that is not there
+    return from_bytes(read_bytes(path), str(path))
+
+
+def from_bytes(data: bytes, name: str) -> Explanation:
+    """What ``to_bytes`` gave. name: of the file, for the InputError that any other one raises."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(BytesIO(data), allow_pickle=False) as file:
             arrays = dict(file)
         facts = json.loads(str(arrays.pop("facts")))
         if facts["what"] != _WHAT or facts["format"] != FORMAT:
@@ -78,7 +90,7 @@ def load(path: Path) -> Explanation:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{path} is not an explanation of this version: make it anew with conjure explain"
+            f"{name} is not an explanation of this version: make it anew with conjure explain"
         ) from error
 
 

@@ -7,25 +7,26 @@ step, which costs a row a text and sample with guidance. Words are further pairs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from ..core.checks import checked_pairs, checked_process, whole
 from ..core.divergence import measure
-from ..core.errors import InputError
+from ..core.errors import InputError, NonFiniteError
 from ..core.memory import automatic_bound
 from ..core.planner import Plan
 from ..core.process import GenerativeProcess
 from ..core.reading import unreadable
 from ..core.spec import Spec
 from ..core.text import brief, number_of, text_fault
-from ..core.types import Pair
+from ..core.types import Observer, Pair
 from ..decoding import Decodes
-from ..similarity import Distance, bundled, cost, stream
+from ..similarity import Distance, Measure, bundled, cost, stream
 from .observing import Arranges, Collector, positions
 from .pictures import END_SIDE, Denoises, draw, picture_pixels
 from .record import Explanation, Pictures
@@ -92,6 +93,34 @@ def explain(
     return prepare((text1, text2), process, spec, parts).run()
 
 
+class Keeps(Protocol):
+    """Finished work that an explanation goes on from; ``runs/explanations.py`` has one."""
+
+    def measure(self, observer: Observer | None) -> Measure:
+        """What measures pairs and keeps their terms. It leaves out those that fail."""
+        ...
+
+    def missing(self, pairs: Sequence[Pair], spec: Spec) -> set[Pair]:
+        """The pairs whose terms are not kept."""
+        ...
+
+    def explanation(self, prepared: Prepared) -> Explanation | None:
+        """What ``keep`` was given, or None."""
+        ...
+
+    def keep(self, prepared: Prepared, found: Explanation) -> None:
+        """Keep the explanation of the two texts, without words."""
+        ...
+
+    def failure(self) -> NonFiniteError:
+        """Why pairs were left out."""
+        ...
+
+
+def _measure(kept: Keeps | None, observer: Observer | None) -> Measure:
+    return partial(measure, observer=observer) if kept is None else kept.measure(observer)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """An explanation whose arguments are checked; nothing is measured yet.
@@ -111,29 +140,62 @@ class Prepared:
     notes: tuple[str, ...]
 
     def run(
-        self, progress: Callable[[int, int], object] | None = None, command: str = ""
+        self,
+        progress: Callable[[int, int], object] | None = None,
+        command: str = "",
+        kept: Keeps | None = None,
     ) -> Explanation:
-        """Measure. progress: called with (pairs done, pairs in all); command: what repeats it."""
-        watched = partial(measure, observer=self.collector)
+        """Measure what is not kept.
+
+        progress: called with (pairs done, pairs in all); command: what repeats it
+
+        Raises NonFiniteError if a pair fails; with ``kept`` after the others are measured and kept.
+        """
+        whole = None if kept is None else kept.explanation(self)
         found: dict[Pair, Distance] = {}
-        for place, one in stream(self.pairs, self.process, self.spec, measure=watched):
-            found[self.pairs[place]] = one
-            if progress is not None:
-                progress(len(found), len(self.pairs))
+        if whole is not None:
+            found[self.pairs[0]] = whole.distance
+        # the observer must see the two texts' pair; others that are kept are only read
+        watched = self.left(kept)
+        for pairs, observer in ((watched, self.collector), (self.pairs, None)):
+            if not (rest := [pair for pair in pairs if pair not in found]):
+                continue
+            how = _measure(kept, observer if whole is None else None)
+            for place, one in stream(rest, self.process, self.spec, measure=how):
+                found[rest[place]] = one
+                if whole is None and rest[place] == self.pairs[0]:
+                    whole = self._explained(one)
+                    if kept is not None:
+                        kept.keep(self, whole)
+                if progress is not None:
+                    progress(len(found), len(self.pairs))
+        if kept is not None and len(found) < len(self.pairs):
+            raise kept.failure()
+        assert whole is not None
+        words = self.words
+        return replace(
+            whole,
+            words=None if words is None else words.words_found(found, self.plan.rows),
+            command=command or _command(self),
+        )
+
+    def left(self, kept: Keeps | None) -> list[Pair]:
+        """The pairs that are still to be measured; that of the two texts comes first."""
+        if kept is None:
+            return list(self.pairs)
+        missing = kept.missing(self.pairs, self.spec)
+        if kept.explanation(self) is None:
+            missing.add(self.pairs[0])
+        return [pair for pair in self.pairs if pair in missing]
+
+    def _explained(self, distance: Distance) -> Explanation:
+        """The explanation of the two texts, without words, from what the collector has seen."""
         # what else was recorded for the pictures is not what was asked for
-        distance = replace(found[self.pairs[0]], spec=replace(self.spec, record=frozenset()))
+        distance = replace(distance, spec=replace(self.spec, record=frozenset()))
         # for a mean over steps; see ``Explanation``
         maps = self.collector.maps.numpy() * len(self.process.schedule)
         _check_sum(maps, distance)
-        words = self.words
-        return Explanation(
-            distance,
-            maps,
-            self._pictures(),
-            None if words is None else words.words_found(found, self.plan.rows),
-            command or _command(self),
-            self.notes,
-        )
+        return Explanation(distance, maps, self._pictures(), notes=self.notes)
 
     def _pictures(self) -> Pictures | None:
         latents, sample = self.collector.latents, self.collector.shown

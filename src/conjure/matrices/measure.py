@@ -14,6 +14,7 @@ from ..core.process import GenerativeProcess
 from ..core.spec import Spec, sign
 from ..core.types import Pair
 from ..core.uncertainty import Estimate, estimate
+from ..runs.parts import PartFinished
 from ..similarity import bundled, stream
 from .record import Matrix, checked_classes, checked_texts
 
@@ -75,7 +76,8 @@ def measure_matrix(
 ) -> Matrix:
     """``matrix`` by a ``Spec``. kept: where finished terms are looked up, and kept as they finish.
 
-    Raises InputError for a spec with a tolerance, which gives pairs unlike numbers of samples.
+    Raises InputError for a spec with a tolerance, which gives pairs unlike numbers of samples, and
+    PartFinished if other parts of the work are not finished.
     """
     texts, classes = checked_texts(texts), checked_classes(classes, len(texts))
     if spec.adaptive:
@@ -83,15 +85,16 @@ def measure_matrix(
     process = bundled() if process is None else process
     n, place = len(texts), {text: n for n, text in enumerate(texts)}
     values, errors = np.zeros((n, n)), np.zeros((n, n))
-    total = n * (n - 1) // 2
-    for done, ((a, b), (there, back)) in enumerate(
-        _measured(texts, process, spec, max_memory, kept), start=1
-    ):
+    done, total = 0, n * (n - 1) // 2
+    for (a, b), (there, back) in _measured(texts, process, spec, max_memory, kept):
+        done += 1
         i, j = place[a], place[b]
         values[i, j], values[j, i] = there.value, back.value
         errors[i, j], errors[j, i] = there.standard_error or 0.0, back.standard_error or 0.0
         if progress is not None:
             progress(done, total)
+    if done < total and kept is not None and kept.part is not None:
+        raise PartFinished(kept.part)
     return Matrix(
         texts,
         values,
@@ -121,13 +124,3 @@ def _measured(
     if kept is not None and kept.failures:  # a matrix has no holes
         why = next(iter(kept.failures.values()))
         raise NonFiniteError(f"{why} ({len(kept.failures):,} pairs failed; the others are kept)")
-
-
-def missing_pairs(texts: Sequence[str], kept: TermStore | None, spec: Spec) -> list[Pair]:
-    """The pairs that are still to be measured, row by row."""
-    pairs = list(combinations(texts, 2))
-    if kept is None:
-        return pairs
-    missing = kept.missing(pairs, range(spec.seed, spec.seed + spec.samples), spec)
-    lacking = {pair for group in missing.values() for pair in group}
-    return [pair for pair in pairs if (min(pair), max(pair)) in lacking]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..core.errors import InputError
+from ..core.errors import DamagedWorkWarning, InputError
 from ..datasets.files import reason
 from .manifest import SHARDS
 
-_DIGITS = 32  # of the checksum in a name: 128 bits
+DIGITS = 32  # of the checksum in a name: 128 bits
 _MOST_BYTES = 2**31  # of one shard; a larger file is not of ours
 
 
@@ -124,8 +125,20 @@ def _read_shard(path: Path, kind: Kind, key: Mapping[str, Any]) -> Shard:
 
 def checksum_name(data: bytes) -> str:
     """The name of a shard of these bytes."""
-    return f"{hashlib.sha256(data).hexdigest()[:_DIGITS]}.parquet"
+    return f"{hashlib.sha256(data).hexdigest()[:DIGITS]}.parquet"
 
 
 def number(value: object) -> float:
     return float(value) if isinstance(value, int | float) and value >= 0 else 0.0
+
+
+def tell_damaged(path: Path, why: str, then: str) -> None:
+    warnings.warn(DamagedWorkWarning(f"{path} cannot be used, for {why}: {then}"), stacklevel=2)
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with a number if there is such a file."""
+    tried, n = path, 1
+    while tried.exists():
+        tried, n = path.with_name(f"{path.stem}-{n}{path.suffix}"), n + 1
+    return tried

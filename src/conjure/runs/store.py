@@ -14,7 +14,6 @@ import json
 import os
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,12 +23,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from ..core.errors import DamagedWorkWarning, InputError
+from ..core.errors import InputError
 from ..core.spec import Signature
 from ..core.text import number_of
 from ..datasets.files import reason, replacing
+from .beside import EXPLANATIONS, TRAJECTORIES, Beside
 from .manifest import ASIDE, NAME, SHARDS, Manifest, ManifestError, check_run_folder, read_manifest
-from .shards import Contents, Kind, Shard, checksum_name, number, read_shards
+from .shards import (
+    Contents,
+    Kind,
+    Shard,
+    checksum_name,
+    free_name,
+    number,
+    read_shards,
+    tell_damaged,
+)
 
 MIN_SECONDS, MAX_SECONDS = 1.0, 30.0  # how long finished units may wait to be written
 SHARE = 0.05  # of a run: what a crash may cost in between
@@ -66,7 +75,7 @@ class Store:
         self._small: list[Shard] = []  # written by this store, and small
         check_run_folder(self.folder)
         self._check_key(fresh)
-        self._fresh = fresh
+        self.fresh = fresh  # whether what the folder holds is still to be removed
         self.contents = Contents() if fresh else read_shards(self.folder, kind, self._key)
         self.expected = 0  # units that this run will add: sets how often they are written
         # what changes only the rounding, as it is when units are written: the batch may be halved
@@ -122,10 +131,10 @@ class Store:
             self._lock = self._acquire()
         except OSError as error:
             raise InputError(f"cannot write to {self.folder}: {reason(error)}") from error
-        self._check_key(self._fresh)  # another process may have begun since
-        if self._fresh:
+        self._check_key(self.fresh)  # another process may have begun since
+        if self.fresh:
             remove_units(self.folder)
-            self._fresh = False
+            self.fresh = False
         known = dict(self.contents.shards)
         self.contents = read_shards(self.folder, self.kind, self._key, known)
         self._set_aside()
@@ -165,7 +174,7 @@ class Store:
         (self.folder / ASIDE).mkdir(exist_ok=True)
         for path, why in damaged.items():
             with suppress(FileNotFoundError):
-                os.replace(path, _free_name(self.folder / ASIDE / path.name))
+                os.replace(path, free_name(self.folder / ASIDE / path.name))
             tell_damaged(path, why, "it is set aside, and what it held is computed again")
         self.contents.damaged.clear()
 
@@ -304,9 +313,11 @@ class _Buffer:
 
 
 def remove_units(folder: Path) -> None:
-    """Remove shards and manifest of a run folder; nothing else is touched."""
+    """Remove what a run folder holds, but the locks; foreign files in it stay."""
     for path in (folder / SHARDS).glob("*.parquet"):
         path.unlink(missing_ok=True)
+    for name in (EXPLANATIONS, TRAJECTORIES):
+        Beside(folder, name).remove()
     (folder / NAME).unlink(missing_ok=True)
 
 
@@ -320,19 +331,7 @@ def remove_run(folder: Path) -> None:
             path.rmdir()
 
 
-def tell_damaged(path: Path, why: str, then: str) -> None:
-    warnings.warn(DamagedWorkWarning(f"{path} cannot be used, for {why}: {then}"), stacklevel=2)
-
-
 def kept_line(units: int, noun: str, folder: Path) -> str:
     """What is said of finished work when a run ends early."""
     verb = "is" if units == 1 else "are"
     return f"{number_of(units, noun)} {verb} kept in {folder}; the same command goes on from there"
-
-
-def _free_name(path: Path) -> Path:
-    """The path, or with a number if there is such a file."""
-    tried, n = path, 1
-    while tried.exists():
-        tried, n = path.with_name(f"{path.stem}-{n}{path.suffix}"), n + 1
-    return tried

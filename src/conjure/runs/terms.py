@@ -63,7 +63,7 @@ class TermStore:
         self.store = Store(folder, kind, signature, part=part, fresh=fresh)
         self.store.provenance = lambda: provenance(process)
         self.failures: dict[Pair, str] = {}
-        self._part, self._facts = part, dict(facts or {})
+        self.part, self._facts = part, dict(facts or {})
         self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
         for table in self.store.tables():
             self._read(table)
@@ -138,7 +138,7 @@ class TermStore:
         }
         cross_steps = spec.cross_steps or 0
         new = [p for p in wanted if seed not in self._known.get((p, cross_steps), _NOTHING).failed]
-        if not new or (self._part is not None and self._part[0] > 1):
+        if not new or (self.part is not None and self.part[0] > 1):
             return
         self._begin({(seed,): new}, new, (seed,), spec)
         for pair in new:
@@ -150,8 +150,8 @@ class TermStore:
         """What is to be computed: {seeds: pairs}. A failed unit is not tried again."""
         wanted, seeds = distinct(pairs), tuple(seeds)
         mine = dict.fromkeys(wanted, seeds)
-        if self._part is not None:
-            mine = of_part(wanted, seeds, self._part)
+        if self.part is not None:
+            mine = of_part(wanted, seeds, self.part)
         needs = spec.needs & RECORDS
         found: dict[Seeds, list[Pair]] = defaultdict(list)
         for pair, own in mine.items():

@@ -1,0 +1,88 @@
+"""Large results beside the shards of a run folder: a file for each key, with a checksum.
+
+    RUN/NAME/KEY-CHECKSUM.npz      KEY: 16 digits that stand for the key; CHECKSUM: as a shard's
+
+Shards are read whole when a run is opened. These files are read one at a time, when they are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..core.errors import InputError
+from ..core.spec import Fact, Signature
+from ..datasets.files import reason, replacing
+from .manifest import ASIDE
+from .shards import DIGITS, free_name, tell_damaged
+
+EXPLANATIONS, TRAJECTORIES = "explanations", "trajectories"  # the names there are
+SUFFIX = ".npz"
+_MOST_BYTES = 2**32  # a larger file is not of ours
+
+
+class Beside:
+    """The files of one name in a run folder. One writer a key at a time, by the folder's lock.
+
+    folder: of the run
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._run, self.folder = folder, folder / name
+
+    def read(self, key: Mapping[str, Fact]) -> bytes | None:
+        """What was written under a key, or None. A damaged file is set aside, and told."""
+        for path in self._paths(key):
+            try:
+                if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+                    continue
+                data = path.read_bytes()
+            except FileNotFoundError:  # another process has removed it
+                continue
+            except OSError as error:
+                raise InputError(f"cannot read {path}: {reason(error)}") from error
+            if path.name == self._name(key, data):
+                return data
+            self._set_aside(path)
+        return None
+
+    def has(self, key: Mapping[str, Fact]) -> bool:
+        """Whether there is a file of a key; it may turn out damaged when it is read."""
+        return bool(self._paths(key))
+
+    def write(self, key: Mapping[str, Fact], data: bytes, *, sync: bool = True) -> None:
+        """Write a file whole. sync: whether it must be on the disk when this returns.
+
+        Raises InputError where the system refuses.
+        """
+        path = self.folder / self._name(key, data)
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write to {self.folder}: {reason(error)}") from error
+        with replacing(path, sync=sync) as draft:
+            draft.write_bytes(data)
+
+    def remove(self) -> None:
+        """Remove all files of this name; foreign ones stay."""
+        for pattern in (f"*-*{SUFFIX}", ".conjure-*.tmp"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or something else is in it
+            self.folder.rmdir()
+
+    def _paths(self, key: Mapping[str, Fact]) -> list[Path]:
+        return sorted(self.folder.glob(f"{Signature(key).digest}-*{SUFFIX}"))
+
+    def _name(self, key: Mapping[str, Fact], data: bytes) -> str:
+        checksum = hashlib.sha256(data).hexdigest()[:DIGITS]
+        return f"{Signature(key).digest}-{checksum}{SUFFIX}"
+
+    def _set_aside(self, path: Path) -> None:
+        with suppress(OSError):  # a disk that is read-only: it is not used in any case
+            (self._run / ASIDE).mkdir(exist_ok=True)
+            os.replace(path, free_name(self._run / ASIDE / path.name))
+        tell_damaged(path, "its bytes do not fit its checksum", "what it held is computed again")
