@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
-from ..core.reading import unreadable
 from ..core.text import brief, text_fault
 from ..datasets.formats import BadRow, PairRow, Source
 from ..datasets.tables import left_out, listed, read_rows
@@ -116,6 +115,7 @@ def leave_unreadable_texts(
     """
     from collections import Counter
 
+    from ..core.reading import unreadable
     from ..matrices.record import checked_texts
     from ..stats.separation import check_classes
 
