@@ -5,6 +5,7 @@ Nothing is fetched and torch is not imported before every flag was checked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,20 @@ _OF_BASELINE = ("device", "dtype", "batch_size", "revision", "allow_pickle")
 _OF_PARAGON = ("process", *_OF_BASELINE, "variant")
 
 
-def choose(flags: dict[str, Any]) -> tuple[PipelineProcess, Spec]:
+def load_process(*source: str, **settings: Any) -> PipelineProcess:
+    """``conjure.load`` with what only a program of its own may do; see ``process_wide``."""
+    from .. import load
+
+    with uncollected():
+        process = load(*source, **settings)
+    if process.device.type == "cpu":
+        keep_freed_memory()
+    return process
+
+
+def choose(
+    flags: dict[str, Any], load: Callable[..., PipelineProcess] = load_process
+) -> tuple[PipelineProcess, Spec]:
     """The process and spec that the flags name; what was not given is left to the library."""
     given = _given(flags)
     asked = {field.name: given.pop(field.name) for field in fields(Spec) if field.name in given}
@@ -34,33 +48,27 @@ def choose(flags: dict[str, Any]) -> tuple[PipelineProcess, Spec]:
     spec = Spec(**asked)  # before anything is fetched
     if chosen.steps is not None:
         spec.check_steps(chosen.steps)
-    process = load_process(*source, **given)
+    process = load(*source, **given)
     spec.check(process)
     return process, spec
 
 
-def choose_scorer(baseline: str | None, max_memory: int | None, flags: dict[str, Any]) -> Scorer:
+def choose_scorer(
+    baseline: str | None,
+    max_memory: int | None,
+    flags: dict[str, Any],
+    load: Callable[..., PipelineProcess] = load_process,
+) -> Scorer:
     """What the flags measure with: a process and a spec, or a baseline."""
     from ..runs.scorers import BaselineScorer, ProcessScorer
 
     if baseline is None:
-        process, spec = choose(flags)
+        process, spec = choose(flags, load)
         return ProcessScorer(process, spec, max_memory)
     given = _given(flags)
     if max_memory is not None:
         given["max_memory"] = max_memory
     return BaselineScorer(load_baseline(baseline, given))
-
-
-def load_process(*source: str, **settings: Any) -> PipelineProcess:
-    """``conjure.load`` with what only a program of its own may do; see ``process_wide``."""
-    from .. import load
-
-    with uncollected():
-        process = load(*source, **settings)
-    if process.device.type == "cpu":
-        keep_freed_memory()
-    return process
 
 
 def load_baseline(row: str, given: dict[str, Any]) -> Baseline:

@@ -19,9 +19,9 @@ from ..datasets.tables import left_out, read_pairs
 from ..processes.settings import ProcessSettings
 from ..runs.parts import Part, PartFinished
 from ..runs.stopping import Stopped, stoppable
-from .choosing import load_process
 from .completion import dataset_names, values
-from .keeping import SHARD_OPTION, tell_folder
+from .engine import EngineFlags, engine_options
+from .keeping import SHARD_OPTION, KeepFlags, tell_folder
 from .matrix_texts import read_list
 from .names import names, typed
 from .options import MEASURE_OPTIONS, MEMORY_OPTION, PROCESS_OPTIONS, Checked
@@ -80,6 +80,7 @@ def _process_settings(command: Any) -> Any:
     help="Folder of the results, and of the finished work of an interrupted run.",
 )
 @SHARD_OPTION
+@engine_options
 @MEMORY_OPTION
 @_process_settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -92,14 +93,18 @@ def compare(processes: tuple[str, ...], out: Path, as_json: bool, **flags: Any) 
     """
     from ..report.render import terminal_text
 
-    part = flags.pop("part")
+    keep = KeepFlags(run=out / KEPT, part=flags.pop("part"))
+    engine = EngineFlags.take(flags, keep=keep)
+    if engine.engine != "local" and flags["target"]:
+        raise InputError("--target compares two networks here: leave --engine ray out")
     asked = Asked.of(processes, flags)
     check_folder(out)
     start = time.monotonic()
-    loaded = labelled(processes, [load_process(source, **asked.settings) for source in processes])
+    load = engine.loader()
+    loaded = labelled(processes, [load(source, **asked.settings) for source in processes])
     try:
         with stoppable(tell):
-            report = _report(asked, loaded, out, part)
+            report = _report(asked, loaded, out, keep.part)
     except PartFinished as error:
         tell(str(error))
         return

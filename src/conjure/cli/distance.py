@@ -10,6 +10,7 @@ import click
 from ..core.errors import InputError
 from ..core.text import shown, text_fault
 from .choosing import choose
+from .engine import EngineFlags, engine_options
 from .options import (
     FORMAT_OPTION,
     MEMORY_OPTION,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @FORMAT_OPTION
 @OVERWRITE_OPTION
 @MEMORY_OPTION
+@engine_options
 @settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def distance(
@@ -66,6 +68,7 @@ def distance(
         raise InputError(f"{', '.join(given)} goes with --to FILE alone: leave it out")
     if many["kind"] is not None:
         raise InputError("--format goes with --to FILE alone: leave it out")
+    EngineFlags.take(flags, gives_folder="--to FILE and --out FILE")  # one pair is computed here
     process, spec = choose(flags)
     from ..similarity import stream
 

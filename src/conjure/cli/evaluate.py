@@ -24,6 +24,7 @@ from ..runs.scorers import ProcessScorer, Scorer
 from ..runs.scores import Scored, samples_of
 from .choosing import choose_scorer
 from .completion import dataset_names, values
+from .engine import EngineFlags, engine_options
 from .keeping import KeepFlags, keep_options
 from .options import (
     BASELINE_OPTION,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 @BASELINE_OPTION
 @MEMORY_OPTION
 @keep_options
+@engine_options
 @settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -87,13 +89,14 @@ def evaluate(
     if is_stream(out):
         raise InputError("stdout is for the correlation: let --out name a file")
     keep = KeepFlags.take(flags, out=out, overwrite=overwrite)
+    engine = EngineFlags.take(flags, keep=keep, out=out, baseline=baseline)
     data = _read(dataset, data_dir, kind)
     report_bad(data.table)
     if limit is not None:
         data = subsample(data, limit)
     check_scores(data.scores)
     check_out(out, "", data.table, overwrite=overwrite, inputs=data.paths)
-    scorer = choose_scorer(baseline, max_memory, flags)
+    scorer = choose_scorer(baseline, max_memory, flags, engine.loader())
     table, kept = leave_unreadable(data.table, scorer)
     data = replace(rows_at(data, kept), table=table)
     check_scores(data.scores)

@@ -13,6 +13,7 @@ from ..core.text import number_of, shown
 from ..runs.parts import PartFinished
 from ..runs.scorers import ProcessScorer
 from .choosing import choose
+from .engine import EngineFlags, engine_options
 from .keeping import KeepFlags, keep_options
 from .matrix_texts import leave_unreadable_texts, read_classes, read_texts
 from .options import (
@@ -75,6 +76,7 @@ def _flags(command: Any) -> Any:
     help="N, divisions of the texts that the test of the classes tries.",
 )
 @keep_options
+@engine_options
 @click.option("--overwrite", is_flag=True, help="Replace the files.")
 @MEMORY_OPTION
 @click.option(
@@ -103,11 +105,12 @@ def matrix(
     """
     settings = {name: rest.pop(name) for name in ("out", "heatmap", "scaling", "overwrite")}
     keep = KeepFlags.take(rest, out=settings["out"], overwrite=settings["overwrite"])
+    engine = EngineFlags.take(rest, keep=keep, out=settings["out"])
     max_memory = rest.pop("max_memory")
     given, table = read_texts(texts, file, column)
     labels = read_classes(classes, given, table)
     _check_files(given, labels, settings)
-    process, spec = choose(rest)
+    process, spec = choose(rest, engine.loader())
     scorer = ProcessScorer(process, spec, max_memory)
     given, labels, rejected = leave_unreadable_texts(given, labels, process)
     try:

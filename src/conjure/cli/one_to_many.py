@@ -15,6 +15,7 @@ from ..datasets.formats import READERS, BadRow, PairRow, Source
 from ..datasets.tables import PairTable, listed, read_rows
 from ..runs.scorers import ProcessScorer, Result
 from .choosing import choose
+from .engine import EngineFlags
 from .keeping import KeepFlags
 from .running import check_out, leave_unreadable, report_bad, run
 from .streams import is_stream, kind_of, stdin_bytes
@@ -45,6 +46,8 @@ def one_to_many(
     """
     if is_stream(out) and as_json:
         raise InputError("--out - and --json would share stdout: give one of them")
+    keep = KeepFlags(overwrite=overwrite)
+    engine = EngineFlags.take(flags, keep=keep, out=out, gives_folder="--out FILE")
     kind = kind_of(kind, to, out)
     table = _read(text, to, column, kind)
     if not table.rows:
@@ -52,12 +55,11 @@ def one_to_many(
         raise InputError(f"{'stdin' if is_stream(to) else to} has no text to compare with")
     check_out(out, kind, table, overwrite=overwrite, inputs=[] if is_stream(to) else [to])
     report_bad(table)
-    process, spec = choose(flags)
+    process, spec = choose(flags, engine.loader())
     scorer = ProcessScorer(process, spec, max_memory)
     if reason := scorer.unreadable([text]).get(text):
         raise InputError(reason)
     table, _ = leave_unreadable(table, scorer)
-    keep = KeepFlags(overwrite=overwrite)
     scored = run(table, scorer, out, kind, keep=keep, arrange=nearest_first)
     table, results = nearest_first(scored.table, scored.results)
     if as_json:

@@ -19,7 +19,8 @@ from ..runs.parts import PartFinished
 from ..runs.stopping import Stopped, stoppable
 from .choosing import load_process
 from .completion import BASELINES, dataset_names, values
-from .keeping import SHARD_OPTION, tell_folder
+from .engine import EngineFlags, engine_options
+from .keeping import SHARD_OPTION, KeepFlags, tell_folder
 from .moved import FORMER_GROUPS
 from .names import names, typed
 from .options import MEMORY_OPTION, PROCESS_OPTIONS, Commands
@@ -83,6 +84,7 @@ _COMMON = (
     ),
     MEMORY_OPTION,
     SHARD_OPTION,
+    engine_options,
 )
 _SEVERAL = click.option(
     "--process",
@@ -130,6 +132,8 @@ def _run(flags: dict[str, Any]) -> Run:
         option for option in RunOptions.__dataclass_fields__ if option not in ("process", "extra")
     }
     chosen = {name: flags.pop(name) for name in own & flags.keys()}
+    keep = KeepFlags(run=chosen["out"] / KEPT, part=chosen["part"])
+    engine = EngineFlags.take(flags, keep=keep)
     extra = {"samples": chosen["samples"]}  # None where the command is to choose
     chosen["samples"] = chosen["samples"] or 1
     check_folder(chosen["out"])
@@ -141,7 +145,8 @@ def _run(flags: dict[str, Any]) -> Run:
         say=tell,
         command=typed(click.get_current_context()),
         bar=True,
-        load=load_process,
+        load=engine.loader(),
+        load_here=load_process,
     )
 
 

@@ -11,6 +11,7 @@ from ..core.errors import InputError
 from ..core.text import number_of
 from ..datasets.tables import read_pairs
 from .choosing import choose_scorer
+from .engine import EngineFlags, engine_options
 from .keeping import KeepFlags, keep_options
 from .options import (
     BASELINE_OPTION,
@@ -36,6 +37,7 @@ from .wording import tell
 @BASELINE_OPTION
 @MEMORY_OPTION
 @keep_options
+@engine_options
 @settings
 def score(
     pairs: Path,
@@ -55,6 +57,7 @@ def score(
     """
     kind = kind_of(kind, pairs, out)
     keep = KeepFlags.take(flags, out=out, overwrite=overwrite)
+    engine = EngineFlags.take(flags, keep=keep, out=out, baseline=baseline)
     table = read_pairs(table_source(pairs, kind), columns)
     if not table.rows:
         report_bad(table)
@@ -64,7 +67,7 @@ def score(
     check_out(out, kind, table, overwrite=overwrite, inputs=inputs)
     report_columns(table)
     report_bad(table)
-    scorer = choose_scorer(baseline, max_memory, flags)
+    scorer = choose_scorer(baseline, max_memory, flags, engine.loader())
     table, _ = leave_unreadable(table, scorer)
     scored = run(table, scorer, out, kind, keep=keep)
     where = "" if is_stream(out) or scored.absent else f": {out}"

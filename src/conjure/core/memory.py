@@ -16,7 +16,7 @@ def automatic_bound(device: torch.device) -> int:
 
     Rounded so that two calls within a minute usually agree.
     """
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_available():  # else it is of another machine
         free = torch.cuda.mem_get_info(device)[0]
     else:
         free = min(_free_here(), _free_in_group())

@@ -114,7 +114,8 @@ def _control(run: Run, datasets: Mapping[str, Dataset]) -> dict[str, Measured]:
     line = row_signature(CONTROL, run.process, passes)
     return {
         name: Draws(
-            control_distances(run.process, name, len(data.scores), passes.seed, passes.folder), line
+            control_distances(run.process_here, name, len(data.scores), passes.seed, passes.folder),
+            line,
         )
         for name, data in datasets.items()
     }
@@ -126,7 +127,7 @@ def _baseline(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, 
     is_paragon = row.partition(":")[0] == PARAGON
     flags = run.options.process
     settings = {} if is_paragon else {name: flags[name] for name in _SHARED if name in flags}
-    baseline = baselines.load(row, process=run.process if is_paragon else None, **settings)
+    baseline = baselines.load(row, process=run.process_here if is_paragon else None, **settings)
     each: dict[str, Measured] = {}
     unfinished: PartFinished | None = None
     for name, data in datasets.items():

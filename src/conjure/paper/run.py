@@ -52,6 +52,7 @@ class Run:
     say:     is given a line at a time: what is done and what it will cost
     command: what was typed, to be written beside the results
     load:    reads a process, as ``conjure.load`` does, which it is by default
+    load_here: the same, where ``load`` leaves the network with workers
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Run:
         command: str,
         bar: bool = False,
         load: Callable[..., PipelineProcess] | None = None,
+        load_here: Callable[..., PipelineProcess] | None = None,
     ) -> None:
         self.options, self.command = options, command
-        self._load = load
+        self._load, self._load_here = load, load_here
         self.say, self._bar = say, bar
         self._datasets: dict[str, Dataset] = {}
         self._opened: list[Any] = []
@@ -84,9 +86,23 @@ class Run:
 
     @cached_property
     def process(self) -> PipelineProcess:
-        settings = dict(self.options.process)
-        source = [settings.pop("process")] if "process" in settings else []
+        source, settings = self._source()
         return self.load(*source, **settings)
+
+    @cached_property
+    def process_here(self) -> PipelineProcess:
+        """The process with its network, for what is no pass over pairs."""
+        from ..runs.remote import RemoteProcess
+
+        if self._load_here is None or not isinstance(self.process, RemoteProcess):
+            return self.process
+        self.say("the process is loaded here, too, for rows that the workers do not compute")
+        source, settings = self._source()
+        return self._load_here(*source, **settings)
+
+    def _source(self) -> tuple[list[str], dict[str, Any]]:
+        settings = dict(self.options.process)
+        return [settings.pop("process")] if "process" in settings else [], settings
 
     def load(self, *source: str, **settings: Any) -> PipelineProcess:
         """A process, by the loader that the run was given."""

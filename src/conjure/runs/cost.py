@@ -11,6 +11,7 @@ from ..core.planner import Plan
 from ..core.process import GenerativeProcess
 from ..core.text import number_of
 from .progress import duration, work_line
+from .remote import RemoteProcess
 
 __all__ = ["cost_line", "duration", "seconds_a_row"]
 
@@ -34,7 +35,10 @@ def cost_line(
     at_least: whether the plan is only the first round of an adaptive number of samples
     """
     work = f"{'at least ' if at_least else ''}{number_of(plan.rows, 'network row')}"
-    seconds = None
+    seconds, device = None, str(process.device)
+    if isinstance(process, RemoteProcess):  # a group that is cut into blocks takes more rows
+        device = number_of(process.crew.workers, "worker")
+        work = f"at least {number_of(plan.rows, 'network row')}"
     if plan.rows > LONG * process.batch_size:
         seconds = plan.rows * seconds_a_row(process, text)
     return work_line(
@@ -44,13 +48,15 @@ def cost_line(
         done=done,
         again=plan.recomputed,
         seconds=seconds,
-        device=process.device,
+        device=device,
     )
 
 
 @torch.no_grad()
 def seconds_a_row(process: GenerativeProcess, text: str) -> float:
     """The network's time for one row at its batch size: the quickest of a few batches of noise."""
+    if isinstance(process, RemoteProcess):
+        return process.seconds_a_row(text)
     cond = process.embed([text])
     noise = torch.randn(process.latent_shape, generator=torch.Generator("cpu").manual_seed(0))
     x = noise.to(process.device, process.latent_dtype) * process.schedule.initial_scale

@@ -187,11 +187,12 @@ class ProcessScorer:
     ) -> Iterator[tuple[int, Result]]:
         from ..similarity import stream
         from .failing import leaving_out
+        from .remote import RemoteProcess
 
         how = leaving_out({} if failures is None else failures) if kept is None else kept.measure
-        for place, found in stream(
-            pairs, self.process, self.spec, max_memory=self._bound(), measure=how
-        ):
+        remote = isinstance(self.process, RemoteProcess)  # its workers have bounds of their own
+        bound = self.max_memory if remote else self._bound()
+        for place, found in stream(pairs, self.process, self.spec, max_memory=bound, measure=how):
             yield place, Result.of(found)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,25 @@ class Contents:
 
 
 def read_shards(
-    folder: Path, kind: Kind, key: Mapping[str, Any], known: Mapping[str, Shard] | None = None
+    folder: Path,
+    kind: Kind,
+    key: Mapping[str, Any],
+    known: Mapping[str, Shard] | None = None,
+    *,
+    names: Sequence[str] | None = None,
 ) -> Contents:
     """Read and check the shards of a folder, except ``known`` ones. Nothing is written.
+
+    names: only those, if they are there
 
     No file below a link and no name that leads elsewhere is opened.
     """
     found = Contents()
     try:
-        paths = sorted((folder / SHARDS).glob("*.parquet"))
+        if names is None:
+            paths = sorted((folder / SHARDS).glob("*.parquet"))
+        else:
+            paths = [folder / SHARDS / name for name in names]
     except OSError as error:
         raise InputError(f"cannot read {folder}: {reason(error)}") from error
     for path in paths:

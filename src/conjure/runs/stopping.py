@@ -61,6 +61,11 @@ def stoppable(say: Callable[[str], object] = lambda line: None) -> Iterator[None
         _asked.clear()
 
 
+def ask_to_stop() -> None:
+    """Let ``check_stop`` raise, as if SIGTERM had come; for a program without ``stoppable``."""
+    _asked.append(signal.SIGTERM)
+
+
 def check_stop() -> None:
     """Raise ``Stopped`` if a signal has asked for it."""
     if _asked:

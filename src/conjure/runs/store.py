@@ -53,7 +53,9 @@ class Store:
     for a folder, or one for each part of it (``part``). Units that were added are on the disk after
     5 % of the run, at least 1 and at most 30 seconds later. ``flush`` and ``close`` write at once.
 
-    part: (I, N), if N processes share the work; each has a lock of its own
+    part:   (I, N), if N processes share the work; each has a lock of its own
+    helper: whether this process computes for another one that holds the lock. A helper reads
+            nothing, and only writes shards, whose names are in ``written``
 
     Raises InputError on opening where the folder holds something else, and names what differs.
     """
@@ -66,9 +68,10 @@ class Store:
         *,
         part: tuple[int, int] | None = None,
         fresh: bool = False,
+        helper: bool = False,
     ) -> None:
         self.folder, self.kind, self.signature = Path(folder), kind, signature
-        self._part = part
+        self._part, self._helper = part, helper
         self._key = dict(signature.key)
         self._lock: FileLock | None = None
         self._buffer = _Buffer(self)
@@ -76,7 +79,8 @@ class Store:
         check_run_folder(self.folder)
         self._check_key(fresh)
         self.fresh = fresh  # whether what the folder holds is still to be removed
-        self.contents = Contents() if fresh else read_shards(self.folder, kind, self._key)
+        unread = fresh or helper
+        self.contents = Contents() if unread else read_shards(self.folder, kind, self._key)
         self.expected = 0  # units that this run will add: sets how often they are written
         # what changes only the rounding, as it is when units are written: the batch may be halved
         self.provenance: Callable[[], Mapping[str, Any]] = lambda: signature.provenance
@@ -106,7 +110,12 @@ class Store:
 
     @property
     def writing(self) -> bool:
-        return self._lock is not None
+        return self._lock is not None or self._helper
+
+    @property
+    def written(self) -> list[str]:
+        """The names of the shards that a helper has written."""
+        return [shard.path.name for shard in self._small]
 
     @property
     def unwritten(self) -> list[Mapping[str, Any]]:
@@ -123,6 +132,9 @@ class Store:
         Raises InputError if another process is at it, or the folder cannot be written to.
         """
         self.expected = max(expected, 1)
+        if self._helper:
+            self._buffer.start()
+            return []
         if self.writing:
             Manifest(self.kind.name, self._key, facts).write(self.folder)
             return []
@@ -202,9 +214,27 @@ class Store:
         shard = Shard(path, table.replace_schema_metadata(None), facts)
         self.contents.shards[path.name] = shard
         self._small.append(shard)
-        if len(self._small) > _MANY:
+        if len(self._small) > _MANY and not self._helper:
             self._join()
         return shard
+
+    def take_up(self, names: Sequence[str] | None = None) -> list[pa.Table]:
+        """The units of shards that helpers have written, if they are new here.
+
+        names: of the shards, as ``written`` has them; None is all that are in the folder
+        """
+        known = self.contents.shards
+        lacking = None if names is None else [name for name in names if name not in known]
+        found = read_shards(self.folder, self.kind, self._key, known, names=lacking)
+        new = [shard for name, shard in found.shards.items() if name not in known]
+        known.update((shard.path.name, shard) for shard in new)
+        if found.damaged:
+            self.contents.damaged |= found.damaged
+            self._set_aside()
+        self._small += new
+        if len(self._small) > _MANY:
+            self._join()
+        return [shard.table for shard in new]
 
     def _join(self) -> None:
         """Replace the small shards of this store by one. Stopped in between, units are twice."""
@@ -220,6 +250,8 @@ class Store:
 
     def close(self) -> None:
         """Write what was added, join small shards, and give the lock back."""
+        if self._helper:
+            self._buffer.stop()
         if self._lock is None:
             return
         try:

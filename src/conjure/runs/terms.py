@@ -25,6 +25,7 @@ from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
 from .failing import measure_others
 from .parts import Part, of_part
+from .remote import RemoteProcess
 from .store import Store
 from .units import KEY, LISTS, RECORDS, Known, Unit, read_units, terms_kind
 
@@ -40,6 +41,7 @@ class TermStore:
     part:   the part of the work that this process does
     fresh:  whether to begin again: what the folder holds is removed when work begins
     facts:  further facts for the manifest: the command, the data
+    helper: as in ``Store``: this process computes for the one that holds the lock
 
     failures: pair → why it has no numbers, of all pairs that were asked for
     """
@@ -52,6 +54,7 @@ class TermStore:
         part: Part | None = None,
         fresh: bool = False,
         facts: Mapping[str, Any] | None = None,
+        helper: bool = False,
     ) -> None:
         signature = sign_process(process)
         if not process.revision:
@@ -60,13 +63,13 @@ class TermStore:
                 " another model's: give it one that changes with its weights"
             )
         kind = terms_kind(len(process.schedule))
-        self.store = Store(folder, kind, signature, part=part, fresh=fresh)
+        self.store = Store(folder, kind, signature, part=part, fresh=fresh, helper=helper)
         self.store.provenance = lambda: provenance(process)
         self.failures: dict[Pair, str] = {}
         self.part, self._facts = part, dict(facts or {})
         self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
         for table in self.store.tables():
-            self._read(table)
+            self.read(table)
 
     def __enter__(self) -> TermStore:
         return self
@@ -126,9 +129,16 @@ class TermStore:
         for pair in wanted:
             if pair not in pending:
                 yield from answers(pair)
-        for lacking, group in missing.items():
-            for pair in self._compute(process, group, lacking, spec, max_memory, observer):
-                yield from answers(pair)
+        if isinstance(process, RemoteProcess) and observer is None:
+            computed = process.compute(self, missing, seeds, spec, max_memory)
+        else:
+            computed = (
+                pair
+                for lacking, group in missing.items()
+                for pair in self.compute(process, group, lacking, spec, max_memory, observer)
+            )
+        for pair in computed:
+            yield from answers(pair)
         self._note_failures(wanted, seeds, spec)
 
     def reject(self, reasons: Mapping[Pair, str], seed: int, spec: Spec) -> None:
@@ -215,18 +225,21 @@ class TermStore:
             **self._facts,
         }
         for table in self.store.begin(facts, lacking):
-            self._read(table)
+            self.read(table)
 
-    def _compute(
+    def compute(
         self,
         process: GenerativeProcess,
         pairs: Sequence[Pair],
         seeds: Seeds,
         spec: Spec,
-        max_memory: int | None,
-        observer: Observer | None,
+        max_memory: int | None = None,
+        observer: Observer | None = None,
     ) -> Iterator[Pair]:
-        """Compute and keep; yields each finished pair. What fails is kept too, with its reason."""
+        """Compute and keep, whatever is there; yields each finished pair.
+
+        What fails is kept too, with its reason.
+        """
 
         def fail(pair: Pair, seed: int, why: str) -> None:
             self._keep_failure(pair, seed, spec, why)
@@ -265,13 +278,15 @@ class TermStore:
         key = dict(zip(KEY, (*pair, seed, cross_steps), strict=True))
         self.store.add([{**key, "failed": why}])
 
+    def failed(self, pair: Pair, seeds: Sequence[int], spec: Spec) -> str | None:
+        """Why a pair has no numbers under one of the seeds, if that is known."""
+        known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
+        return next((known.failed[seed] for seed in seeds if seed in known.failed), None)
+
     def _note_failures(self, pairs: Sequence[Pair], seeds: Seeds, spec: Spec) -> None:
         for pair in pairs:
-            known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
-            for seed in seeds:
-                if seed in known.failed:
-                    self.failures[pair] = known.failed[seed]
-                    break
+            if (why := self.failed(pair, seeds, spec)) is not None:
+                self.failures[pair] = why
 
     def _terms(
         self, process: GenerativeProcess, pair: Pair, seeds: Seeds, spec: Spec
@@ -297,7 +312,7 @@ class TermStore:
             currency(process),
         )
 
-    def _read(self, table: pa.Table) -> None:
+    def read(self, table: pa.Table) -> None:
         """Take up the units of a shard; of two for one key the one that records more."""
         for pair, cross_steps, seed, unit in read_units(table):
             known = self._known[pair, cross_steps]
