@@ -232,7 +232,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_computed(tmp_path, sco
         run = str(disk / "run")
         status, lines, rows = scored(tmp_path / "disk", "--run", run, out="../out.csv")
         assert (status, rows) == (2, 0)
-        assert lines[-1].startswith(f"conjure: cannot write to {run}: Read-only file system")
+        assert lines == [f"conjure: cannot write to {disk}: Read-only file system"]
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
