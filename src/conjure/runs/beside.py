@@ -92,4 +92,5 @@ class Beside:
         with suppress(OSError):  # a disk that is read-only: it is not used in any case
             (self._run / ASIDE).mkdir(exist_ok=True)
             os.replace(path, free_name(self._run / ASIDE / path.name))
-        tell_damaged(path, "its bytes do not fit its checksum", "what it held is computed again")
+        then = "it is set aside, and what it held is computed again"
+        tell_damaged(path, "its bytes do not fit its checksum", then)
