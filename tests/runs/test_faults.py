@@ -371,7 +371,11 @@ def test_a_batch_that_python_has_no_memory_for_is_halved(tmp_path, scored, gauss
 def test_too_small_an_address_space_is_refused_at_once(tmp_path):
     """Libraries crash there, with no error that could be caught."""
     limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (15 * 10**8,) * 2);"
-    command = [sys.executable, "-c", f"{limited} from conjure.__main__ import main; sys.exit(main())"]
+    command = [
+        sys.executable,
+        "-c",
+        f"{limited} from conjure.__main__ import main; sys.exit(main())",
+    ]
     command += ["score", str(table(tmp_path)), "--out", str(tmp_path / "out.csv")]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
