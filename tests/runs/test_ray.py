@@ -103,10 +103,14 @@ def test_a_worker_that_is_killed_costs_its_block_and_the_numbers_are_those_of_he
                     killed = True
         assert killed
         assert first not in pids(engine)
+        other = process.with_settings(guidance=1.0)
+        unguided, _ = terms_of(other, pairs[:1], tmp_path / "unguided")
     assert units_of(tmp_path / "ray") == sorted((pair, 0) for pair in distinct(pairs))
     here, _ = terms_of(conjure.load(**settings), pairs, tmp_path / "here")
     assert numbers(found) == numbers(here)
     assert found[0].signature.object() == here[0].signature.object()
+    other = conjure.load(guidance=1.0, **settings)
+    assert numbers(unguided) == numbers(terms_of(other, pairs[:1], tmp_path / "other")[0])
 
 
 def test_nodes_come_and_go_and_a_pair_that_fails_is_told_of(cluster, tmp_path):
