@@ -232,7 +232,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_computed(tmp_path, sco
         run = str(disk / "run")
         status, lines, rows = scored(tmp_path / "disk", "--run", run, out="../out.csv")
         assert (status, rows) == (2, 0)
-        assert lines[-1].startswith(f"conjure: cannot write to {run}: Read-only file system")
+        assert lines == [f"conjure: cannot write to {disk}: Read-only file system"]
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -254,18 +254,28 @@ def test_a_complete_run_on_a_read_only_disk_is_still_read(tmp_path, scored):
 # units that fail
 
 
-def test_a_unit_that_fails_is_told_and_the_others_are_scored(tmp_path, scored, gaussians):
-    class Failing(gaussians):
-        def predict(self, x, step, conditioning):
-            found = super().predict(x, step, conditioning)
-            found[(conditioning.tensors["mean"] == self.components["b"][0]).all(dim=1)] = float(
-                "nan"
-            )
-            return found
+@pytest.fixture
+def failing(gaussians):
+    """A process that gives NaN for "b", or for all texts."""
 
+    def make(*texts: str):
+        class Failing(gaussians):
+            def predict(self, x, step, conditioning):
+                found = super().predict(x, step, conditioning)
+                for text in texts or "abcdefgh":
+                    own = conditioning.tensors["mean"] == self.components[text][0]
+                    found[own.all(dim=1)] = float("nan")
+                return found
+
+        return Failing(batch_size=4)
+
+    return make
+
+
+def test_a_unit_that_fails_is_told_and_the_others_are_scored(tmp_path, scored, failing):
     folder = tmp_path / "results"
     folder.mkdir()
-    status, lines, rows = scored(folder, process=Failing(batch_size=4))
+    status, lines, rows = scored(folder, process=failing("b"))
     assert status == 1
     failed = [line for line in lines if "left out: the network, for" in line]
     assert len(failed) == 4
@@ -274,8 +284,28 @@ def test_a_unit_that_fails_is_told_and_the_others_are_scored(tmp_path, scored, g
     assert lines[-1] == f"conjure: 12 pairs scored: {folder / 'out.csv'}"
     assert len(read_pairs(folder / "out.csv").rows) == 12
     assert (folder / "out.csv.run").is_dir()  # it has the reasons
-    status, lines, rows = scored(folder, "--overwrite", process=Failing(batch_size=4))
+    status, lines, rows = scored(folder, "--overwrite", process=failing("b"))
     assert (status, rows) == (1, 0)  # what failed is not tried again
+
+
+@pytest.mark.parametrize("texts", ["b", ""], ids=["one", "all"])
+def test_units_that_fail_stop_nothing_where_nothing_is_kept(
+    tmp_path, monkeypatch, capsys, failing, texts
+):
+    process, rated = failing(*texts), tmp_path / "rated.tsv"
+    monkeypatch.setattr(conjure, "load", lambda *_, **__: process, raising=False)
+    pairs = [f"{n}\t{a}\t{b}\n" for n, (a, b) in enumerate(zip("aabcde", "bcdefg", strict=True))]
+    rated.write_text("score\tsentence1\tsentence2\n" + "".join(pairs))
+    assert main(["score", str(rated), "--out", "-"]) == 1
+    done = capsys.readouterr()
+    assert len(done.out.splitlines()) == (1 + 4 if texts else 1)
+    assert f"{2 if texts else 6} pairs failed and have no row in the output" in done.err
+    assert main(["evaluate", str(rated), "--json"]) == (1 if texts else 2)
+    done = capsys.readouterr()
+    if texts:
+        assert json.loads(done.out)["n"] == 4
+    else:
+        assert done.err.splitlines()[-1].endswith("at least 3 pairs; there are 0")
 
 
 def test_a_process_that_always_fails_ends_soon(tmp_path, scored, gaussians):

@@ -17,21 +17,19 @@ import torch
 
 from ..core import divergence
 from ..core.currency import currency
-from ..core.errors import InputError, NonFiniteError
+from ..core.errors import InputError
 from ..core.memory import automatic_bound
 from ..core.planner import Plan, Sizes, distinct, plan
 from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
+from .failing import measure_others
 from .parts import Part, of_part
 from .remote import RemoteProcess
-from .stopping import check_stop
 from .store import Store
 from .units import KEY, LISTS, RECORDS, Known, Unit, read_units, terms_kind
 
 Seeds = tuple[int, ...]
-
-_MOST_FAILURES = 20  # one after the other: then the process is at fault, not a pair
 
 
 class TermStore:
@@ -143,6 +141,19 @@ class TermStore:
             yield from answers(pair)
         self._note_failures(wanted, seeds, spec)
 
+    def reject(self, reasons: Mapping[Pair, str], seed: int, spec: Spec) -> None:
+        """Keep pairs that cannot be measured as failed: pair → why. One part of the work does."""
+        wanted = {
+            (min(pair), max(pair)): why for pair, why in reasons.items() if pair[0] != pair[1]
+        }
+        cross_steps = spec.cross_steps or 0
+        new = [p for p in wanted if seed not in self._known.get((p, cross_steps), _NOTHING).failed]
+        if not new or (self.part is not None and self.part[0] > 1):
+            return
+        self._begin({(seed,): new}, new, (seed,), spec)
+        for pair in new:
+            self._keep_failure(pair, seed, spec, wanted[pair])
+
     def missing(
         self, pairs: Sequence[Pair], seeds: Sequence[int], spec: Spec
     ) -> dict[Seeds, list[Pair]]:
@@ -229,30 +240,13 @@ class TermStore:
 
         What fails is kept too, with its reason.
         """
-        left, in_a_row = dict.fromkeys(pairs), 0
-        while left:
-            group = list(left)
-            stream = divergence.measure(process, group, seeds, spec, max_memory, observer)
-            try:
-                for n, terms in stream:
-                    pair = group[n]
-                    del left[pair]
-                    if self._keep(pair, seeds, spec, terms):
-                        in_a_row = 0
-                        yield pair
-                    check_stop()
-            except NonFiniteError as error:
-                if not (failing := _failing(error, left)):
-                    raise
-                for pair in failing:
-                    del left[pair]
-                    self._keep_failure(
-                        pair, seeds[0] if error.seed is None else error.seed, spec, str(error)
-                    )
-                in_a_row += 1
-                if in_a_row >= _MOST_FAILURES:
-                    raise
-                check_stop()
+
+        def fail(pair: Pair, seed: int, why: str) -> None:
+            self._keep_failure(pair, seed, spec, why)
+
+        for pair, terms in measure_others(process, pairs, seeds, spec, max_memory, observer, fail):
+            if self._keep(pair, seeds, spec, terms):
+                yield pair
 
     def _keep(self, pair: Pair, seeds: Seeds, spec: Spec, terms: Terms) -> bool:
         """Keep the units of a finished pair; whether their numbers are finite."""
@@ -331,12 +325,3 @@ class TermStore:
 
 
 _NOTHING = Known()
-
-
-def _failing(error: NonFiniteError, pairs: Mapping[Pair, Any]) -> list[Pair]:
-    """The pairs that an error concerns: one, or all with a text whose trajectory failed."""
-    prompts = error.prompts
-    if len(prompts) == 2:
-        pair = min(prompts), max(prompts)
-        return [pair] if pair in pairs else []
-    return [pair for pair in pairs if prompts and prompts[0] in pair]
