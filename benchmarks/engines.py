@@ -46,7 +46,8 @@ def measure(
     torch.set_num_threads(1)
     pairs = random_pairs(count)
     with RayEngine(RayOptions(workers=1), load_process) as engine, TemporaryDirectory() as folder:
-        ready, processes = {}, {}
+        ready: dict[str, float] = {}
+        processes: dict[str, Any] = {}
         rest = {name: value for name, value in settings.items() if name != "process"}
         for name, load in {"here": load_process, "one worker of Ray": engine.load}.items():
             begun = time.perf_counter()
