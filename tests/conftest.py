@@ -18,11 +18,21 @@ settings.register_profile(
 settings.load_profile("conjure")
 
 
+# The files that take longest come first, so that no core waits for one of them at the end.
+LONGEST = (
+    *("runs/test_faults.py", "runs/test_ray.py", "timing/test_benchmarks.py", "core/test_chain.py"),
+    *("stats/test_resampling.py", "processes/test_parity.py", "processes/test_hub.py"),
+    *("paper/test_figures.py", "cli/test_reproduce.py", "processes/test_bundled.py"),
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hub", action="store_true", help="run the tests that need a model hub")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    place = {Path(__file__).parent / name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))  # the others stay as they are
     if not config.getoption("--hub"):
         skip = pytest.mark.skip(reason="needs a model hub over the network: run with --hub")
         for item in items:

@@ -25,22 +25,58 @@ def table(tmp_path):
     return path
 
 
-def test_rows_of_which_nothing_is_read_are_left_out_of_a_score(table, tmp_path, capsys):
+def test_rows_of_which_nothing_is_read_fail_and_the_others_are_scored(table, tmp_path, capsys):
     out = tmp_path / "out.jsonl"
-    assert cli.main(["score", str(table), "--out", str(out), "--steps", "2"]) == 0
+    command = ["score", str(table), "--out", str(out), "--steps", "2"]
+    assert cli.main(command) == 1
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [row["score"] for row in rows] == ["1", "4", "5", "6"]
     assert all(row["value"] > 0 for row in rows)
     told = capsys.readouterr().err
     assert "line 3 left out: emoji can read nothing of '犬'" in told
     assert "line 4 left out: emoji can read nothing of '我爱你'" in told
+    assert f"2 pairs failed and have no row in the output; {out}.run has the reasons" in told
+    assert cli.main(["runs", "show", f"{out}.run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["units"] == 6
+    assert [(unit["text1"], unit["text2"]) for unit in found["failed"]] == [
+        ("a cat", "犬"),
+        ("a car", "我爱你"),
+    ]
+    assert all("can read nothing of" in unit["reason"] for unit in found["failed"])
+    assert cli.main([*command, "--overwrite"]) == 1  # still, and nothing is kept twice
+    assert cli.main(["runs", "show", f"{out}.run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["units"] == 6
 
 
-def test_and_of_an_evaluation(table, capsys):
-    assert cli.main(["evaluate", str(table), "--steps", "2", "--json"]) == 0
+def test_and_those_of_an_evaluation(table, capsys):
+    assert cli.main(["evaluate", str(table), "--steps", "2", "--json"]) == 1
     done = capsys.readouterr()
     assert json.loads(done.out)["n"] == 4
     assert "line 3 left out" in done.err
+    assert done.err.splitlines()[-1] == "conjure: 2 pairs failed and have no row in the output"
+
+
+def test_and_of_a_search(tmp_path, capsys):
+    (tmp_path / "texts").write_text("a cat\n犬\na bus\n", encoding="utf-8")
+    command = ["distance", "a dog", "--to", str(tmp_path / "texts"), "--steps", "2", "--json"]
+    assert cli.main(command) == 1
+    assert len(json.loads(capsys.readouterr().out)["distances"]) == 2
+
+
+def test_and_of_a_matrix(tmp_path, capsys):
+    command = ["matrix", "a dog", "犬", "a cat", "--steps", "2", "--run", str(tmp_path / "run")]
+    assert cli.main([*command, "--json"]) == 1
+    done = capsys.readouterr()
+    found = json.loads(done.out)
+    assert found["texts"] == ["a dog", "a cat"]
+    [left_out] = found["left_out"]
+    assert left_out["text"] == "犬"
+    assert "conjure: text 2 left out: emoji can read nothing of '犬'" in done.err
+    assert cli.main(["runs", "show", str(tmp_path / "run"), "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert (kept["units"], len(kept["failed"])) == (3, 2)
+    assert cli.main(["matrix", "a dog", "犬", "--steps", "2"]) == 2  # one text is no matrix
 
 
 def test_a_table_of_which_nothing_is_left_is_refused(tmp_path, capsys):

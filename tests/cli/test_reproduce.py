@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,7 @@ def test_an_interrupted_table_goes_on_where_it_was(pairs, tmp_path, monkeypatch,
 def test_a_row_that_cannot_be_loaded_is_told_and_stops_nothing(pairs, tmp_path, capsys):
     out = tmp_path / "out"
     rows = "conjuring,is-bert,encoder=./nowhere"
-    assert reproduce("table1", pairs, out, "--rows", rows) == 0
+    assert reproduce("table1", pairs, out, "--rows", rows) == 1
     known = cells_of(out / "table1.json")
     assert known["conjuring", "all"]["spearman"] is not None
     assert known["is-bert", "all"]["spearman"] is None
@@ -252,10 +253,28 @@ def test_all_goes_on_behind_what_fails(pairs, tmp_path, capsys, monkeypatch):
     finally:
         del commands.reproduce.commands["some"]
     told = capsys.readouterr().err
-    assert status == 2
+    assert status == 1
     assert "first failed: nothing to draw" in told
     assert told.splitlines()[-1] == "conjure: 1 of 2 failed: first"
     assert (tmp_path / "out" / "table2.json").exists()
+
+
+def test_a_run_folder_that_is_removed_meanwhile_is_told(pairs, tmp_path, capsys, monkeypatch):
+    predict, out = StableDiffusion.predict, tmp_path / "out"
+
+    def removing(self, x, step, conditioning):
+        shutil.rmtree(out / "measured", ignore_errors=True)
+        return predict(self, x, step, conditioning)
+
+    monkeypatch.setattr(StableDiffusion, "predict", removing)
+    assert reproduce("table1", pairs, out, "--rows", "conjuring,paragon") == 1
+    told = capsys.readouterr().err.splitlines()
+    assert any("row conjuring left empty" in line and "was removed" in line for line in told)
+    assert "conjure: 1 row failed, so the result is not complete: conjuring" in told
+    assert "was removed" in told[-1]
+    assert cells_of(out / "table1.json")["paragon", "all"]["reason"] is None
+    monkeypatch.setattr(StableDiffusion, "predict", predict)
+    assert reproduce("table1", pairs, out, "--rows", "conjuring,paragon") == 0
 
 
 @pytest.mark.parametrize(

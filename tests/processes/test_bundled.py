@@ -77,7 +77,8 @@ A, B, C, D, E = "a dog", "a puppy", "a violin", "a red car", "two cats"
     ids=["pair", "repeats", "matrix"],
 )
 def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) -> None:
-    rows = 0
+    steps, rows = 4, 0
+    process = process.with_settings(steps=steps)
 
     def count(_, given, keywords) -> None:
         nonlocal rows
@@ -86,12 +87,12 @@ def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) 
     handle = process.pipeline.unet.register_forward_pre_hook(count, with_kwargs=True)
     try:
         found = conjure.distances(pairs, process=process)
-        assert rows == 1 + texts * (2 * 10 - 2) + 2 * apart * (10 - 1)
+        assert rows == 1 + texts * (2 * steps - 2) + 2 * apart * (steps - 1)
         output, rows = rows, 0
         conjure.distances(pairs, process=process, estimand="output")
         assert rows == output + texts
         rows = 0
-        bound = 3 * (2 * 10 * 512 * 4 + process.embed([A]).nbytes)  # three trajectories
+        bound = 3 * (2 * steps * 512 * 4 + process.embed([A]).nbytes)  # three trajectories
         told = cost(pairs, process=process, max_memory=bound)
         tiled = conjure.distances(pairs, process=process, max_memory=bound)
         assert rows == told.rows == output + told.recomputed

@@ -232,7 +232,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_computed(tmp_path, sco
         run = str(disk / "run")
         status, lines, rows = scored(tmp_path / "disk", "--run", run, out="../out.csv")
         assert (status, rows) == (2, 0)
-        assert lines[-1].startswith(f"conjure: cannot write to {run}: Read-only file system")
+        assert lines == [f"conjure: cannot write to {disk}: Read-only file system"]
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -254,18 +254,28 @@ def test_a_complete_run_on_a_read_only_disk_is_still_read(tmp_path, scored):
 # units that fail
 
 
-def test_a_unit_that_fails_is_told_and_the_others_are_scored(tmp_path, scored, gaussians):
-    class Failing(gaussians):
-        def predict(self, x, step, conditioning):
-            found = super().predict(x, step, conditioning)
-            found[(conditioning.tensors["mean"] == self.components["b"][0]).all(dim=1)] = float(
-                "nan"
-            )
-            return found
+@pytest.fixture
+def failing(gaussians):
+    """A process that gives NaN for "b", or for all texts."""
 
+    def make(*texts: str):
+        class Failing(gaussians):
+            def predict(self, x, step, conditioning):
+                found = super().predict(x, step, conditioning)
+                for text in texts or "abcdefgh":
+                    own = conditioning.tensors["mean"] == self.components[text][0]
+                    found[own.all(dim=1)] = float("nan")
+                return found
+
+        return Failing(batch_size=4)
+
+    return make
+
+
+def test_a_unit_that_fails_is_told_and_the_others_are_scored(tmp_path, scored, failing):
     folder = tmp_path / "results"
     folder.mkdir()
-    status, lines, rows = scored(folder, process=Failing(batch_size=4))
+    status, lines, rows = scored(folder, process=failing("b"))
     assert status == 1
     failed = [line for line in lines if "left out: the network, for" in line]
     assert len(failed) == 4
@@ -274,8 +284,28 @@ def test_a_unit_that_fails_is_told_and_the_others_are_scored(tmp_path, scored, g
     assert lines[-1] == f"conjure: 12 pairs scored: {folder / 'out.csv'}"
     assert len(read_pairs(folder / "out.csv").rows) == 12
     assert (folder / "out.csv.run").is_dir()  # it has the reasons
-    status, lines, rows = scored(folder, "--overwrite", process=Failing(batch_size=4))
+    status, lines, rows = scored(folder, "--overwrite", process=failing("b"))
     assert (status, rows) == (1, 0)  # what failed is not tried again
+
+
+@pytest.mark.parametrize("texts", ["b", ""], ids=["one", "all"])
+def test_units_that_fail_stop_nothing_where_nothing_is_kept(
+    tmp_path, monkeypatch, capsys, failing, texts
+):
+    process, rated = failing(*texts), tmp_path / "rated.tsv"
+    monkeypatch.setattr(conjure, "load", lambda *_, **__: process, raising=False)
+    pairs = [f"{n}\t{a}\t{b}\n" for n, (a, b) in enumerate(zip("aabcde", "bcdefg", strict=True))]
+    rated.write_text("score\tsentence1\tsentence2\n" + "".join(pairs))
+    assert main(["score", str(rated), "--out", "-"]) == 1
+    done = capsys.readouterr()
+    assert len(done.out.splitlines()) == (1 + 4 if texts else 1)
+    assert f"{2 if texts else 6} pairs failed and have no row in the output" in done.err
+    assert main(["evaluate", str(rated), "--json"]) == (1 if texts else 2)
+    done = capsys.readouterr()
+    if texts:
+        assert json.loads(done.out)["n"] == 4
+    else:
+        assert done.err.splitlines()[-1].endswith("at least 3 pairs; there are 0")
 
 
 def test_a_process_that_always_fails_ends_soon(tmp_path, scored, gaussians):
@@ -291,6 +321,67 @@ def test_a_process_that_always_fails_ends_soon(tmp_path, scored, gaussians):
     status, lines, _ = scored(folder, process=Broken(batch_size=4))
     assert status == 2 or "28 pairs failed" in " ".join(lines)
     assert not (folder / "out.csv").exists() or status == 1
+
+
+# memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8")],
+    ids=["Python", "torch"],
+)
+def test_memory_that_runs_out_beside_the_network_is_one_line(tmp_path, scored, gaussians, error):
+    """In the text encoder, say, where no smaller batch helps."""
+
+    class Full(gaussians):
+        def embed(self, prompts):
+            if "f" in prompts:  # those before it are finished
+                raise error
+            return super().embed(prompts)
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "pairs.csv").write_text("text1,text2\na,b\nc,d\ne,f\n")
+    status, lines, _ = scored(folder, process=Full(batch_size=1))
+    assert status == 2
+    assert lines[-1].startswith(f"conjure: memory ran out ({type(error).__name__}): ")
+    kept = int(lines[-2].split()[1]) if "kept in" in lines[-2] else 0
+    status, lines, _ = scored(folder)
+    assert status == 0
+    assert kept == 0 or f"{kept} of them finished earlier" in lines[0]
+    assert kept > 0
+
+
+@pytest.mark.filterwarnings("always:batch_size")
+def test_a_batch_that_python_has_no_memory_for_is_halved(tmp_path, scored, gaussians):
+    class Small(gaussians):
+        def predict(self, x, step, conditioning):
+            if len(x) > 2:
+                raise MemoryError
+            return super().predict(x, step, conditioning)
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    status, lines, _ = scored(folder, process=Small(batch_size=8))
+    assert status == 0
+    assert any("going on with 2" in line for line in lines)
+
+
+def test_too_small_an_address_space_is_refused_at_once(tmp_path):
+    """Libraries crash there, with no error that could be caught."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (15 * 10**8,) * 2);"
+    command = [
+        sys.executable,
+        "-c",
+        f"{limited} from conjure.__main__ import main; sys.exit(main())",
+    ]
+    command += ["score", str(table(tmp_path)), "--out", str(tmp_path / "out.csv")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("conjure: this shell allows 1.4 GiB of address space (ulimit -v), and")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.csv"]
 
 
 # how it goes on

@@ -166,39 +166,41 @@ def covered(world: World, runs: int, monkeypatch, *, difference: bool = False) -
 
 
 # What intervals cover was measured with 1,000 runs (docs/statistics.md has the figures: run
-# this with CONJURE_COVERAGE_RUNS=1000 -s). Here fewer runs, with bounds on both sides of the band
-# that is promised: an interval that is always too wide fails as well.
-RUNS = int(os.environ.get("CONJURE_COVERAGE_RUNS", "240"))
+# this with CONJURE_COVERAGE_RUNS=1000 -s). Here fewer runs of the worlds that are marked, with
+# bounds on both sides of the band that is promised: an interval that is always too wide fails, too.
+EVERY = "CONJURE_COVERAGE_RUNS" in os.environ
+RUNS = int(os.environ.get("CONJURE_COVERAGE_RUNS", "160"))
 PROMISED = (93.0, 97.0)
 FEW_SEEDS = (90.0, 98.0)  # of two
+ALWAYS = True
 COEFFICIENTS = [
-    (World(10, 1), (93.0, 98.0)),
-    (World(30, 1), PROMISED),
-    (World(300, 1), PROMISED),
-    (World(300, 2, noise=1), FEW_SEEDS),
-    (World(300, 2, shared=0.15), FEW_SEEDS),
-    (World(300, 3, noise=1), PROMISED),
-    (World(300, 3, shared=0.15), PROMISED),
-    (World(300, 3, noise=1, shared=0.05), PROMISED),
-    (World(300, 5, noise=1, shared=0.15), PROMISED),
-    (World(1000, 3, noise=1, shared=0.1), PROMISED),
-    (World(1000, 5, noise=1), PROMISED),
+    (World(10, 1), (93.0, 98.0), ALWAYS),
+    (World(30, 1), PROMISED, ALWAYS),
+    (World(300, 1), PROMISED, False),
+    (World(300, 2, noise=1), FEW_SEEDS, False),
+    (World(300, 2, shared=0.15), FEW_SEEDS, ALWAYS),
+    (World(300, 3, noise=1), PROMISED, False),
+    (World(300, 3, shared=0.15), PROMISED, ALWAYS),
+    (World(300, 3, noise=1, shared=0.05), PROMISED, False),
+    (World(300, 5, noise=1, shared=0.15), PROMISED, False),
+    (World(1000, 3, noise=1, shared=0.1), PROMISED, False),
+    (World(1000, 5, noise=1), PROMISED, False),
 ]
 DIFFERENCES = [
-    (World(300, 1, noise=1), PROMISED),
-    (World(300, 2, noise=1), FEW_SEEDS),
-    (World(300, 3, noise=1), (93.0, 98.0)),
-    (World(300, 3, noise=0.3, shared=0.05), PROMISED),
-    (World(300, 5, noise=1), PROMISED),
-    (World(300, 5, noise=1, shared=0.05), PROMISED),
+    (World(300, 1, noise=1), PROMISED, ALWAYS),
+    (World(300, 2, noise=1), FEW_SEEDS, False),
+    (World(300, 3, noise=1), (93.0, 98.0), False),
+    (World(300, 3, noise=0.3, shared=0.05), PROMISED, ALWAYS),
+    (World(300, 5, noise=1), PROMISED, False),
+    (World(300, 5, noise=1, shared=0.05), PROMISED, False),
 ]
 
 
 @pytest.mark.parametrize(
     ("world", "promised", "difference"),
     [
-        *((*case, False) for case in COEFFICIENTS),
-        *((*case, True) for case in DIFFERENCES),
+        *((*case, False) for *case, always in COEFFICIENTS if always or EVERY),
+        *((*case, True) for *case, always in DIFFERENCES if always or EVERY),
     ],
     ids=str,
 )
@@ -214,7 +216,7 @@ def test_nominal_intervals_cover_the_truth_as_often_as_is_promised(
 
 def test_with_one_sample_an_interval_is_about_its_noise_alone(monkeypatch) -> None:
     """What it misses where the seed moves the correlation itself: why every output says so."""
-    assert covered(World(300, 1, shared=0.3), 200, monkeypatch) < 60
+    assert covered(World(300, 1, shared=0.3), 100, monkeypatch) < 60
 
 
 def test_seeds_that_all_pairs_share_widen_the_interval() -> None:

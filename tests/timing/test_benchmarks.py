@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic, and that their commands run; never how fast anything is."""
 
+import itertools
 import json
 import os
 import re
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import architectures, clock, parameters, scaling, start, wording
+from benchmarks import architectures, clock, costs, parameters, scaling, start, wording
 from benchmarks.__main__ import main
 from benchmarks.commands import benchmarks
 from benchmarks.matrix import Setup, compare
 from benchmarks.network import measure, open_network
 from conjure.core.errors import ConjureError, InputError
+from conjure.core.spec import Spec
 
 
 def test_sd14_is_what_compvis_published():
@@ -25,6 +27,14 @@ def test_sd14_is_what_compvis_published():
         unet = architectures.UNet2DConditionModel(**architectures.ARCHITECTURES["sd14"])
     assert sum(p.numel() for p in unet.parameters()) == 859_520_964
     assert architectures.flop_a_row(unet) == pytest.approx(0.8033e12, rel=1e-3)
+    assert costs.flop_a_row(costs.MODELS["SD 1.4, 512²"]) == architectures.flop_a_row(unet)
+
+
+def test_costs_count_the_rows_of_the_formula():
+    pairs = list(itertools.combinations("abcdefgh", 2))
+    guided, distilled = costs.MODELS["SDXL, 1024²"], costs.MODELS["FLUX.1-dev, 1024²"]
+    assert costs.rows_of(pairs, guided, 10, Spec()) == 1 + 8 * 18 + 2 * 28 * 9
+    assert costs.rows_of(pairs, distilled, 10, Spec()) == 8 * 10 + 2 * 28 * 9
 
 
 def test_the_wide_network_takes_more_than_a_gigaflop_a_row():
@@ -130,6 +140,7 @@ def test_the_network_of_a_process_is_timed_as_it_is_used(monkeypatch):
     assert tokens == 32
     assert unet.dtype == torch.bfloat16
     monkeypatch.setattr("benchmarks.network.LEAST_SECONDS", 0.01)
+    monkeypatch.setattr("benchmarks.network.matmul_peak", lambda device, dtype: 1e9)
     report = measure(unet, [1], tokens=tokens)
     assert report.flop == architectures.flop_a_row(unet, 32)
     assert 0.45e9 < report.flop < architectures.flop_a_row(unet)
@@ -234,3 +245,12 @@ def test_denoisers_have_as_many_parameters_as_was_published(family, published):
     denoiser, *_ = parameters.FAMILIES[family]
     digits = len(published.partition("e")[0].replace(".", "")) - 1
     assert f"{parameters.parameters(denoiser):.{digits}e}" == published
+
+
+def test_kills_cost_less_where_trajectories_are_kept(capsys):
+    flags = ["--texts", "8", "--steps", "3", "--batch-size", "4", "--every", "40"]
+    assert main(["kills", *flags, "--json"]) == 0
+    matrix, kept, *_ = json.loads(capsys.readouterr().out)["kills"]
+    assert matrix["whole"] == kept["whole"] == 1 + 8 * 4 + 28 * 4
+    assert kept["mean"] < matrix["mean"]
+    assert kept["often"] < (matrix["often"] or 10**9)

@@ -116,7 +116,7 @@ def evaluate(
         click.echo(json_text(evaluation_object(evaluation)))
     else:
         click.echo(evaluation_lines(evaluation))
-    return 1 if scored.failed else 0
+    return 1 if scored.any_failed else 0
 
 
 def _scored_rows(data: Dataset, scored: Scored) -> Dataset:

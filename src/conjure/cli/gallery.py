@@ -74,12 +74,13 @@ def make_gallery(request: Request, keep: KeepFlags, flags: dict[str, Any]) -> in
     table, _ = leave_unreadable(table, scorer)
     try:
         with keep.work(request.out, scorer, table.pairs()) as kept:
+            scorer.reject(table.rejected, kept)
             failed = _make(request, table, scorer, kept, flags)
     except PartFinished as error:
         tell(str(error))
-        return 0
-    if failed:
-        report_failed(failed, kept.store.folder)
+        return 1 if table.rejected else 0
+    if failed or table.rejected:
+        report_failed(failed, kept.store.folder, len(table.rejected))
         return 1
     keep.remove(request.out)
     return 0

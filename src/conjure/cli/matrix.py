@@ -15,7 +15,7 @@ from ..runs.scorers import ProcessScorer
 from .choosing import choose
 from .engine import EngineFlags, engine_options
 from .keeping import KeepFlags, keep_options
-from .matrix_texts import read_classes, read_texts
+from .matrix_texts import leave_unreadable_texts, read_classes, read_texts
 from .options import (
     MEASURE_OPTIONS,
     MEMORY_OPTION,
@@ -96,11 +96,12 @@ def matrix(
     nearest: int,
     permutations: int,
     **rest: Any,
-) -> None:
+) -> int:
     """The distance of any two of TEXTS, or of the texts of --file.
 
     It prints the nearest texts of each, and whether classes show. n texts have n(n − 1)/2 pairs.
     Finished pairs are kept in the folder OUT.run, or that of --run, and the same command goes on.
+    Exit status 1: of some texts nothing is read, and the matrix has the others.
     """
     settings = {name: rest.pop(name) for name in ("out", "heatmap", "scaling", "overwrite")}
     keep = KeepFlags.take(rest, out=settings["out"], overwrite=settings["overwrite"])
@@ -111,20 +112,27 @@ def matrix(
     _check_files(given, labels, settings)
     process, spec = choose(rest, engine.loader())
     scorer = ProcessScorer(process, spec, max_memory)
+    given, labels, rejected = leave_unreadable_texts(given, labels, process)
     try:
         with keep.work(settings["out"], scorer, list(combinations(given, 2))) as kept:
+            if kept is not None:
+                scorer.reject({(a, b): why for a, why in rejected.items() for b in given}, kept)
             found = _measure(given, labels, scorer, kept)
             if kept is not None:
                 kept.close()  # everything is on the disk before the files are
             _write(found, settings)
     except PartFinished as error:
         tell(str(error))
-        return
-    keep.remove(settings["out"])
+        return 1 if rejected else 0
+    if not rejected:
+        keep.remove(settings["out"])
     if as_json:
-        click.echo(json_text(matrix_object(found, process, permutations)))
+        left_out = [{"text": a, "reason": why} for a, why in rejected.items()]
+        facts = matrix_object(found, process, permutations)
+        click.echo(json_text({**facts, "left_out": left_out}))
     else:
         click.echo("\n".join(matrix_lines(found, nearest, permutations, spec)))
+    return 1 if rejected else 0
 
 
 def _check_files(texts: list[str], labels: list[str] | None, settings: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
 from ..core.text import brief, text_fault
@@ -14,6 +14,9 @@ from ..datasets.tables import left_out, listed, read_rows
 from .one_to_many import LINE, read_lines
 from .streams import is_stream, stdin_bytes
 from .wording import tell
+
+if TYPE_CHECKING:
+    from ..core.process import GenerativeProcess
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,30 @@ def read_classes(
             f"{classes} has {len(names):,} classes for {len(texts):,} texts: give one for each text"
         )
     return names
+
+
+def leave_unreadable_texts(
+    texts: list[str], classes: list[str] | None, process: GenerativeProcess
+) -> tuple[list[str], list[str] | None, dict[str, str]]:
+    """Texts and classes without the texts of which nothing is read, and these: text → why.
+
+    Each is reported. Raises InputError where fewer than two are left, or too few to test classes.
+    """
+    from collections import Counter
+
+    from ..core.reading import unreadable
+    from ..matrices.record import checked_texts
+    from ..stats.separation import check_classes
+
+    rejected = dict(unreadable(process, texts))
+    if not rejected:
+        return texts, classes, rejected
+    bad = [BadRow(place, rejected[text]) for place, text in enumerate(texts, 1) if text in rejected]
+    for line in left_out(bad, noun="text"):
+        tell(line)
+    kept = [place for place, text in enumerate(texts) if text not in rejected]
+    checked_texts([texts[place] for place in kept])
+    if classes is not None:
+        classes = [classes[place] for place in kept]
+        check_classes(Counter(classes))
+    return [texts[place] for place in kept], classes, rejected

@@ -68,7 +68,7 @@ def one_to_many(
         click.echo(_lines(table, results, scorer))
     if out is not None and not is_stream(out):
         tell(f"{number_of(len(table.rows), 'text')} compared: {out}")
-    return 1 if scored.failed else 0
+    return 1 if scored.any_failed else 0
 
 
 def nearest_first(table: PairTable, results: list[Result]) -> tuple[PairTable, list[Result]]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..core.errors import ConjureError
+from ..core.text import number_of
 from ..datasets.files import check_folder, refused
 from ..paper.experiments import EXPERIMENTS, Experiment
 from ..paper.rows import GROUPS
@@ -102,14 +103,20 @@ def reproduce() -> None:
 def _add(name: str, help: str, experiments: dict[str, Experiment]) -> None:
     """A command that runs these one after the other, with the flags that any of them takes."""
 
-    def command(**flags: Any) -> None:
+    def command(**flags: Any) -> int:
         with stoppable(tell), _run(flags) as run:
             try:
-                _carry_out(run, experiments)
+                status = _carry_out(run, experiments)
             except (KeyboardInterrupt, Stopped):
                 run.close()
                 tell_folder(run.options.out / KEPT)
                 raise
+            try:
+                run.close()
+            except (ConjureError, OSError) as error:  # the result is written, its parts are not
+                tell(refused(error) if isinstance(error, OSError) else str(error))
+                return 1
+            return status
 
     taken = {flag for experiment in experiments.values() for flag in experiment.flags}
     process, *settings = PROCESS_OPTIONS
@@ -143,9 +150,13 @@ def _run(flags: dict[str, Any]) -> Run:
     )
 
 
-def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
-    """Run them in turn. What fails is reported at once and again at the end; the others go on."""
-    failed = []
+def _carry_out(run: Run, experiments: dict[str, Experiment]) -> int:
+    """Run them in turn; returns the exit status, 1 if rows or some of the experiments failed.
+
+    What fails is reported at once and again at the end; the others go on. Raises the error where
+    there is nothing else.
+    """
+    failed: dict[str, Exception] = {}
     for name, experiment in experiments.items():
         try:
             click.echo(experiment.run(run))
@@ -155,9 +166,17 @@ def _carry_out(run: Run, experiments: dict[str, Experiment]) -> None:
             if len(experiments) == 1:
                 raise
             run.say(f"{name} failed: {refused(error) if isinstance(error, OSError) else error}")
-            failed.append(name)
+            failed[name] = error
+    if len(failed) == len(experiments):
+        raise ConjureError(f"all {len(experiments)} failed: {', '.join(failed)}")
     if failed:
-        raise ConjureError(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")
+        run.say(f"{len(failed)} of {len(experiments)} failed: {', '.join(failed)}")
+    if rows := list(dict.fromkeys(run.failed)):
+        run.say(
+            f"{number_of(len(rows), 'row')} failed, so the result is not complete: "
+            f"{', '.join(rows)}"
+        )
+    return 1 if failed or rows else 0
 
 
 for _name, _experiment in EXPERIMENTS.items():

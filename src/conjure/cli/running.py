@@ -58,19 +58,20 @@ def run(
     Rows that fail are reported at the end, and are not in what is returned.
     """
     with keep.work(out, scorer, table.pairs(), "finished row") as kept:
+        if kept is not None:
+            scorer.reject(table.rejected, kept)
         scored = _score_aloud(table, scorer, kept)
         if kept is not None:
             kept.close()  # everything is on the disk before the output is
         if not scored.absent:
             _write(out, kind, scored, scorer, arrange)
-    if (folder := keep.folder(out)) is not None:
-        report_failed(scored.failed, folder)
+    report_failed(scored.failed, keep.folder(out), len(table.rejected))
     if scored.absent:
         tell(
             f"{number_of(scored.absent, 'pair')} of other shards are not finished: when they are, "
             "the same command without --shard writes the output"
         )
-    elif not scored.failed:
+    elif not scored.any_failed:
         keep.remove(out)
     return scored
 
@@ -85,13 +86,16 @@ def _write(out: Path | None, kind: str, scored: Scored, scorer: Scorer, arrange:
         write_rows(out, *rows)
 
 
-def report_failed(failed: Sequence[BadRow], folder: Path) -> None:
-    """Report the rows that failed: the first few, then how many more."""
+def report_failed(failed: Sequence[BadRow], folder: Path | None, rejected: int = 0) -> None:
+    """Report the rows that failed: the first few, then how many in all, and where the reasons are.
+
+    rejected: how many more failed, of which nothing is read; they were reported before
+    """
     for line in left_out(failed):
         tell(line)
-    if failed:
-        count = number_of(len(failed), "pair")
-        tell(f"{count} failed and have no row in the output; {folder} has the reasons")
+    if count := len(failed) + rejected:
+        where = "" if folder is None else f"; {folder} has the reasons"
+        tell(f"{number_of(count, 'pair')} failed and have no row in the output{where}")
 
 
 def _score_aloud(table: PairTable, scorer: Scorer, kept: Any) -> Scored:
@@ -117,7 +121,8 @@ def report_columns(table: PairTable) -> None:
 def leave_unreadable(table: PairTable, scorer: Scorer) -> tuple[PairTable, list[int]]:
     """The table without the rows of which nothing is read, and the places of the others.
 
-    Each row that is left out is reported, as a bad row. Raises InputError where none is left.
+    Each row that is left out is reported, as a bad row, and its pair is in ``rejected``. Raises
+    InputError where none is left.
     """
     pairs = table.pairs()
     reasons = scorer.unreadable([text for pair in pairs for text in pair])
@@ -129,7 +134,12 @@ def leave_unreadable(table: PairTable, scorer: Scorer) -> tuple[PairTable, list[
     if not kept:
         raise InputError(f"there is no pair left: {bad[0].reason}")
     rows = tuple(table.rows[place] for place in kept)
-    return replace(table, rows=rows, bad=(*table.bad, *bad)), kept
+    rejected = {
+        pair: next(reasons[text] for text in pair if text in reasons)
+        for pair in pairs
+        if reasons.keys() & set(pair)
+    }
+    return replace(table, rows=rows, bad=(*table.bad, *bad), rejected=rejected), kept
 
 
 def _unreadable_rows(table: PairTable, reasons: Mapping[str, str]) -> tuple[BadRow, ...]:

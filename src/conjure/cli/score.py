@@ -72,4 +72,4 @@ def score(
     scored = run(table, scorer, out, kind, keep=keep)
     where = "" if is_stream(out) or scored.absent else f": {out}"
     tell(f"{number_of(len(scored.results), 'pair')} scored{where}")
-    return 1 if scored.failed else 0
+    return 1 if scored.any_failed else 0

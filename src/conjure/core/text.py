@@ -85,6 +85,8 @@ def text_fault(text: object) -> str | None:
         text.encode()
     except UnicodeEncodeError:
         return "is not valid Unicode"
+    if "\0" in text:  # of a file in UTF-16, or of no text at all
+        return "holds a null character"
     return None
 
 

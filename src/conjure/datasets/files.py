@@ -58,11 +58,17 @@ def check_folder(path: Path) -> None:
         if not there.is_dir():
             raise InputError(f"{there} is a file, so there can be no folder {path}")
         if not os.access(there, os.W_OK | os.X_OK):
-            raise InputError(f"cannot write to {there}: Permission denied")
+            raise InputError(f"cannot write to {there}: {_unwritable(there)}")
     except InputError:
         raise
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write to {path}: {reason(error)}") from error
+
+
+def _unwritable(folder: Path) -> str:
+    if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return os.strerror(errno.EROFS)
+    return os.strerror(errno.EACCES)
 
 
 @contextmanager
@@ -95,6 +101,14 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         if draft is not None:
             with suppress(OSError):  # after success it is gone already
                 draft.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Their names are on the disk when this returns."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync(one.parent)
 
 
 def _sync(path: Path) -> None:

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ _ID_LENGTH = 64
 class PairTable:
     """A table with two columns of texts; the other columns are kept.
 
-    texts:   the names of the two columns
-    guessed: whether they are just the first two, without a known name
+    texts:    the names of the two columns
+    guessed:  whether they are just the first two, without a known name
+    rejected: pairs of texts that a process cannot read → why; they are not in ``rows``
     """
 
     columns: tuple[str, ...]
@@ -39,6 +40,7 @@ class PairTable:
     rows: tuple[PairRow, ...]
     bad: tuple[BadRow, ...]
     guessed: bool = False
+    rejected: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def pairs(self) -> list[tuple[str, str]]:
         first, second = self.texts
@@ -85,13 +87,17 @@ def read_rows(source: Source) -> tuple[list[str], list[PairRow | BadRow]]:
     return names, found
 
 
-def left_out(bad: Sequence[BadRow], source: str = "") -> list[str]:
-    """Lines for people about rows that were left out: the first few, then the number of others."""
+def left_out(bad: Sequence[BadRow], source: str = "", noun: str = "line") -> list[str]:
+    """Lines for people about rows that were left out: the first few, then the number of others.
+
+    noun: what ``BadRow.line`` counts
+    """
     where = f"{source}, " if source else ""
-    lines = [f"{where}line {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_SHOWN]]
+    lines = [f"{where}{noun} {row.line} left out: {row.reason}" for row in bad[:BAD_ROWS_SHOWN]]
     more = len(bad) - BAD_ROWS_SHOWN
     if more > 0:
-        lines.append(f"{where}{number_of(more, 'more row')} left out, {len(bad):,} in all")
+        rows = "row" if noun == "line" else noun
+        lines.append(f"{where}{number_of(more, f'more {rows}')} left out, {len(bad):,} in all")
     return lines
 
 

@@ -57,7 +57,7 @@ def measure_rows(run: Run, rows: Sequence[str], datasets: Mapping[str, Dataset])
 
 
 def _report_empty(run: Run, found: RowsFound) -> None:
-    """Say which rows are empty, on which sets and why. Rows with one reason share a line."""
+    """Say which rows failed, on which sets and why. Rows with one reason share a line."""
     alike: dict[tuple[str, str], list[str]] = {}
     for row, each in found.items():
         reasons = {name: why for name, why in each.items() if isinstance(why, str)}
@@ -65,6 +65,7 @@ def _report_empty(run: Run, found: RowsFound) -> None:
             where = f" on {', '.join(reasons)}" if len(reasons) < len(each) else ""
             alike.setdefault((where, next(iter(reasons.values()))), []).append(row)
     for (where, reason), rows in alike.items():
+        run.failed += rows
         run.say(f"row{'s' * (len(rows) > 1)} {', '.join(rows)} left empty{where}: {reason}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +70,7 @@ class Run:
         self.say, self._bar = say, bar
         self._datasets: dict[str, Dataset] = {}
         self._opened: list[Any] = []
+        self.failed: list[str] = []  # rows that could not be measured
 
     def __enter__(self) -> Run:
         return self
@@ -77,9 +79,10 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Write what is finished, and let other processes at the folders."""
-        for opened in self._opened:
-            opened.close()
+        """Write what is finished, and let other processes at the folders; the run has ended."""
+        with ExitStack() as all_of_them:  # one that fails leaves no other open
+            while self._opened:
+                all_of_them.callback(self._opened.pop().close)
 
     @cached_property
     def process(self) -> PipelineProcess:

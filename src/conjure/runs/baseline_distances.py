@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from ..baselines import Baseline
 from ..core.errors import ConjureError
 from ..core.spec import Signature
 from ..core.types import Pair
+from .failing import MOST_FAILURES
 from .parts import PartFinished
 from .progress import progress_bar, work_line
 from .stopping import check_stop
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 CHUNK = 1000  # most pairs at once
 SECONDS = 10.0  # what a chunk should take: about what is lost where a run is stopped
 _GROWTH = 4
-_MOST_FAILURES = 20  # one after the other: then the baseline is at fault, not a pair
 
 
 class DistanceStore:
@@ -91,28 +92,11 @@ class DistanceStore:
             check_stop()
 
     def _compute(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, float]]:
-        start, size, in_a_row = 0, 1, 0
-        while chunk := pairs[start : start + size]:
-            began = monotonic()
-            try:
-                values = self.baseline.distances(chunk)
-            except ConjureError as error:
-                if len(chunk) > 1:  # find the pair that fails
-                    size = 1
-                    continue
-                self._fail(chunk[0], str(error))
-                in_a_row += 1
-                if in_a_row >= _MOST_FAILURES:
-                    raise
-                start += 1
-            else:
-                in_a_row = 0
-                for pair, value in zip(chunk, values, strict=True):
-                    self.known[pair] = value
-                    self.store.add([{"text1": pair[0], "text2": pair[1], "distance": value}])
-                    yield pair, value
-                start += len(chunk)
-                size = next_size(size, monotonic() - began)
+        for place, value in in_chunks(self.baseline, pairs, self._fail):
+            pair = pairs[place]
+            self.known[pair] = value
+            self.store.add([{"text1": pair[0], "text2": pair[1], "distance": value}])
+            yield pair, value
 
     def _fail(self, pair: Pair, why: str) -> None:
         self.failures[pair] = why
@@ -155,8 +139,9 @@ class BaselineDistances:
         self._stores: dict[Signature, DistanceStore] = {}
 
     def close(self) -> None:
-        while self._stores:
-            self._stores.popitem()[1].close()
+        with ExitStack() as all_of_them:  # one that fails leaves no other open
+            while self._stores:
+                all_of_them.callback(self._stores.popitem()[1].close)
 
     def measure(self, baseline: Baseline, pairs: Sequence[Pair]) -> list[float]:
         """The distance of each pair, in the order given; only missing ones are measured.
@@ -182,6 +167,7 @@ class BaselineDistances:
                 if pairs[place] in pending:
                     pending.discard(pairs[place])
                     bar.update()
+        kept.store.flush()  # what is reported is on the disk
         for pair in pairs:
             if pair in kept.failures:
                 raise ConjureError(kept.failures[pair])
@@ -197,14 +183,34 @@ def work_of(baseline: Baseline, pairs: Sequence[Pair], done: int = 0) -> str:
     return f"{baseline.name}: {work_line(len(pairs) + done, work, done=done)}"
 
 
-def in_chunks(baseline: Baseline, pairs: Sequence[Pair]) -> Iterator[tuple[int, float]]:
-    """Yield (place in ``pairs``, distance), measured in chunks of about SECONDS each."""
-    start, size = 0, 1
+def in_chunks(
+    baseline: Baseline, pairs: Sequence[Pair], fail: Callable[[Pair, str], object]
+) -> Iterator[tuple[int, float]]:
+    """Yield (place in ``pairs``, distance), measured in chunks of about SECONDS each.
+
+    fail: given a pair that fails and the reason; the others go on
+
+    Raises the baseline's error if very many pairs fail one after the other.
+    """
+    start, size, in_a_row = 0, 1, 0
     while chunk := pairs[start : start + size]:
         began = monotonic()
-        yield from enumerate(baseline.distances(chunk), start)
-        start += size
-        size = next_size(size, monotonic() - began)
+        try:
+            values = baseline.distances(chunk)
+        except ConjureError as error:
+            if len(chunk) > 1:  # find the pair that fails
+                size = 1
+                continue
+            fail(chunk[0], str(error))
+            in_a_row += 1
+            if in_a_row >= MOST_FAILURES:
+                raise
+            start += 1
+        else:
+            in_a_row = 0
+            yield from enumerate(values, start)
+            start += len(chunk)
+            size = next_size(size, monotonic() - began)
 
 
 def next_size(size: int, seconds: float) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.spec import Signature
 from ..core.text import brief
-from ..datasets.files import read_bytes, replacing
+from ..datasets.files import check_folder, read_bytes, replacing
 
 LAYOUT = 1
 FORMAT = "conjure run"
@@ -123,6 +123,7 @@ def check_run_folder(folder: Path) -> None:
                 f"{folder} is a link to a folder that does not exist: name that folder"
             )
         if not folder.exists():
+            check_folder(folder)
             return
         if not folder.is_dir():
             raise InputError(f"{folder} is a file, and a run needs a folder: choose another")

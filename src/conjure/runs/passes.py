@@ -7,6 +7,7 @@ seed. ``terms.py`` keeps them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,8 +66,9 @@ class Passes:
 
     def close(self) -> None:
         """Close the run folders; what was measured stays."""
-        while self._open:
-            self._open.popitem()[1].close()
+        with ExitStack() as all_of_them:  # one that fails leaves no other open
+            while self._open:
+                all_of_them.callback(self._open.popitem()[1].close)
 
     def measure(
         self,
@@ -99,6 +101,7 @@ class Passes:
                 if pair in pending:
                     pending.discard(pair)
                     bar.update()
+        kept.store.flush()  # what is reported is on the disk
         _require_all(kept, pairs)
         if len(found) < len(pairs) and self._part is not None:
             raise PartFinished(self._part)

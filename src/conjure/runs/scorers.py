@@ -91,6 +91,10 @@ class Scorer(Protocol):
         """The texts of which nothing is read → why."""
         ...
 
+    def reject(self, reasons: Mapping[Pair, str], kept: Any) -> None:
+        """Keep pairs with texts of which nothing is read as failed: pair → why."""
+        ...
+
     def keep(self, keeping: Keeping) -> Any:
         """Open the run folder that keeps the work: ``Kept``. Raises InputError for another's."""
         ...
@@ -103,10 +107,12 @@ class Scorer(Protocol):
         """What these pairs will cost."""
         ...
 
-    def results(self, pairs: Sequence[Pair], kept: Any = None) -> Iterator[tuple[int, Result]]:
+    def results(
+        self, pairs: Sequence[Pair], kept: Any = None, failures: dict[Pair, str] | None = None
+    ) -> Iterator[tuple[int, Result]]:
         """Yield (place in ``pairs``, Result) as each is finished; those that fail are left out.
 
-        Without ``kept`` the first failure is raised.
+        failures: filled with them, where nothing is kept: pair → why
         """
         ...
 
@@ -133,6 +139,9 @@ class ProcessScorer:
         from ..core.reading import unreadable
 
         return unreadable(self.process, texts)
+
+    def reject(self, reasons: Mapping[Pair, str], kept: TermStore) -> None:
+        kept.reject(reasons, self.spec.seed, self.spec)
 
     def keep(self, keeping: Keeping) -> TermStore:
         from .terms import TermStore
@@ -171,13 +180,16 @@ class ProcessScorer:
         return cost_line(self.process, plan, text, len(pairs), done=done, at_least=adaptive)
 
     def results(
-        self, pairs: Sequence[Pair], kept: TermStore | None = None
+        self,
+        pairs: Sequence[Pair],
+        kept: TermStore | None = None,
+        failures: dict[Pair, str] | None = None,
     ) -> Iterator[tuple[int, Result]]:
-        from ..core.divergence import measure
         from ..similarity import stream
+        from .failing import leaving_out
         from .remote import RemoteProcess
 
-        how = measure if kept is None else kept.measure
+        how = leaving_out({} if failures is None else failures) if kept is None else kept.measure
         remote = isinstance(self.process, RemoteProcess)  # its workers have bounds of their own
         bound = self.max_memory if remote else self._bound()
         for place, found in stream(pairs, self.process, self.spec, max_memory=bound, measure=how):
@@ -211,6 +223,9 @@ class BaselineScorer:
     def unreadable(self, texts: Sequence[str]) -> Mapping[str, str]:
         return {}  # a baseline tells only while it measures
 
+    def reject(self, reasons: Mapping[Pair, str], kept: DistanceStore) -> None:
+        """There are none."""
+
     def keep(self, keeping: Keeping) -> DistanceStore:
         from .baseline_distances import DistanceStore
 
@@ -233,10 +248,18 @@ class BaselineScorer:
         return work_of(self.baseline, left, len(pairs) - len(left))
 
     def results(
-        self, pairs: Sequence[Pair], kept: DistanceStore | None = None
+        self,
+        pairs: Sequence[Pair],
+        kept: DistanceStore | None = None,
+        failures: dict[Pair, str] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         from .baseline_distances import in_chunks
 
-        stream = in_chunks(self.baseline, pairs) if kept is None else kept.stream(pairs)
+        found = {} if failures is None else failures
+        stream = (
+            in_chunks(self.baseline, pairs, found.__setitem__)
+            if kept is None
+            else kept.stream(pairs)
+        )
         for place, value in stream:
             yield place, Result(value, None, None, None, (value,))

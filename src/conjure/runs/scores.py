@@ -6,7 +6,7 @@ folder ``OUT.run`` holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from .scorers import Scorer
 
 if TYPE_CHECKING:
     from ..core.spec import Signature
+    from ..core.types import Pair
 
 RESULT_COLUMNS = ("value", "standard_error", "interval_low", "interval_high", "signature")
 
@@ -65,6 +66,11 @@ class Scored:
     failed: tuple[BadRow, ...] = ()
     absent: int = 0
 
+    @property
+    def any_failed(self) -> bool:
+        """Whether a pair has no result, because it failed or nothing of it is read."""
+        return bool(self.failed or self.table.rejected)
+
 
 def score(
     table: PairTable,
@@ -82,12 +88,13 @@ def score(
     pairs = table.pairs()
     missing = scorer.missing(pairs, kept)
     results: dict[int, Result] = {}
-    for place, result in scorer.results(pairs, kept):
+    failures: dict[Pair, str] = {}
+    for place, result in scorer.results(pairs, kept, failures):
         results[place] = result
         if kept is None or pairs[place] in missing or pairs[place][0] == pairs[place][1]:
             progress(1)
     rows = tuple(table.rows[place] for place in sorted(results))
-    failures = _failures(kept)
+    failures = _either_way(failures if kept is None else kept.failures)
     absent = [n for n in range(len(pairs)) if n not in results]
     failed = tuple(
         BadRow(table.rows[n].line, failures[pairs[n]]) for n in absent if pairs[n] in failures
@@ -100,10 +107,9 @@ def score(
     )
 
 
-def _failures(kept: Any) -> dict[tuple[str, str], str]:
+def _either_way(failures: Mapping[Pair, str]) -> dict[Pair, str]:
     """The failures in either direction of a pair."""
-    found = {} if kept is None else dict(kept.failures)
-    return found | {(b, a): why for (a, b), why in found.items() if (b, a) not in found}
+    return {(b, a): why for (a, b), why in failures.items()} | dict(failures)
 
 
 def samples_of(results: Sequence[Result]) -> list[list[float]]:
