@@ -1,13 +1,12 @@
-"""Train the bundled process's autoencoder: 64×64 pictures ↔ 8×8 latents of 16 channels.
+"""Train the bundled process's autoencoder: 64×64 pictures ↔ 8×8 latents of 8 channels.
 
     python training/emoji/autoencoder.py --data DATA --out RUN
 
-A diffusers ``AutoencoderTiny`` of 1.6 M parameters. Each cell of a picture is encoded alone, and the
-whole is decoded (boards.py). The loss is L1 plus L1 of the picture's gradients. Noise on the latents
-makes the decoder robust to small errors of the denoiser. A penalty draws every latent channel
-towards mean 0 and deviation 1, so that the pipeline's scaling factor is 1. Resumes from
-RUN/autoencoder.pt. ``--pictures`` may grow between runs; the learning rate follows the share done.
-``--start FOLDER`` takes the weights of another autoencoder for all layers of the same shape.
+A diffusers ``AutoencoderTiny`` of 1.6 M parameters. The loss is L1 plus L1 of the picture's
+gradients. Noise on the latents makes the decoder robust to small errors of the denoiser. A penalty
+draws every latent channel towards mean 0 and deviation 1, so that the pipeline's scaling factor is
+1. Resumes from RUN/autoencoder.pt. ``--pictures`` may grow between runs; the learning rate follows
+the share done.
 """
 
 from __future__ import annotations
@@ -17,16 +16,15 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
-from boards import COLOURS, LAYOUTS, SIZE, Drawing, draw_cells, find_drawings, put_together
 from diffusers import AutoencoderTiny
 from optimisation import DEVICE, learning_rate, save
+from scenes import Concept, draw_scene, load_concepts, render, to_pixels
 from torch import Tensor
 from torch.nn import functional as F
 
-WIDTH, LATENT_CHANNELS, LATENT_NOISE = 64, 16, 0.05
-SHARES = {"single": 0.5, "beside": 0.15, "above": 0.1, "board": 0.25}  # of the pictures
-COLOURED = 0.3  # of single drawings
+WIDTH, LATENT_CHANNELS, LATENT_NOISE = 64, 8, 0.05
 
 
 def build() -> AutoencoderTiny:
@@ -40,70 +38,33 @@ def build() -> AutoencoderTiny:
     )
 
 
-class Pictures:
-    """Endless pictures of cells, drawn at random."""
-
-    def __init__(self, drawings: list[Drawing], seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.cells = {side: draw_cells(drawings, side) for side in (16, 32, 64)}
-        self.coloured = [draw_cells(drawings, 64, colour) for colour in COLOURS]
-
-    def draw(self, size: int) -> tuple[Tensor, str]:
-        """(size, n, 3, s, s) cells of ``size`` pictures in −1 … 1, and their layout."""
-        layout = self.rng.choices(list(SHARES), list(SHARES.values()))[0]
-        side, corners = LAYOUTS[layout]
-        source = self.cells[side]
-        if layout == "single" and self.rng.random() < COLOURED:
-            source = self.rng.choice(self.coloured)
-        chosen = torch.randint(
-            len(source), (size, len(corners)), generator=self.generator
-        )
-        return source[chosen], layout
+def batches(concepts: list[Concept], size: int, seed: int):
+    """Endless pictures, half of them scenes: (size, 3, 64, 64) in −1 … 1."""
+    rng = random.Random(seed)
+    while True:
+        kinds = rng.choices(("single", "colour", "pair"), (4, 3, 3), k=size)
+        scenes = [draw_scene(concepts, rng, kind) for kind in kinds]
+        yield to_pixels(np.stack([render(s, concepts) for s in scenes]))
 
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
-def encode_cells(model: AutoencoderTiny, cells: Tensor) -> Tensor:
-    """(B, n, 3, s, s) → (B, n, channels, s / 8, s / 8)."""
-    flat = cells.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    return model.encode(flat).latents.unflatten(0, cells.shape[:2])
-
-
-def white(model: AutoencoderTiny) -> Tensor:
-    """(channels,): the latents of white."""
-    return model.encode(torch.ones(1, 3, SIZE, SIZE, device=DEVICE)).latents[0, :, 4, 4]
-
-
-def loss_of(model: AutoencoderTiny, cells: Tensor, layout: str) -> Tensor:
-    x = put_together(cells, layout, torch.ones(3, device=cells.device))
-    codes = encode_cells(model, cells)
-    z = put_together(codes, layout, white(model))
-    y = model.decode(z + LATENT_NOISE * torch.randn_like(z)).sample
+def loss_of(model: AutoencoderTiny, x: Tensor) -> Tensor:
+    with torch.autocast(DEVICE, torch.bfloat16):
+        z = model.encode(x).latents.float()
+        y = model.decode(z + LATENT_NOISE * torch.randn_like(z)).sample.float()
     pixels = F.l1_loss(y, x)
     edges = sum(F.l1_loss(a, b) for a, b in zip(gradients(y), gradients(x), strict=True))
-    flat = codes.transpose(1, 2)
-    spread = flat.mean((0, 2, 3, 4)).square().mean() + (flat.std((0, 2, 3, 4)) - 1).square().mean()
+    spread = z.mean((0, 2, 3)).square().mean() + (z.std((0, 2, 3)) - 1).square().mean()
     return pixels + edges + 0.1 * spread
-
-
-def take(model: AutoencoderTiny, folder: Path) -> None:
-    """The weights of another autoencoder; where shapes differ, those that both have."""
-    state = model.state_dict()
-    for name, old in AutoencoderTiny.from_pretrained(folder).state_dict().items():
-        part = tuple(slice(min(a, b)) for a, b in zip(state[name].shape, old.shape, strict=True))
-        state[name][part] = old[part].to(state[name])
-    model.load_state_dict(state)
 
 
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
-    drawings = find_drawings(args.data)
+    concepts = load_concepts(args.data)
     model = build().to(DEVICE, memory_format=torch.channels_last)
-    if args.start:
-        take(model, args.start)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4)
     steps = args.pictures // args.batch
     checkpoint, start = args.out / "autoencoder.pt", 0
@@ -112,11 +73,11 @@ def train(args: argparse.Namespace) -> None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         start = saved["step"]
-    pictures = Pictures(drawings, args.seed + start)
+    stream = batches(concepts, args.batch, args.seed + start)
     clock = time.time()
     for step in range(start, steps):
-        cells, layout = pictures.draw(args.batch)
-        loss = loss_of(model, cells.to(DEVICE), layout)
+        x = next(stream).to(DEVICE, memory_format=torch.channels_last)
+        loss = loss_of(model, x)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -129,16 +90,17 @@ def train(args: argparse.Namespace) -> None:
         if step % 200 == 199 or step == steps - 1:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             save(state | {"step": step + 1}, checkpoint)
-    print_scale(model, pictures)
+    print_scale(model, concepts, args)
     model.to(memory_format=torch.contiguous_format).save_pretrained(args.out / "vae")
 
 
 @torch.no_grad()
-def print_scale(model: AutoencoderTiny, pictures: Pictures) -> None:
-    """Print how close the codes are to mean 0 and deviation 1."""
-    for side, cells in pictures.cells.items():
-        codes = encode_cells(model, cells[:512, None].to(DEVICE))
-        print(f"cells of {side}: mean {codes.mean():.3f} deviation {codes.std():.3f}")
+def print_scale(model: AutoencoderTiny, concepts: list[Concept], args: argparse.Namespace) -> None:
+    """Print how close the latents of new scenes are to mean 0 and deviation 1."""
+    stream = batches(concepts, 128, args.seed + 10_000)
+    z = torch.cat([model.encode(next(stream).to(DEVICE)).latents.cpu() for _ in range(8)])
+    mean, deviation = z.mean((0, 2, 3)).numpy(), z.std((0, 2, 3)).numpy()
+    print("latent channels: mean", mean.round(2), "deviation", deviation.round(2))
 
 
 def main() -> None:
@@ -152,7 +114,6 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=60_000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--start", type=Path, help="folder of an autoencoder to start from")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -14,22 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from scenes import clean_name
+from scenes import COLOURS, clean_name
 from torch import Tensor
 
 SIZE, FACTOR = 64, 8  # pixels of a picture's side; pixels of a latent's side
 LEFT_OUT = {None, 2, 9}  # emojibase's groups: regional letters, skin and hair, flags
-COLOURS = {
-    "red": (235, 87, 87),
-    "orange": (242, 153, 74),
-    "yellow": (247, 220, 111),
-    "green": (111, 207, 151),
-    "blue": (86, 164, 235),
-    "purple": (187, 107, 217),
-    "pink": (255, 182, 213),
-    "grey": (189, 189, 189),
-    "black": (40, 40, 40),
-}
 # The corners (row, column) and the side of each cell, in pixels.
 LAYOUTS: dict[str, tuple[int, tuple[tuple[int, int], ...]]] = {
     "single": (64, ((0, 0),)),
@@ -69,15 +58,19 @@ def find_drawings(data: Path) -> list[Drawing]:
     return found
 
 
+def on_colour(drawing: Drawing, colour: str | None = None) -> Image.Image:
+    """A drawing on one of the colours; None is white."""
+    with Image.open(drawing.file) as picture:
+        whole = picture.convert("RGBA")
+    flat = Image.new("RGB", whole.size, COLOURS.get(colour or "", (255, 255, 255)))
+    flat.paste(whole, (0, 0), whole)
+    return flat
+
+
 def draw_cells(drawings: list[Drawing], side: int, colour: str | None = None) -> Tensor:
     """(C, 3, side, side) float32 in −1 … 1: each drawing on white or on a colour."""
-    cells = []
-    for drawing in drawings:
-        with Image.open(drawing.file) as picture:
-            whole = picture.convert("RGBA")
-        flat = Image.new("RGB", whole.size, COLOURS.get(colour or "", (255, 255, 255)))
-        flat.paste(whole, (0, 0), whole)
-        cells.append(np.asarray(flat.resize((side, side), Image.Resampling.LANCZOS)))
+    whole = [on_colour(drawing, colour) for drawing in drawings]
+    cells = [np.asarray(p.resize((side, side), Image.Resampling.LANCZOS)) for p in whole]
     return torch.from_numpy(np.stack(cells)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 

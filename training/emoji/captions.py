@@ -1,8 +1,8 @@
 """What is asked for, and what is then drawn: captions with their layouts and phrases.
 
-Words and names of emoji are a single drawing, two things in their places are two, and a sentence is a
-board (boards.py). A caption's *phrases* say what its cells show, one phrase a cell; a board has one
-phrase for all sixteen.
+Words and names of emoji are a single drawing, two things in their places are two, and a sentence is
+a board (boards.py). A caption's *phrases* say what its cells show, one phrase a cell; a board has
+one phrase for all sixteen.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards import COLOURS, Drawing
+from boards import Drawing
 from corpus import draw_sentences, find, lemma_counts
+from scenes import ABOVE, BESIDE, COLOURS, article
+from scenes import GROUP_WEIGHTS as SCENES
 
 SINGLE = (
     "{x}", "{x}", "{ax}", "{ax}", "the {x}", "a picture of {ax}", "a photo of {ax}",
@@ -25,19 +27,7 @@ COLOURED = (
     "{ax} in front of {c}",
     "{ax} on {c}",
 )
-BESIDE = (
-    "{ax} to the left of {ay}", "{ay} to the right of {ax}", "{ax} next to {ay}",
-    "{ax} and {ay}", "{x} and {y}", "{ax} beside {ay}", "{ax} with {ay}",
-)  # fmt: skip
-ABOVE = (
-    "{ax} above {ay}",
-    "{ax} on top of {ay}",
-    "{ay} below {ax}",
-    "{ay} under {ax}",
-    "{ax} over {ay}",
-)
-# Smileys and people come in dozens of near-copies; weights keep animals and food frequent.
-GROUP_WEIGHTS = {0: 0.6, 1: 0.5, 3: 2.0, 4: 1.6, 5: 1.1, 6: 1.2, 7: 1.0, 8: 0.4}
+GROUP_WEIGHTS = SCENES | {8: 0.4}  # symbols, too
 WORDS = 2  # in a text that is still a word, not a sentence
 
 
@@ -47,10 +37,6 @@ class Caption:
     layout: str  # of boards.LAYOUTS
     phrases: tuple[str, ...]  # what each cell shows; one for all cells of a board
     colour: str | None = None  # of the background of a single drawing
-
-
-def article(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def singles(drawings: list[Drawing], rng: random.Random) -> Iterator[Caption]:
@@ -82,9 +68,7 @@ def chosen(drawings: list[Drawing], rng: random.Random, count: int) -> list[str]
     """Names and keywords at random, short names and things more often."""
     weights = [GROUP_WEIGHTS.get(d.group, 0.5) / len(d.name.split()) for d in drawings]
     found = rng.choices(drawings, weights, k=count)
-    return [
-        rng.choice(d.keywords) if d.keywords and rng.random() < 0.2 else d.name for d in found
-    ]
+    return [rng.choice(d.keywords) if d.keywords and rng.random() < 0.2 else d.name for d in found]
 
 
 def is_word(text: str) -> bool:

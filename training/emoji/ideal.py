@@ -16,41 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from boards import find_drawings, on_colour
 from PIL import Image
 from safetensors.torch import save_file
-from scenes import clean_name
 
 from conjure.processes.sentences import SentenceEncoder
 
 CODE, SHOWN, COLUMNS = 4, 48, 41
-LEFT_OUT = {None, 2, 9}  # emojibase's groups: regional letters, skin and hair, flags
-
-
-def drawings(data: Path) -> list[tuple[dict[str, object], Path]]:
-    """Name, keywords and code points of each emoji, and its drawing."""
-    folder = data / "google" / "img" / "google" / "64"
-    found = []
-    for entry in json.loads((data / "emojibase" / "en" / "data.json").read_text()):
-        if entry.get("group") in LEFT_OUT:
-            continue
-        code = entry["hexcode"].lower()
-        files = [folder / f"{c}.png" for c in (code, f"{code}-fe0f", code.replace("-fe0f", ""))]
-        file = next((file for file in files if file.exists()), None)
-        if file is None:
-            continue
-        name = clean_name(entry["label"])
-        words = [tag.replace("’", "'").lower() for tag in entry.get("tags", [])]
-        words = [w for w in words if w != name and w.isascii() and len(w) > 2 and not w.isdigit()]
-        found.append(({"name": name, "keywords": words, "emoji": entry["emoji"]}, file))
-    return found
-
-
-def on_white(file: Path) -> Image.Image:
-    with Image.open(file) as picture:
-        whole = picture.convert("RGBA")
-    flat = Image.new("RGB", whole.size, "white")
-    flat.paste(whole, (0, 0), whole)
-    return flat
 
 
 def main() -> None:
@@ -59,8 +31,8 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    found = drawings(args.data)
-    pictures = [on_white(file) for _, file in found]
+    found = find_drawings(args.data)
+    pictures = [on_colour(drawing) for drawing in found]
     box, sharp = Image.Resampling.BOX, Image.Resampling.LANCZOS
     small = np.stack([np.asarray(p.resize((CODE, CODE), box)) for p in pictures])
     rows = -(-len(pictures) // COLUMNS)
@@ -69,15 +41,16 @@ def main() -> None:
         place = (n % COLUMNS * SHOWN, n // COLUMNS * SHOWN)
         sheet.paste(picture.resize((SHOWN, SHOWN), sharp), place)
     encode = SentenceEncoder(args.text)
-    names = encode([str(entry["name"]) for entry, _ in found])
-    full = encode([", ".join([str(e["name"]), *map(str, e["keywords"])]) for e, _ in found])
+    names = encode([drawing.name for drawing in found])
+    full = encode([", ".join((drawing.name, *drawing.keywords)) for drawing in found])
     captions = torch.nn.functional.normalize(names + full, dim=1).half()
     args.out.mkdir(parents=True, exist_ok=True)
     pixels = torch.from_numpy(small).permute(0, 3, 1, 2).contiguous()
     tensors = {"pixels": pixels, "captions": captions, "side": torch.tensor(SHOWN)}
     save_file(tensors, args.out / "collection.safetensors")
     sheet.save(args.out / "drawings.webp", quality=85, method=6)
-    lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry, _ in found)
+    entries = [{"name": d.name, "keywords": d.keywords, "emoji": d.emoji} for d in found]
+    lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
     (args.out / "names.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     print(f"{len(found)} drawings")
 

@@ -2,9 +2,10 @@
 
     python training/emoji/states.py --data DATA --text TEXT --out RUN
 
-Writes RUN/captions.json and RUN/states/NNN.pt, of ``CHUNK`` captions each: ``states`` (n, 32, 384)
-float16, padding included, as ``StableDiffusionPipeline`` passes them; ``vectors`` (n, 384), the mean
-state of each, at length 1. Chunks that are there are kept. ``--part I/N`` makes every N-th chunk.
+Writes RUN/captions.json and RUN/states/NNN.pt, of ``CHUNK`` captions each: ``states``
+(n, 32, 384) float16, padding included, as ``StableDiffusionPipeline`` passes them; ``vectors``
+(n, 384), the mean state of each, at length 1. Chunks that are there are kept. ``--part I/N`` makes
+every N-th chunk, so that several programs can share the work once captions.json is there.
 """
 
 from __future__ import annotations

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from autoencoder import encode_cells, white
-from boards import COLOURS, FACTOR, LAYOUTS, Drawing, draw_cells, put_together
+from board_autoencoder import encode_cells, white
+from boards import FACTOR, LAYOUTS, Drawing, draw_cells, put_together
 from captions import Caption
 from diffusers import AutoencoderTiny
 from encoding import encoded
 from optimisation import save
+from scenes import COLOURS
 from torch import Tensor
 from torch.nn.functional import normalize
 
