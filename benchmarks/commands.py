@@ -153,25 +153,6 @@ def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
 
 
 @benchmarks.command()
-@click.option("--pairs", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--process", default="emoji", show_default=True, help="Hub id or folder.")
-@click.option("--steps", type=int, default=10, show_default=True, help="T.")
-@rounds(3)
-@as_json
-def engines(pairs: int, process: str, steps: int, rounds: int, as_json: bool) -> None:
-    """Time the same pairs by one worker of Ray, and here, with one thread each."""
-    from .engines import measure
-
-    found = measure(pairs, {"process": process, "steps": steps, "device": "cpu"}, rounds, tell)
-    lines = [
-        f"{timing.median:6.2f} s{spread(timing)}  {name}, ready after {found.ready[name]:.1f} s"
-        for name, timing in found.timings.items()
-    ]
-    lines.append(f"{found.pairs} pairs, {found.rows:,} rows; they differ by {found.deviation:.0e}")
-    _print(asdict(found), lines, "cpu", as_json)
-
-
-@benchmarks.command()
 @click.option("--texts", type=click.IntRange(min=4), default=60, show_default=True)
 @click.option("--steps", type=click.IntRange(min=2), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
@@ -193,6 +174,25 @@ def kills(texts: int, every: int, as_json: bool, **settings: int) -> None:
         for one in found
     ]
     _print({"kills": [asdict(one) for one in found]}, lines, "cpu", as_json)
+
+
+@benchmarks.command()
+@click.option("--pairs", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--process", default="emoji", show_default=True, help="Hub id or folder.")
+@click.option("--steps", type=int, default=10, show_default=True, help="T.")
+@rounds(3)
+@as_json
+def engines(pairs: int, process: str, steps: int, rounds: int, as_json: bool) -> None:
+    """Time the same pairs by one worker of Ray, and here, with one thread each."""
+    from .engines import measure
+
+    found = measure(pairs, {"process": process, "steps": steps, "device": "cpu"}, rounds, tell)
+    lines = [
+        f"{timing.median:6.2f} s{spread(timing)}  {name}, ready after {found.ready[name]:.1f} s"
+        for name, timing in found.timings.items()
+    ]
+    lines.append(f"{found.pairs} pairs, {found.rows:,} rows; they differ by {found.deviation:.0e}")
+    _print(asdict(found), lines, "cpu", as_json)
 
 
 @benchmarks.command()

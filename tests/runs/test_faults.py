@@ -323,6 +323,67 @@ def test_a_process_that_always_fails_ends_soon(tmp_path, scored, gaussians):
     assert not (folder / "out.csv").exists() or status == 1
 
 
+# memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8")],
+    ids=["Python", "torch"],
+)
+def test_memory_that_runs_out_beside_the_network_is_one_line(tmp_path, scored, gaussians, error):
+    """In the text encoder, say, where no smaller batch helps."""
+
+    class Full(gaussians):
+        def embed(self, prompts):
+            if "f" in prompts:  # those before it are finished
+                raise error
+            return super().embed(prompts)
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "pairs.csv").write_text("text1,text2\na,b\nc,d\ne,f\n")
+    status, lines, _ = scored(folder, process=Full(batch_size=1))
+    assert status == 2
+    assert lines[-1].startswith(f"conjure: memory ran out ({type(error).__name__}): ")
+    kept = int(lines[-2].split()[1]) if "kept in" in lines[-2] else 0
+    status, lines, _ = scored(folder)
+    assert status == 0
+    assert kept == 0 or f"{kept} of them finished earlier" in lines[0]
+    assert kept > 0
+
+
+@pytest.mark.filterwarnings("always:batch_size")
+def test_a_batch_that_python_has_no_memory_for_is_halved(tmp_path, scored, gaussians):
+    class Small(gaussians):
+        def predict(self, x, step, conditioning):
+            if len(x) > 2:
+                raise MemoryError
+            return super().predict(x, step, conditioning)
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    status, lines, _ = scored(folder, process=Small(batch_size=8))
+    assert status == 0
+    assert any("going on with 2" in line for line in lines)
+
+
+def test_too_small_an_address_space_is_refused_at_once(tmp_path):
+    """Libraries crash there, with no error that could be caught."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (15 * 10**8,) * 2);"
+    command = [
+        sys.executable,
+        "-c",
+        f"{limited} from conjure.__main__ import main; sys.exit(main())",
+    ]
+    command += ["score", str(table(tmp_path)), "--out", str(tmp_path / "out.csv")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("conjure: this shell allows 1.4 GiB of address space (ulimit -v), and")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.csv"]
+
+
 # how it goes on
 
 

@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic, and that their commands run; never how fast anything is."""
 
+import itertools
 import json
 import os
 import re
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import architectures, clock, parameters, scaling, start, wording
+from benchmarks import architectures, clock, costs, parameters, scaling, start, wording
 from benchmarks.__main__ import main
 from benchmarks.commands import benchmarks
 from benchmarks.matrix import Setup, compare
 from benchmarks.network import measure, open_network
 from conjure.core.errors import ConjureError, InputError
+from conjure.core.spec import Spec
 
 
 def test_sd14_is_what_compvis_published():
@@ -25,6 +27,14 @@ def test_sd14_is_what_compvis_published():
         unet = architectures.UNet2DConditionModel(**architectures.ARCHITECTURES["sd14"])
     assert sum(p.numel() for p in unet.parameters()) == 859_520_964
     assert architectures.flop_a_row(unet) == pytest.approx(0.8033e12, rel=1e-3)
+    assert costs.flop_a_row(costs.MODELS["SD 1.4, 512²"]) == architectures.flop_a_row(unet)
+
+
+def test_costs_count_the_rows_of_the_formula():
+    pairs = list(itertools.combinations("abcdefgh", 2))
+    guided, distilled = costs.MODELS["SDXL, 1024²"], costs.MODELS["FLUX.1-dev, 1024²"]
+    assert costs.rows_of(pairs, guided, 10, Spec()) == 1 + 8 * 18 + 2 * 28 * 9
+    assert costs.rows_of(pairs, distilled, 10, Spec()) == 8 * 10 + 2 * 28 * 9
 
 
 def test_the_wide_network_takes_more_than_a_gigaflop_a_row():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import InputError
 from ..core.spec import Spec
 from ..processes.settings import ProcessSettings
-from .process_wide import keep_freed_memory, uncollected
+from .process_wide import check_address_space, keep_freed_memory, uncollected
 
 if TYPE_CHECKING:
     from ..baselines import Baseline
@@ -28,6 +28,7 @@ def load_process(*source: str, **settings: Any) -> PipelineProcess:
     """``conjure.load`` with what only a program of its own may do; see ``process_wide``."""
     from .. import load
 
+    check_address_space()
     with uncollected():
         process = load(*source, **settings)
     if process.device.type == "cpu":
@@ -85,6 +86,7 @@ def load_baseline(row: str, given: dict[str, Any]) -> Baseline:
         ProcessSettings(**given)
         return load(row, process=load_process(*source, **given))
     BaselineSettings(**given)  # before torch is imported
+    check_address_space()
     with uncollected():
         baseline = load(row, **given)
     if baseline.signature.provenance.get("device") == "cpu":

@@ -17,7 +17,7 @@ from ..core.text import number_of
 from ..runs.parts import Part, read_part
 from ..runs.scorers import Keeping
 from ..runs.scores import run_path
-from ..runs.stopping import Stopped, stoppable
+from ..runs.stopping import stoppable
 from .streams import is_stream
 from .wording import tell
 
@@ -114,7 +114,7 @@ class KeepFlags:
                 if self.resume == "verify":
                     verify_aloud(scorer, kept)
                 yield kept
-            except (KeyboardInterrupt, Stopped, ConjureError, OSError):
+            except (KeyboardInterrupt, Exception):  # memory that ran out, too
                 _tell_kept(pairs, scorer, kept, noun)
                 raise
 

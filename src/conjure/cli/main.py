@@ -32,6 +32,7 @@ from .explain import explain
 from .matrix import matrix
 from .moved import bench
 from .options import Commands
+from .process_wide import no_memory
 from .reproduce import reproduce
 from .runs import runs
 from .score import score
@@ -120,6 +121,10 @@ def _status(arguments: Sequence[str] | None) -> int:
         _abandon_stdout()
         tell("stdout was closed before all was written")
         return BROKEN_PIPE
+    except Exception as error:
+        if (line := no_memory(error)) is None:
+            raise
+        return _refuse(line)
     return status if isinstance(status, int) else 0
 
 

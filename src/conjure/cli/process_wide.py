@@ -22,8 +22,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..core.errors import InputError
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # M_… of malloc.h
 MIB = 1024**2
+LEAST_ADDRESSES = 2048 * MIB  # that torch, diffusers and pyarrow take; with less they may crash
+_SAID = (  # by libraries that have no exception of their own for it
+    *("can't allocate memory", "cannot allocate memory", "failed to map segment", "out of memory"),
+    *("can't start new thread", "bad_alloc"),
+)
 
 
 def keep_freed_memory() -> bool:
@@ -36,6 +43,37 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     wanted = ((_MMAP_THRESHOLD, 32 * MIB), (_TRIM_THRESHOLD, 512 * MIB), (_TOP_PAD, 64 * MIB))
     return all(mallopt(option, value) == 1 for option, value in wanted)
+
+
+def check_address_space() -> None:
+    """Raise InputError where ``ulimit -v`` leaves no room for the libraries, which would crash."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
+        raise InputError(
+            f"this shell allows {limit / 2**30:.1f} GiB of address space (ulimit -v), and the "
+            f"libraries alone take {LEAST_ADDRESSES // 2**30} GiB: raise the limit"
+        )
+
+
+def no_memory(error: Exception) -> str | None:
+    """What to say of an error if memory ran out, where no smaller batch helps; else None.
+
+    >>> no_memory(MemoryError())
+    'memory ran out (MemoryError): close other programs, or give a smaller --batch-size or --dtype'
+    >>> no_memory(RuntimeError("no"))
+    """
+    said = str(error).lower()
+    known = isinstance(error, RuntimeError | ImportError) and any(word in said for word in _SAID)
+    if not (isinstance(error, MemoryError) or known):
+        return None
+    return (
+        f"memory ran out ({type(error).__name__}): close other programs, or give a smaller "
+        "--batch-size or --dtype"
+    )
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _predict(
     try:
         with own_arithmetic(process):
             return _checked(process, process.predict(x, step, cond), x)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
         if process.batch_size == 1:
@@ -135,6 +135,8 @@ def _checked(process: GenerativeProcess, answer: object, x: Tensor) -> Tensor:
     return answer
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def _out_of_memory(error: Exception) -> bool:
     """PyTorch has an exception for a GPU without memory; on a CPU only the message says it."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error)

@@ -19,7 +19,7 @@ def automatic_bound(device: torch.device) -> int:
     if device.type == "cuda" and torch.cuda.is_available():  # else it is of another machine
         free = torch.cuda.mem_get_info(device)[0]
     else:
-        free = min(_free_here(), _free_in_group())
+        free = min(_free_here(), _free_in_group(), _free_addresses())
     return 1 << max(20, (free // _SHARE).bit_length() - 1)
 
 
@@ -27,7 +27,7 @@ def free_bytes(device: torch.device) -> int | None:
     """The free memory of a device, or of the machine, in bytes; None if it is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min(_free_here(), _free_in_group()) if device.type == "cpu" else None
+    return min(_free_here(), _free_in_group(), _free_addresses()) if device.type == "cpu" else None
 
 
 def _free_here() -> int:
@@ -52,3 +52,15 @@ def _free_in_group() -> int:
         return max(0, limit - used)
     except (OSError, ValueError):  # no such file, or "max"
         return 2**63
+
+
+def _free_addresses() -> int:
+    """What a limit of the address space (``ulimit -v``) leaves, in bytes; 2⁶³ if there is none."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, LookupError, ValueError):  # Windows; a system without /proc
+        return 2**63
+    return 2**63 if limit == resource.RLIM_INFINITY else max(0, limit - used)

@@ -103,6 +103,14 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
                 draft.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Their names are on the disk when this returns."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync(one.parent)
+
+
 def _sync(path: Path) -> None:
     """Let the system write a file, or the names in a folder, to the disk."""
     if path.is_dir() and os.name == "nt":  # Windows opens no folders

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from ..core.errors import InputError
 from ..core.spec import Signature
 from ..core.text import number_of
-from ..datasets.files import reason, replacing
+from ..datasets.files import make_folder, reason, replacing
 from .beside import EXPLANATIONS, TRAJECTORIES, Beside
 from .manifest import ASIDE, NAME, SHARDS, Manifest, ManifestError, check_run_folder, read_manifest
 from .shards import (
@@ -139,7 +139,7 @@ class Store:
             Manifest(self.kind.name, self._key, facts).write(self.folder)
             return []
         try:
-            (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder / SHARDS)
             self._lock = self._acquire()
         except OSError as error:
             raise InputError(f"cannot write to {self.folder}: {reason(error)}") from error
