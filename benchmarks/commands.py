@@ -153,6 +153,49 @@ def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
 
 
 @benchmarks.command()
+@click.option("--texts", type=click.IntRange(min=4), default=60, show_default=True)
+@click.option("--steps", type=click.IntRange(min=2), default=5, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--every", type=click.IntRange(min=1), default=300, show_default=True, help="Rows.")
+@as_json
+def kills(texts: int, every: int, as_json: bool, **settings: int) -> None:
+    """Count the network rows that being killed costs: once, and again after every so many rows."""
+    from .kills import measure
+
+    found = [
+        measure(name, texts, every=every, kept=kept, **settings)
+        for name in ("matrix", "pairs")
+        for kept in (False, True)
+    ]
+    lines = [
+        f"{one.name}, trajectories {'kept' if one.kept else 'not kept'}: {one.whole:,} rows; a kill"
+        f" costs {one.most:,} at most, {one.mean:.0f} in the mean; killed every {every:,}: "
+        f"{'no end' if one.often is None else f'{one.often:,} in all'}"
+        for one in found
+    ]
+    _print({"kills": [asdict(one) for one in found]}, lines, "cpu", as_json)
+
+
+@benchmarks.command()
+@click.option("--pairs", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--process", default="emoji", show_default=True, help="Hub id or folder.")
+@click.option("--steps", type=int, default=10, show_default=True, help="T.")
+@rounds(3)
+@as_json
+def engines(pairs: int, process: str, steps: int, rounds: int, as_json: bool) -> None:
+    """Time the same pairs by one worker of Ray, and here, with one thread each."""
+    from .engines import measure
+
+    found = measure(pairs, {"process": process, "steps": steps, "device": "cpu"}, rounds, tell)
+    lines = [
+        f"{timing.median:6.2f} s{spread(timing)}  {name}, ready after {found.ready[name]:.1f} s"
+        for name, timing in found.timings.items()
+    ]
+    lines.append(f"{found.pairs} pairs, {found.rows:,} rows; they differ by {found.deviation:.0e}")
+    _print(asdict(found), lines, "cpu", as_json)
+
+
+@benchmarks.command()
 @rounds(5)
 @as_json
 def start(rounds: int, as_json: bool) -> None:

@@ -52,12 +52,12 @@ COMMANDS = {
     "rankings": (
         ["compare", "one", "other", "--words", "words.txt", "--out", "r"],
         "r/compare.json",
-        ("r/measured", 4),  # of three pairs; so it is in the second process
+        ("r/measured", 7),  # of three pairs, two seeds: it is in the second process
     ),
     "erasure": (
         ["compare", "one", "other", "--target", "a", "--bystander", "b,c,d"] + ["--out", "s"],
         "s/compare.json",
-        ("s/measured", 14),  # of twice six pairs, then four words beside themselves
+        ("s/measured", 26),  # of twice six pairs, two seeds: it is among the words themselves
     ),
 }
 
@@ -88,9 +88,10 @@ def child(arguments: list[str], log: str, kill: tuple[str, int] | None) -> int:
 
     def replacing(one, other):
         replace(one, other)
-        if kill is not None and kill[0] in str(other) and not str(other).endswith(".json"):
-            seen[0] += 1
-            if seen[0] == kill[1]:
+        path = str(other)
+        if kill is not None and kill[0] in path and path.endswith((".parquet", ".npz")):
+            seen[0] += "trajectories" not in path
+            if seen[0] == kill[1] and "trajectories" not in path:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     Store.add, os.replace = written, replacing

@@ -25,7 +25,7 @@ from conjure.runs.folder import RunFolder
 from conjure.runs.ray import RayEngine, RayOptions
 from conjure.runs.terms import TermStore
 from conjure.runs.units import read_units
-from conjure.similarity import stream
+from conjure.similarity import bundled, stream
 
 ray = pytest.importorskip("ray", reason="workers of Ray need the extra ray")
 TESTS, SOURCE = Path(__file__).parents[1], Path(conjure.__file__).parents[1]
@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_costs_its_block_and_the_numbers_are_those_of_he
     texts = ["a dog", "a puppy", "a car", "a king", "the sea", "a red apple", "a cat"]
     pairs = [*combinations(texts, 2)]
     settings = {"steps": 2, "batch_size": 1}
-    with RayEngine(RayOptions(workers=2), conjure.load) as engine:
+    with RayEngine(RayOptions(workers=1), conjure.load) as engine:
         process = engine.load(**settings)
         first, killed, found = pids(engine)[0], False, {}
         with TermStore(tmp_path / "ray", process) as kept:
@@ -103,10 +103,16 @@ def test_a_worker_that_is_killed_costs_its_block_and_the_numbers_are_those_of_he
                     killed = True
         assert killed
         assert first not in pids(engine)
+        other = process.with_settings(guidance=1.0)
+        unguided, _ = terms_of(other, pairs[:1], tmp_path / "unguided")
     assert units_of(tmp_path / "ray") == sorted((pair, 0) for pair in distinct(pairs))
-    here, _ = terms_of(conjure.load(**settings), pairs, tmp_path / "here")
+    own = bundled().with_settings(steps=2)
+    own.batch_size = 1
+    here, _ = terms_of(own, pairs, tmp_path / "here")
     assert numbers(found) == numbers(here)
     assert found[0].signature.object() == here[0].signature.object()
+    other, _ = terms_of(own.with_settings(guidance=1.0), pairs[:1], tmp_path / "other")
+    assert numbers(unguided) == numbers(other)
 
 
 def test_nodes_come_and_go_and_a_pair_that_fails_is_told_of(cluster, tmp_path):

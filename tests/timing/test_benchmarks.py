@@ -245,3 +245,12 @@ def test_denoisers_have_as_many_parameters_as_was_published(family, published):
     denoiser, *_ = parameters.FAMILIES[family]
     digits = len(published.partition("e")[0].replace(".", "")) - 1
     assert f"{parameters.parameters(denoiser):.{digits}e}" == published
+
+
+def test_kills_cost_less_where_trajectories_are_kept(capsys):
+    flags = ["--texts", "8", "--steps", "3", "--batch-size", "4", "--every", "40"]
+    assert main(["kills", *flags, "--json"]) == 0
+    matrix, kept, *_ = json.loads(capsys.readouterr().out)["kills"]
+    assert matrix["whole"] == kept["whole"] == 1 + 8 * 4 + 28 * 4
+    assert kept["mean"] < matrix["mean"]
+    assert kept["often"] < (matrix["often"] or 10**9)

@@ -13,11 +13,11 @@ from torch import Tensor
 from .batching import RowName, predict_batched
 from .currency import Comparing, currency
 from .memory import automatic_bound
-from .planner import PlanPart, Sizes, distinct, plan
+from .planner import PlanPart, Sizes, Step, distinct, plan
 from .process import GenerativeProcess
 from .sampling import TrajectorySampler, guide
 from .spec import Spec
-from .types import Comparison, Conditioning, Observer, Pair, Terms, Trajectory
+from .types import Comparison, Conditioning, Keeper, Observer, Pair, Terms, Trajectory
 
 
 def pair_terms(
@@ -32,7 +32,6 @@ def pair_terms(
     return [found[place] for place in range(len(pairs))]
 
 
-@torch.no_grad()
 def measure(
     process: GenerativeProcess,
     pairs: Sequence[Pair],
@@ -55,6 +54,41 @@ def measure(
 
     Raises NonFiniteError that names the prompt and the step.
     """
+    return _measure(process, pairs, seeds, spec, max_memory, _Aside(observer))
+
+
+def measure_kept(
+    process: GenerativeProcess,
+    pairs: Sequence[Pair],
+    seeds: Sequence[int],
+    spec: Spec,
+    max_memory: int | None,
+    keeper: Keeper,
+) -> Iterator[tuple[int, Terms]]:
+    """``measure`` for a run that may be stopped: ``keeper`` has the trajectories walked so far.
+
+    Trajectories that later pairs need are saved. One that is saved is not walked again.
+    """
+    return _measure(process, pairs, seeds, spec, max_memory, _Aside(keeper=keeper))
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """Who sees what a run computes on its way, and who keeps it."""
+
+    observer: Observer | None = None
+    keeper: Keeper | None = None
+
+
+@torch.no_grad()
+def _measure(
+    process: GenerativeProcess,
+    pairs: Sequence[Pair],
+    seeds: Sequence[int],
+    spec: Spec,
+    max_memory: int | None,
+    aside: _Aside,
+) -> Iterator[tuple[int, Terms]]:
     places: dict[Pair, list[int]] = defaultdict(list)
     for place, (a, b) in enumerate(pairs):
         if a == b:
@@ -65,7 +99,8 @@ def measure(
         return
     bound = automatic_bound(process.device) if max_memory is None else max_memory
     sizes = Sizes.of(process, next(iter(places))[0])
-    work = _Work(TrajectorySampler(process, observer), spec, observer, Comparing.of(process))
+    sampler = TrajectorySampler(process, aside.observer)
+    work = _Work(sampler, spec, aside, Comparing.of(process))
     for part in plan(distinct(pairs), sizes, len(seeds), spec, bound).parts:
         for (a, b), terms in _measure_part(work, part, seeds):
             yield from ((place, terms) for place in places.get((a, b), []))
@@ -78,7 +113,7 @@ class _Work:
 
     sampler: TrajectorySampler
     spec: Spec
-    observer: Observer | None
+    aside: _Aside
     comparing: Comparing
 
     @property
@@ -89,6 +124,24 @@ class _Work:
     def weight(self) -> float:
         """Guided predictions at the same x share ε_∅, so they differ by w (ε_a − ε_b)."""
         return 1.0 if self.sampler.uncond is None else self.process.guidance
+
+    def trajectories(self, step: Step, seeds: Sequence[int]) -> dict[str, Trajectory]:
+        """Those of ``step.walk``: loaded where they were kept, else walked."""
+        keeper, found = self.aside.keeper, {}
+        if keeper is not None:
+            cond = self.sampler.embed(step.walk)
+            for n, text in enumerate(step.walk):
+                if (known := keeper.load(text, seeds, cond.rows([n]))) is not None:
+                    found[text] = known
+        if walk := [text for text in step.walk if text not in found]:
+            walked = self.sampler.trajectories(walk, seeds, self.spec)
+            new = dict(zip(walk, walked, strict=True))
+            if keeper is not None:
+                for text in step.again:
+                    if text in new:
+                        keeper.save(text, seeds, new[text])
+            found |= new
+        return found
 
 
 def _measure_part(
@@ -112,10 +165,8 @@ def _compare_all(work: _Work, part: PlanPart, seeds: Sequence[int]) -> Iterator[
         for text in step.forget:
             del kept[text]
         if step.walk:
-            # The list gets no name: a name would keep forgotten trajectories in memory.
-            kept |= zip(
-                step.walk, work.sampler.trajectories(step.walk, seeds, work.spec), strict=True
-            )
+            # The mapping gets no name: a name would keep forgotten trajectories in memory.
+            kept |= work.trajectories(step, seeds)
         for pair in step.compare:
             a, b = pair
             pending = _pending(work, pair, (kept[a], kept[b]), seeds)
@@ -288,8 +339,8 @@ def _fill(work: _Work, batch: Sequence[_PendingTerms], eps_cross: Tensor) -> Non
         pending.terms.forward[at], pending.terms.backward[at] = sums[here].unbind(dim=1)
         if pending.terms.coupled is not None and coupled is not None:
             pending.terms.coupled[at] = coupled[here]
-        if work.observer is not None:
-            work.observer.on_comparison(
+        if work.aside.observer is not None:
+            work.aside.observer.on_comparison(
                 Comparison(
                     pending.pair,
                     pending.seed,

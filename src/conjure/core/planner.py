@@ -60,11 +60,13 @@ class Step:
     forget:  texts whose trajectories are freed
     walk:    texts whose trajectories are walked, in lockstep
     compare: pairs of texts whose trajectories are in memory now
+    again:   the texts of ``walk`` that more than one of the pairs still to come has
     """
 
     forget: Sequence[str]
     walk: Sequence[str]
     compare: Sequence[Pair]
+    again: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class PlanPart:
         start = 0
         while start < len(self.pairs):
             needed, missing, stop = self._reach(kept, start)
+            again = [text for text in missing if len(uses[text]) > 1]
             for text in needed:
                 while uses[text] and uses[text][-1] < stop:
                     uses[text].pop()
@@ -107,7 +110,7 @@ class PlanPart:
                 evicted = heapq.nlargest(excess, idle, key=lambda text: uses[text][-1])
                 forget += evicted
                 kept -= {*evicted}
-            yield Step(forget, missing, self.pairs[start:stop])
+            yield Step(forget, missing, self.pairs[start:stop], again)
             kept |= {*missing}
             done, start = [*needed], stop
 
@@ -184,7 +187,7 @@ def plan(
 
     def part(pairs: list[Pair], at_once: int) -> PlanPart:
         room = max_memory // (at_once * sample + cond)
-        # As many as fill a batch: what is walked and not compared is lost if a run is stopped.
+        # As many as fill a batch: what is being walked is lost if a run is stopped.
         return PlanPart(pairs, at_once, room, min(room, max(1, sizes.batch_size // at_once)))
 
     for component in components(pairs):
@@ -200,12 +203,21 @@ def plan(
 
     needed = len({text for pair in pairs for text in pair})
     walked = sum(part.walks() for part in parts)
-    # A trajectory's own rows, and ε_∅ at each step that it moves on from. Step 1 is shared by all.
-    moves = steps if spec.finish else steps - 1
-    each = steps + (max(0, moves - 1) if guided else 0)
+    each = walk_rows(sizes, spec)
     cross = 2 * (spec.cross_steps or steps - 1)
-    rows = (guided and moves > 0) + walked * each + len(pairs) * cross
+    rows = shared_rows(sizes, spec) + walked * each + len(pairs) * cross
     return Plan(parts, samples * rows, samples * (walked - needed) * each)
+
+
+def walk_rows(sizes: Sizes, spec: Spec) -> int:
+    """A trajectory's own rows, and ε_∅ at each step that it moves on from, but the first."""
+    moves = sizes.steps if spec.finish else sizes.steps - 1
+    return sizes.steps + (max(0, moves - 1) if sizes.unconditional else 0)
+
+
+def shared_rows(sizes: Sizes, spec: Spec) -> int:
+    """ε_∅ at x_T, which all texts share, if any of them moves on from there."""
+    return int(sizes.unconditional and (spec.finish or sizes.steps > 1))
 
 
 def components(pairs: Sequence[Pair]) -> list[list[Pair]]:

@@ -122,13 +122,17 @@ class TrajectorySampler:
             )
         return Conditioning.join([cond, self.uncond])
 
+    def embed(self, prompts: Sequence[str]) -> Conditioning:
+        """The conditioning of prompts, a row each."""
+        with own_arithmetic(self.process):
+            return checked_cond(self.process, "embed", self.process.embed(prompts), len(prompts))
+
     def trajectories(
         self, prompts: Sequence[str], seeds: Sequence[int], spec: Spec
     ) -> list[Trajectory]:
         """Walk, and keep what ``spec`` needs. Each trajectory can be freed by itself."""
         process, steps = self.process, len(self.process.schedule)
-        with own_arithmetic(process):
-            cond = checked_cond(process, "embed", process.embed(prompts), len(prompts))
+        cond = self.embed(prompts)
         with_uncond = spec.keeps_uncond and self.uncond is not None
 
         def blank(*leading: int) -> Tensor:

@@ -170,3 +170,15 @@ class Terms:
             column("weights"),
             parts[0].compare,
         )
+
+
+class Keeper(Protocol):
+    """Keeps trajectories outside the run, so that one that is stopped does not walk them again."""
+
+    def load(self, prompt: str, seeds: Sequence[int], cond: Conditioning) -> Trajectory | None:
+        """What was saved for a prompt and these seeds, on the device of the process, or None."""
+        ...
+
+    def save(self, prompt: str, seeds: Sequence[int], trajectory: Trajectory) -> None:
+        """Keep a trajectory that later pairs need. It is no error if it cannot be kept."""
+        ...

@@ -66,6 +66,13 @@ class Beside:
         with replacing(path, sync=sync) as draft:
             draft.write_bytes(data)
 
+    def discard(self, key: Mapping[str, Fact]) -> None:
+        """Remove the file of a key, if there is one; and the folder, if it is empty."""
+        for path in self._paths(key):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # something is in it
+            self.folder.rmdir()
+
     def remove(self) -> None:
         """Remove all files of this name; foreign ones stay."""
         for pattern in (f"*-*{SUFFIX}", ".conjure-*.tmp"):
@@ -85,4 +92,5 @@ class Beside:
         with suppress(OSError):  # a disk that is read-only: it is not used in any case
             (self._run / ASIDE).mkdir(exist_ok=True)
             os.replace(path, free_name(self._run / ASIDE / path.name))
-        tell_damaged(path, "its bytes do not fit its checksum", "what it held is computed again")
+        then = "it is set aside, and what it held is computed again"
+        tell_damaged(path, "its bytes do not fit its checksum", then)

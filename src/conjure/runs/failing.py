@@ -18,27 +18,23 @@ MOST_FAILURES = 20  # one after the other: then the process is at fault, not a p
 
 
 def measure_others(
-    process: GenerativeProcess,
     pairs: Sequence[Pair],
-    seeds: Sequence[int],
-    spec: Spec,
-    max_memory: int | None,
-    observer: Observer | None,
-    fail: Callable[[Pair, int, str], object],
+    begin: Callable[[list[Pair]], Iterator[tuple[int, Terms]]],
+    fail: Callable[[Pair, int | None, str], object],
 ) -> Iterator[tuple[Pair, Terms]]:
     """Yield (pair, terms) as pairs are finished.
 
     pairs: each once
-    fail:  given a pair that fails, the seed and the reason
+    begin: measures a list of pairs, as ``divergence.measure`` does; begun anew after a failure
+    fail:  given a pair that fails, the seed where it is known, and the reason
 
     Raises NonFiniteError if very many fail one after the other, and ``Stopped``.
     """
     left, in_a_row = dict.fromkeys(pairs), 0
     while left:
         group = list(left)
-        stream = divergence.measure(process, group, seeds, spec, max_memory, observer)
         try:
-            for n, terms in stream:
+            for n, terms in begin(group):
                 del left[group[n]]
                 in_a_row = 0
                 yield group[n], terms
@@ -48,7 +44,7 @@ def measure_others(
                 raise
             for pair in failing:
                 del left[pair]
-                fail(pair, seeds[0] if error.seed is None else error.seed, str(error))
+                fail(pair, error.seed, str(error))
             in_a_row += 1
             if in_a_row >= MOST_FAILURES:
                 raise
@@ -73,11 +69,13 @@ def leaving_out(failures: dict[Pair, str]) -> Callable[..., Iterator[tuple[int, 
         for n, terms in divergence.measure(process, [pairs[n] for n in equal], seeds, spec):
             yield equal[n], terms
 
-        def fail(pair: Pair, seed: int, why: str) -> None:
+        def begin(group: list[Pair]) -> Iterator[tuple[int, Terms]]:
+            return divergence.measure(process, group, seeds, spec, max_memory, observer)
+
+        def fail(pair: Pair, seed: int | None, why: str) -> None:
             failures[pair] = why
 
-        wanted = distinct(pairs)
-        for pair, terms in measure_others(process, wanted, seeds, spec, max_memory, observer, fail):
+        for pair, terms in measure_others(distinct(pairs), begin, fail):
             for place in places[pair]:
                 yield place, terms if pairs[place] == pair else terms.swapped()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from ..core.errors import InputError, NonFiniteError
 from ..core.reading import tell
 from .blocks import Block, Pending, Seeds
+from .failing import MOST_FAILURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,17 +219,18 @@ def _check_visible(folder: Path, outcome: Outcome) -> None:
 
 
 class FailuresInARow:
-    """Raises NonFiniteError if very many pairs fail one after the other."""
+    """Raises NonFiniteError if very much fails, one after the other, for reasons of its own.
 
-    MOST = 20  # then the process is at fault, not a pair
+    All pairs with a text that fails have one reason.
+    """
 
     def __init__(self) -> None:
-        self._pairs: set[Pair] = set()
+        self._reasons: set[str] = set()
 
     def add(self, pair: Pair, why: str) -> None:
-        self._pairs.add(pair)
-        if len(self._pairs) >= self.MOST:
+        self._reasons.add(why)
+        if len(self._reasons) >= MOST_FAILURES:
             raise NonFiniteError(why, pair)
 
     def none(self) -> None:
-        self._pairs.clear()
+        self._reasons.clear()

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ..core import divergence
 from ..core.currency import currency
+from ..core.divergence import measure, measure_kept
 from ..core.errors import InputError
 from ..core.memory import automatic_bound
 from ..core.planner import Plan, Sizes, distinct, plan
@@ -27,6 +27,7 @@ from .failing import measure_others
 from .parts import Part, of_part
 from .remote import RemoteProcess
 from .store import Store
+from .trajectories import KeptTrajectories, portions
 from .units import KEY, LISTS, RECORDS, Known, Unit, read_units, terms_kind
 
 Seeds = tuple[int, ...]
@@ -66,7 +67,7 @@ class TermStore:
         self.store = Store(folder, kind, signature, part=part, fresh=fresh, helper=helper)
         self.store.provenance = lambda: provenance(process)
         self.failures: dict[Pair, str] = {}
-        self.part, self._facts = part, dict(facts or {})
+        self.part, self._helper, self._facts = part, helper, dict(facts or {})
         self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
         for table in self.store.tables():
             self.read(table)
@@ -107,7 +108,7 @@ class TermStore:
         places: dict[Pair, list[int]] = defaultdict(list)
         for place, (a, b) in enumerate(pairs):
             if a == b:  # exactly zero, and never kept
-                for _, terms in divergence.measure(process, [(a, b)], seeds, spec):
+                for _, terms in measure(process, [(a, b)], seeds, spec):
                     yield place, terms
             else:
                 places[min(a, b), max(a, b)].append(place)
@@ -135,10 +136,13 @@ class TermStore:
             computed = (
                 pair
                 for lacking, group in missing.items()
-                for pair in self.compute(process, group, lacking, spec, max_memory, observer)
+                for own in portions(process, group, lacking, spec, max_memory)
+                for pair in self.compute(process, group, own, spec, max_memory, observer)
             )
         for pair in computed:
             yield from answers(pair)
+        if missing:
+            self._trajectories(process, spec).remove(all_of_them=self.part is None)
         self._note_failures(wanted, seeds, spec)
 
     def reject(self, reasons: Mapping[Pair, str], seed: int, spec: Spec) -> None:
@@ -157,21 +161,28 @@ class TermStore:
     def missing(
         self, pairs: Sequence[Pair], seeds: Sequence[int], spec: Spec
     ) -> dict[Seeds, list[Pair]]:
-        """What is to be computed: {seeds: pairs}. A failed unit is not tried again."""
+        """What is to be computed: {seeds: pairs}, each seed once. A failed unit is not tried again.
+
+        Seeds that lack the same pairs are together, and all pairs of a seed, which share its
+        trajectories.
+        """
         wanted, seeds = distinct(pairs), tuple(seeds)
         mine = dict.fromkeys(wanted, seeds)
         if self.part is not None:
             mine = of_part(wanted, seeds, self.part)
         needs = spec.needs & RECORDS
-        found: dict[Seeds, list[Pair]] = defaultdict(list)
+        found: dict[int, list[Pair]] = defaultdict(list)
         for pair, own in mine.items():
             known = self._known.get((pair, spec.cross_steps or 0), _NOTHING)
             if any(seed in known.failed for seed in seeds):
                 continue
-            lacking = tuple(s for s in own if s not in known.units or not known.units[s].has(needs))
-            if lacking:
-                found[lacking].append(pair)
-        return dict(found)
+            for seed in own:
+                if seed not in known.units or not known.units[seed].has(needs):
+                    found[seed].append(pair)
+        alike: dict[tuple[Pair, ...], list[int]] = defaultdict(list)
+        for seed in sorted(found):
+            alike[tuple(found[seed])].append(seed)
+        return {tuple(own): list(group) for group, own in alike.items()}
 
     def units(self) -> Iterator[tuple[Pair, int, int]]:
         """The units that have numbers: pair, cross_steps, seed."""
@@ -199,11 +210,17 @@ class TermStore:
         bound = automatic_bound(process.device) if max_memory is None else max_memory
         sizes = Sizes.of(process, next(iter(missing.values()))[0][0])
         plans = [plan(group, sizes, len(own), spec, bound) for own, group in missing.items()]
+        kept, saved = self._trajectories(process, spec), 0
+        if kept.any and not self.store.fresh:
+            saved = sum(kept.saved(group, own, sizes, spec) for own, group in missing.items())
         return Plan(
             [part for each in plans for part in each.parts],
-            sum(each.rows for each in plans),
+            sum(each.rows for each in plans) - saved,
             sum(each.recomputed for each in plans),
         )
+
+    def _trajectories(self, process: GenerativeProcess, spec: Spec) -> KeptTrajectories:
+        return KeptTrajectories(self.store.folder, self.signature.key, process, spec)
 
     def _begin(
         self,
@@ -238,13 +255,22 @@ class TermStore:
     ) -> Iterator[Pair]:
         """Compute and keep, whatever is there; yields each finished pair.
 
-        What fails is kept too, with its reason.
+        What fails is kept too, with its reason. Pairs that have failed under other seeds are left
+        out.
         """
+        cross_steps = spec.cross_steps or 0
+        wanted = [p for p in pairs if not self._known[p, cross_steps].failed]
+        keeper = None if self._helper else self._trajectories(process, spec)
 
-        def fail(pair: Pair, seed: int, why: str) -> None:
-            self._keep_failure(pair, seed, spec, why)
+        def begin(group: list[Pair]) -> Iterator[tuple[int, Terms]]:
+            if keeper is None or observer is not None:  # which must see each step of a walk
+                return measure(process, group, seeds, spec, max_memory, observer)
+            return measure_kept(process, group, seeds, spec, max_memory, keeper)
 
-        for pair, terms in measure_others(process, pairs, seeds, spec, max_memory, observer, fail):
+        def fail(pair: Pair, seed: int | None, why: str) -> None:
+            self._keep_failure(pair, seeds[0] if seed is None else seed, spec, why)
+
+        for pair, terms in measure_others(wanted, begin, fail):
             if self._keep(pair, seeds, spec, terms):
                 yield pair
 

@@ -1,0 +1,187 @@
+"""Trajectories that are kept while a run goes on, so that they are not walked again."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conjure.core.divergence import measure
+from conjure.core.errors import DamagedWorkWarning
+from conjure.core.planner import Sizes
+from conjure.core.spec import Spec
+from conjure.runs import terms, trajectories
+from conjure.runs.terms import TermStore
+
+PAIRS = list(combinations("abcdef", 2))
+EVERYTHING = Spec(record=frozenset({"output", "coupled"}))
+
+
+class Killed(BaseException):
+    """Not an Exception, so that nothing handles it."""
+
+
+@pytest.fixture
+def process(gaussians):
+    class Dying(gaussians):
+        """Ends before it would have computed so many rows."""
+
+        most = 10**9
+
+        def predict(self, x, step, conditioning):
+            if self.rows + len(x) > self.most:
+                raise Killed
+            return super().predict(x, step, conditioning)
+
+    return Dying(guidance=2.0, batch_size=4, steps=4)
+
+
+def killed(process, run: Path, rows: int, seeds=(0,), spec=Spec(), pairs=PAIRS) -> None:  # noqa: B008
+    """A run that ends after so many rows; what was finished is on the disk."""
+    process.rows, process.most = 0, rows
+    with TermStore(run, process) as kept, pytest.raises(Killed):
+        list(kept.measure(process, pairs, seeds, spec))
+    process.most = 10**9
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@pytest.mark.parametrize("spec", [Spec(), EVERYTHING])
+def test_nothing_that_is_whole_is_computed_again(process, tmp_path, seeds, spec):
+    expected = dict(measure(process, PAIRS, seeds, spec))
+    whole = process.rows
+    most = 4 * len(seeds) * 8 + 8  # a group that is being walked, and a batch
+    for rows in range(40, whole, whole // 5):
+        run = tmp_path / f"run-{rows}"
+        killed(process, run, rows, seeds, spec)
+        before, process.rows = process.rows, 0
+        with TermStore(run, process) as kept:
+            planned = kept.plan(process, PAIRS, seeds, spec).rows
+            found = dict(kept.measure(process, PAIRS, seeds, spec))
+        assert process.rows == planned  # what is told beforehand
+        assert whole <= before + planned <= whole + most
+        assert not (run / "trajectories").exists()
+        for place, one in expected.items():
+            assert torch.allclose(found[place].forward, one.forward, rtol=1e-12)
+            if spec is EVERYTHING:
+                assert torch.allclose(found[place].coupled, one.coupled, rtol=1e-12)
+                assert torch.allclose(found[place].output, one.output, rtol=1e-12)
+
+
+def test_a_run_that_is_often_killed_comes_to_its_end(process, tmp_path):
+    list(measure(process, PAIRS, [0]))
+    whole, total = process.rows, 0
+    for _ in range(20):
+        process.rows, process.most = 0, 45  # a group of four texts takes 29 rows
+        try:
+            with TermStore(tmp_path / "run", process) as kept:
+                list(kept.measure(process, PAIRS, [0]))
+        except Killed:
+            total += process.rows
+        else:
+            break
+    assert process.rows <= 45  # the last run had an end
+    assert total + process.rows <= whole * 1.2
+
+
+def test_pairs_that_share_no_text_keep_no_trajectory(process, tmp_path):
+    killed(process, tmp_path / "run", 50, pairs=[("a", "b"), ("c", "d"), ("e", "f")])
+    assert not (tmp_path / "run" / "trajectories").exists()
+
+
+def test_a_large_number_of_samples_is_kept_in_portions(process, tmp_path):
+    seeds = tuple(range(12))  # three batches
+    list(measure(process, [("a", "b")], seeds))
+    whole = process.rows
+    killed(process, tmp_path / "run", whole // 2, seeds, pairs=[("a", "b")])
+    with TermStore(tmp_path / "run", process) as kept:
+        assert {seed for _, _, seed in kept.units()} == {0, 1, 2, 3}
+        process.rows = 0
+        [(_, found)] = kept.measure(process, [("a", "b")], seeds)
+    assert process.rows == whole * 8 // 12
+    [(_, expected)] = measure(process, [("a", "b")], seeds)
+    assert torch.allclose(found.forward, expected.forward, rtol=1e-12)
+
+
+def test_samples_that_do_not_fit_the_memory_are_kept_one_after_the_other(process, tmp_path):
+    sizes = Sizes.of(process, "a")
+    memory = 6 * (2 * 4 * sizes.latent_bytes + sizes.cond_bytes)  # six texts with one sample each
+    seeds = (0, 1, 2)
+    list(measure(process, PAIRS, seeds, Spec(), memory))
+    whole, process.rows, process.most = process.rows, 0, process.rows * 3 // 4
+    with TermStore(tmp_path / "run", process) as kept, pytest.raises(Killed):
+        list(kept.measure(process, PAIRS, seeds, Spec(), memory))
+    process.rows, process.most = 0, 10**9
+    with TermStore(tmp_path / "run", process) as kept:
+        assert len([seed for _, _, seed in kept.units() if seed < 2]) == 2 * len(PAIRS)
+        assert len(dict(kept.measure(process, PAIRS, seeds, Spec(), memory))) == len(PAIRS)
+    assert process.rows < whole / 2.5
+
+
+def a_file(run: Path) -> Path:
+    return sorted((run / "trajectories").iterdir())[0]
+
+
+@pytest.mark.parametrize("fault", ["flipped", "cut", "nan", "shape", "pickle", "link"])
+def test_a_damaged_trajectory_is_walked_again(process, tmp_path, fault, recwarn):
+    expected = dict(measure(process, PAIRS, [0]))
+    run = tmp_path / "run"
+    killed(process, run, 60)
+    path = a_file(run)
+    data = bytearray(path.read_bytes())
+    if fault == "flipped":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif fault == "cut":
+        path.write_bytes(data[:50])
+    elif fault == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    else:  # a whole file under a name that fits, of what is no trajectory
+        from conjure.runs.shards import checksum_name
+
+        with np.load(path) as file:
+            arrays = dict(file)
+        path.unlink()
+        if fault == "nan":
+            arrays["x"][:] = np.nan
+        elif fault == "shape":
+            arrays["x"] = arrays["x"][1:]
+        else:
+            arrays["x"] = np.array([Booby()], dtype=object)
+        np.savez(tmp_path / "other.npz", **arrays)
+        data = (tmp_path / "other.npz").read_bytes()
+        digest = checksum_name(bytes(data)).removesuffix(".parquet")
+        path.with_name(f"{path.name.split('-')[0]}-{digest}.npz").write_bytes(data)
+    with TermStore(run, process) as kept:
+        found = dict(kept.measure(process, PAIRS, [0]))
+    for place, one in expected.items():
+        assert torch.allclose(found[place].forward, one.forward, rtol=1e-12)
+    told = [str(w.message) for w in recwarn if w.category is DamagedWorkWarning]
+    assert bool(told) == (fault in ("flipped", "cut"))
+
+
+class Booby:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('a pickle was read')",))
+
+
+def test_a_disk_without_room_keeps_no_trajectory(process, tmp_path, monkeypatch):
+    monkeypatch.setattr(trajectories, "RESERVE", 2**62)
+    killed(process, tmp_path / "run", 60)
+    assert not (tmp_path / "run" / "trajectories").exists()
+
+
+def test_another_process_and_another_spec_find_none(process, gaussians, tmp_path):
+    killed(process, tmp_path / "run", 60)
+    with TermStore(tmp_path / "run", process) as kept:
+        mine = kept._trajectories(process, Spec())
+        assert any(mine.has(text, [0]) for text in "abcdef")
+        assert not any(mine.has(text, [1]) for text in "abcdef")
+        other = kept._trajectories(process, EVERYTHING)
+        assert not any(other.has(text, [0]) for text in "abcdef")
+    key = dict(terms.sign_process(gaussians(guidance=3.0, batch_size=4, steps=4)).key)
+    foreign = trajectories.KeptTrajectories(tmp_path / "run", key, process, Spec())
+    assert not any(foreign.has(text, [0]) for text in "abcdef")
