@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_costs_its_block_and_the_numbers_are_those_of_he
 
 def test_nodes_come_and_go_and_a_pair_that_fails_is_told_of(cluster, tmp_path):
     """Without --workers there are as many as the nodes have room for, at any time."""
-    pairs = [*combinations("abcdefgh" + FAILING, 2)]
+    pairs = [*combinations("abcdefgh" + FAILING, 2), ("a", "a"), ("b", "a")]
     spec = Spec()
     node, found, most = None, {}, 0  # the head has room for two workers, the node for one
     with RayEngine(RayOptions(), slow) as engine:
