@@ -153,7 +153,7 @@ def scaling(pairs: tuple[int, ...], rounds: int, as_json: bool) -> None:
 
 
 @benchmarks.command()
-@click.option("--texts", type=click.IntRange(min=4), default=60, show_default=True)
+@click.option("--texts", type=click.IntRange(min=4), default=20, show_default=True)
 @click.option("--steps", type=click.IntRange(min=2), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--every", type=click.IntRange(min=1), default=300, show_default=True, help="Rows.")

@@ -108,8 +108,16 @@ def jobs(data_dir: Path) -> dict[str, tuple[list[Pair], Spec]]:
 @click.command()
 @click.option("--data-dir", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--steps", type=click.IntRange(min=2), default=10, show_default=True, help="T.")
-@click.option("--tflops", type=float, default=989.0, show_default=True, help="Peak, TFLOP/s.")
-@click.option("--utilisation", type=click.FloatRange(0, 1), default=0.4, show_default=True)
+@click.option(
+    "--tflops",
+    type=click.FloatRange(0, min_open=True),
+    default=989.0,
+    show_default=True,
+    help="Peak, TFLOP/s.",
+)
+@click.option(
+    "--utilisation", type=click.FloatRange(0, 1, min_open=True), default=0.4, show_default=True
+)
 def main(data_dir: Path, steps: int, tflops: float, utilisation: float) -> None:
     """Print one table row for each model: TFLOP a row, rows and hours of each job."""
     wanted = jobs(data_dir)

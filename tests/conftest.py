@@ -20,7 +20,8 @@ settings.load_profile("conjure")
 
 # The files that take longest come first, so that no core waits for one of them at the end.
 LONGEST = (
-    *("runs/test_faults.py", "runs/test_ray.py", "timing/test_benchmarks.py", "core/test_chain.py"),
+    *("runs/test_ray.py", "runs/test_faults.py", "runs/test_kept_commands.py"),
+    *("timing/test_benchmarks.py", "core/test_chain.py"),
     *("stats/test_resampling.py", "processes/test_parity.py", "processes/test_hub.py"),
     *("paper/test_figures.py", "cli/test_reproduce.py", "processes/test_bundled.py"),
 )

@@ -19,6 +19,13 @@ from .wording import tell
 Command = TypeVar("Command", bound=Callable[..., Any])
 ENGINES = ("local", "ray")
 
+
+def _number(context: click.Context, option: click.Parameter, given: float | None) -> float | None:
+    if given is not None and given != given:  # NaN is in every range of click's
+        raise click.BadParameter("nan is no number: give one from 0 to 1")
+    return given
+
+
 _OPTIONS = (
     click.option(
         "--engine",
@@ -36,6 +43,7 @@ _OPTIONS = (
     click.option(
         "--gpus-per-worker",
         type=click.FloatRange(min=0, max=1),
+        callback=_number,
         metavar="G",
         help="With --engine ray: 0.5 lets two workers share a GPU.  [default: 1 where there are "
         "GPUs, else 0]",
