@@ -185,3 +185,31 @@ def test_another_process_and_another_spec_find_none(process, gaussians, tmp_path
     key = dict(terms.sign_process(gaussians(guidance=3.0, batch_size=4, steps=4)).key)
     foreign = trajectories.KeptTrajectories(tmp_path / "run", key, process, Spec())
     assert not any(foreign.has(text, [0]) for text in "abcdef")
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])  # cut by pairs, and by seeds
+def test_each_part_removes_its_own(process, tmp_path, seeds):
+    run = tmp_path / "run"
+    for part in ((1, 2), (2, 2)):
+        process.rows, process.most = 0, 40
+        with TermStore(run, process, part=part) as kept, pytest.raises(Killed):
+            list(kept.measure(process, PAIRS, seeds))
+        process.most = 10**9
+        assert (run / "trajectories").exists()
+    for part in ((1, 2), (2, 2)):
+        with TermStore(run, process, part=part) as kept:
+            list(kept.measure(process, PAIRS, seeds))
+    assert not (run / "trajectories").exists()
+
+
+def test_units_are_on_the_disk_before_trajectories_go(process, tmp_path, monkeypatch):
+    remove, unwritten = trajectories.KeptTrajectories.remove, []
+    with TermStore(tmp_path / "run", process) as kept:
+
+        def removing(self, done):
+            unwritten.append(len(kept.store.unwritten))
+            remove(self, done)
+
+        monkeypatch.setattr(trajectories.KeptTrajectories, "remove", removing)
+        list(kept.measure(process, PAIRS, [0]))
+    assert unwritten == [0]
