@@ -58,6 +58,5 @@ def test_without_ray_the_line_says_how_to_get_it(refused, monkeypatch):
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(refused):
-    pytest.importorskip("ray")
     line = refused(*SCORE, "--engine", "ray", "--address", "127.0.0.1:1")
     assert "no cluster of Ray answers at '127.0.0.1:1'" in line

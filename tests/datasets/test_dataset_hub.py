@@ -47,7 +47,9 @@ def test_a_cached_set_is_read(snapshot: Path) -> None:
 
 
 def test_as_parquet_too(snapshot: Path) -> None:
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    import pyarrow as arrow
+    from pyarrow import parquet
+
     (snapshot / "data").mkdir()
     path = snapshot / "data" / "test-00000-of-00001.parquet"
     parquet.write_table(arrow.Table.from_pylist(rows()), path)

@@ -67,7 +67,7 @@ def test_any_bytes_as_gzip(tmp_path_factory, data: bytes, cut: int, flip: int) -
 
 @pytest.fixture(scope="module")
 def parquet() -> bytes:
-    arrow = pytest.importorskip("pyarrow")
+    import pyarrow as arrow
     from pyarrow.parquet import write_table
 
     columns = {"text1": ["a", "b"], "text2": ["c", None], "score": [1.0, float("nan")]}

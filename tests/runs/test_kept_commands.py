@@ -100,6 +100,7 @@ def test_parts_do_all_the_work_between_them(command, process, tmp_path, monkeypa
         if part == "1/2":
             told = capsys.readouterr().err
             assert "part 1 of 2 is finished: when all are, the same command" in told
+            assert "goes on from there" not in told  # nothing ended early
             assert not any(Path(out).glob("compare.*"))
             assert not Path(out).is_file()
     shared = 1 if command == "gallery" else 0  # the pair of a card is measured for its maps, too
@@ -155,6 +156,19 @@ def test_an_explanation_computes_only_what_is_missing(process, tmp_path, capsys)
     assert (run / "aside" / path.name).exists()
     assert rows_of(process, [*explain, "--resume", "fresh"]) == whole
     assert len(list((run / "explanations").iterdir())) == 1
+
+
+def test_maps_are_of_all_samples_where_the_terms_are_kept(process, tmp_path, capsys):
+    run = tmp_path / "run"
+    explain = ["explain", "a", "b", "--samples", "9", "--run", str(run), "--json"]  # three batches
+    assert main(explain) == 0
+    first = json.loads(capsys.readouterr().out)
+    for path in (run / "explanations").iterdir():
+        path.unlink()
+    assert main(explain) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["shares"] == first["shares"]
+    assert again["where"] == first["where"]
 
 
 def test_a_gallery_leaves_out_what_fails_and_says_so(gaussians, monkeypatch, tmp_path, capsys):

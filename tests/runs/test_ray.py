@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import ray
 from ray_tools import FAILING, POISON, Slow, differing, slow
 
 import conjure
@@ -27,7 +28,6 @@ from conjure.runs.terms import TermStore
 from conjure.runs.units import read_units
 from conjure.similarity import bundled, stream
 
-ray = pytest.importorskip("ray", reason="workers of Ray need the extra ray")
 TESTS, SOURCE = Path(__file__).parents[1], Path(conjure.__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("default")  # those of Ray itself
 

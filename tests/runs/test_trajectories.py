@@ -120,6 +120,14 @@ def test_samples_that_do_not_fit_the_memory_are_kept_one_after_the_other(process
     assert process.rows < whole / 2.5
 
 
+def write_as(process, run: Path, path: Path, data: bytes) -> None:
+    """Write other bytes under the key of a file that was there, with a checksum that fits."""
+    keeper = trajectories.KeptTrajectories(run, terms.sign_process(process).key, process, Spec())
+    keys = [keeper._key(text, 0) for text in "abcdef"]
+    [key] = [key for key in keys if path.name.startswith(terms.Signature(key).digest)]
+    keeper._files.write(key, data)
+
+
 def a_file(run: Path) -> Path:
     return sorted((run / "trajectories").iterdir())[0]
 
@@ -140,8 +148,6 @@ def test_a_damaged_trajectory_is_walked_again(process, tmp_path, fault, recwarn)
         path.rename(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere")
     else:  # a whole file under a name that fits, of what is no trajectory
-        from conjure.runs.shards import checksum_name
-
         with np.load(path) as file:
             arrays = dict(file)
         path.unlink()
@@ -153,14 +159,28 @@ def test_a_damaged_trajectory_is_walked_again(process, tmp_path, fault, recwarn)
             arrays["x"] = np.array([Booby()], dtype=object)
         np.savez(tmp_path / "other.npz", **arrays)
         data = (tmp_path / "other.npz").read_bytes()
-        digest = checksum_name(bytes(data)).removesuffix(".parquet")
-        path.with_name(f"{path.name.split('-')[0]}-{digest}.npz").write_bytes(data)
+        write_as(process, run, path, data)
     with TermStore(run, process) as kept:
         found = dict(kept.measure(process, PAIRS, [0]))
     for place, one in expected.items():
         assert torch.allclose(found[place].forward, one.forward, rtol=1e-12)
     told = [str(w.message) for w in recwarn if w.category is DamagedWorkWarning]
     assert bool(told) == (fault in ("flipped", "cut"))
+
+
+@pytest.mark.filterwarnings("default::conjure.core.errors.DamagedWorkWarning")
+def test_a_file_under_the_name_of_another_is_not_used(process, tmp_path):
+    expected = dict(measure(process, PAIRS, [0]))
+    run = tmp_path / "run"
+    killed(process, run, 60)
+    first, second = sorted((run / "trajectories").iterdir())[:2]
+    key, checksum = first.name.split("-")[0], second.name.split("-")[1]
+    first.unlink()
+    second.rename(second.with_name(f"{key}-{checksum}"))
+    with TermStore(run, process) as kept, pytest.warns(DamagedWorkWarning, match="checksum"):
+        found = dict(kept.measure(process, PAIRS, [0]))
+    for place, one in expected.items():
+        assert torch.allclose(found[place].forward, one.forward, rtol=1e-12)
 
 
 class Booby:
@@ -185,3 +205,31 @@ def test_another_process_and_another_spec_find_none(process, gaussians, tmp_path
     key = dict(terms.sign_process(gaussians(guidance=3.0, batch_size=4, steps=4)).key)
     foreign = trajectories.KeptTrajectories(tmp_path / "run", key, process, Spec())
     assert not any(foreign.has(text, [0]) for text in "abcdef")
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])  # cut by pairs, and by seeds
+def test_each_part_removes_its_own(process, tmp_path, seeds):
+    run = tmp_path / "run"
+    for part in ((1, 2), (2, 2)):
+        process.rows, process.most = 0, 40
+        with TermStore(run, process, part=part) as kept, pytest.raises(Killed):
+            list(kept.measure(process, PAIRS, seeds))
+        process.most = 10**9
+        assert (run / "trajectories").exists()
+    for part in ((1, 2), (2, 2)):
+        with TermStore(run, process, part=part) as kept:
+            list(kept.measure(process, PAIRS, seeds))
+    assert not (run / "trajectories").exists()
+
+
+def test_units_are_on_the_disk_before_trajectories_go(process, tmp_path, monkeypatch):
+    remove, unwritten = trajectories.KeptTrajectories.remove, []
+    with TermStore(tmp_path / "run", process) as kept:
+
+        def removing(self, done):
+            unwritten.append(len(kept.store.unwritten))
+            remove(self, done)
+
+        monkeypatch.setattr(trajectories.KeptTrajectories, "remove", removing)
+        list(kept.measure(process, PAIRS, [0]))
+    assert unwritten == [0]

@@ -14,7 +14,7 @@ import click
 
 from ..core.errors import ConjureError, InputError
 from ..core.text import number_of
-from ..runs.parts import Part, read_part
+from ..runs.parts import Part, PartFinished, read_part
 from ..runs.scorers import Keeping
 from ..runs.scores import run_path
 from ..runs.stopping import stoppable
@@ -114,6 +114,8 @@ class KeepFlags:
                 if self.resume == "verify":
                     verify_aloud(scorer, kept)
                 yield kept
+            except PartFinished:  # nothing ended early
+                raise
             except (KeyboardInterrupt, Exception):  # memory that ran out, too
                 _tell_kept(pairs, scorer, kept, noun)
                 raise

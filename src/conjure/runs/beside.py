@@ -1,6 +1,7 @@
 """Large results beside the shards of a run folder: a file for each key, with a checksum.
 
-    RUN/NAME/KEY-CHECKSUM.npz      KEY: 16 digits that stand for the key; CHECKSUM: as a shard's
+    RUN/NAME/KEY-CHECKSUM.npz      KEY: 16 digits that stand for the key
+                                   CHECKSUM: of the whole key and the bytes, 32 digits of a SHA-256
 
 Shards are read whole when a run is opened. These files are read one at a time, when they are used.
 """
@@ -8,6 +9,7 @@ Shards are read whole when a run is opened. These files are read one at a time, 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,7 +36,7 @@ class Beside:
         self._run, self.folder = folder, folder / name
 
     def read(self, key: Mapping[str, Fact]) -> bytes | None:
-        """What was written under a key, or None. A damaged file is set aside, and told."""
+        """What was written under a key, or None. A damaged file is set aside, with a warning."""
         for path in self._paths(key):
             try:
                 if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
@@ -85,7 +87,8 @@ class Beside:
         return sorted(self.folder.glob(f"{Signature(key).digest}-*{SUFFIX}"))
 
     def _name(self, key: Mapping[str, Fact], data: bytes) -> str:
-        checksum = hashlib.sha256(data).hexdigest()[:DIGITS]
+        whole = json.dumps(dict(key), sort_keys=True, ensure_ascii=True, allow_nan=False)
+        checksum = hashlib.sha256(whole.encode() + b"\n" + data).hexdigest()[:DIGITS]
         return f"{Signature(key).digest}-{checksum}{SUFFIX}"
 
     def _set_aside(self, path: Path) -> None:

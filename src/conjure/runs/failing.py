@@ -1,4 +1,4 @@
-"""Measure pairs of which some fail: each failure is told with its reason, and the others go on."""
+"""Measure pairs of which some fail: each failure is reported with its reason; others go on."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ with k = 1 needs four more samples to serve k = 5, and a folder with k = 5 serve
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,16 +133,13 @@ class TermStore:
         if isinstance(process, RemoteProcess) and observer is None:
             computed = process.compute(self, missing, seeds, spec, max_memory)
         else:
-            computed = (
-                pair
-                for lacking, group in missing.items()
-                for own in portions(process, group, lacking, spec, max_memory)
-                for pair in self.compute(process, group, own, spec, max_memory, observer)
-            )
+            computed = self._computed(process, missing, spec, max_memory, observer)
         for pair in computed:
             yield from answers(pair)
         if missing:
-            self._trajectories(process, spec).remove(all_of_them=self.part is None)
+            self.store.flush()  # first: trajectories stay until nothing needs them
+            own = None if self.part is None else of_part(wanted, seeds, self.part)
+            self._trajectories(process, spec).remove(own)
         self._note_failures(wanted, seeds, spec)
 
     def reject(self, reasons: Mapping[Pair, str], seed: int, spec: Spec) -> None:
@@ -243,6 +240,23 @@ class TermStore:
         }
         for table in self.store.begin(facts, lacking):
             self.read(table)
+
+    def _computed(
+        self,
+        process: GenerativeProcess,
+        missing: Mapping[Seeds, list[Pair]],
+        spec: Spec,
+        max_memory: int | None,
+        observer: Observer | None,
+    ) -> Iterator[Pair]:
+        """Compute what is missing here; yields each pair once, with its last missing seed."""
+        left = Counter(pair for own, group in missing.items() for pair in group for _ in own)
+        for lacking, group in missing.items():
+            for own in portions(process, group, lacking, spec, max_memory):
+                for pair in self.compute(process, group, own, spec, max_memory, observer):
+                    left[pair] -= len(own)
+                    if not left[pair]:
+                        yield pair
 
     def compute(
         self,

@@ -52,7 +52,6 @@ class KeptTrajectories:
             "uncond": spec.keeps_uncond,
             "x_0": "output" in spec.needs,
         }
-        self._own: set[tuple[str, int]] = set()
 
     @property
     def any(self) -> bool:
@@ -79,7 +78,6 @@ class KeptTrajectories:
             if found is None:
                 return None
             rows.append(found)
-        self._own |= {(prompt, seed) for seed in seeds}
 
         def joined(name: str, axis: int) -> Tensor | None:
             if name not in rows[0]:
@@ -109,15 +107,19 @@ class KeptTrajectories:
                     return
                 # After a loss of power a checksum may not fit; then the text is walked again.
                 self._files.write(self._key(prompt, seed), data, sync=False)
-                self._own.add((prompt, seed))
 
-    def remove(self, *, all_of_them: bool) -> None:
-        """Remove the files that this process has used, or all: the work is done."""
-        if all_of_them:
+    def remove(self, done: Mapping[Pair, Sequence[int]] | None) -> None:
+        """Remove files: the work is done. done: {pair: seeds} of this process; None is all work.
+
+        If another part of the work has one of these texts, it walks that text again when stopped.
+        """
+        if not self.any:
+            return
+        if done is None:
             self._files.remove()
-        for prompt, seed in self._own:
-            self._files.discard(self._key(prompt, seed))
-        self._own.clear()
+            return
+        for name in {(text, seed) for pair, own in done.items() for text in pair for seed in own}:
+            self._files.discard(self._key(*name))
 
     def _key(self, prompt: str, seed: int) -> dict[str, Fact]:
         return {**self._facts, "text": prompt, "seed": seed}
