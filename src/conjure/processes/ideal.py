@@ -14,6 +14,7 @@ n × n cells. Each cell holds one picture, drawn independently, so each is denoi
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -222,9 +223,12 @@ class IdealProcess:
         weights = conditioning.tensors["log_weights"].unsqueeze(1).to(cells)
         ratio = alpha / sigma**2
         # −‖x − αz‖²/2σ², less −‖x‖²/2σ², which all pictures share
-        logits = (cells * ratio) @ self._codes.T
+        # In place, in memory that all batches share: fresh blocks of this size would leave holes.
+        logits = self._shared(*cells.shape[:2], len(self._codes))
+        torch.matmul(cells * ratio, self._codes.T, out=logits)
         logits += weights - (alpha * ratio / 2) * self._norms
-        found: Tensor = torch.softmax(logits, dim=2) @ self._codes
+        posterior = logits.sub_(logits.amax(dim=2, keepdim=True)).exp_()
+        found = posterior @ self._codes / posterior.sum(dim=2, keepdim=True)
         return found
 
     def solver(self) -> SchedulerSolver:
@@ -276,6 +280,7 @@ class IdealProcess:
         self.latent_shape = (channels, height * board.side, width * board.side)
         self._codes = codes.flatten(1).to(self.device, self.latent_dtype)
         self._norms = self._codes.square().sum(dim=1)
+        self._room = self._codes.new_empty(0)
         kind = wide_dtype(self._codes)
         tables = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
         self._tables = [torch.tensor(t, dtype=kind, device=self.device) for t in tables]
@@ -289,6 +294,13 @@ class IdealProcess:
             self.settings["standardised"] = True
         if choice.eta:
             self.settings["eta"] = float(choice.eta)
+
+    def _shared(self, *shape: int) -> Tensor:
+        """Room for a batch, whatever it holds; the same memory at each call."""
+        count = math.prod(shape)
+        if self._room.numel() < count:
+            self._room = self._codes.new_empty(count)
+        return self._room[:count].view(shape)
 
     def _cells(self, x: Tensor) -> Tensor:
         """(n, channels, height, width) → (n, cells, d)."""
