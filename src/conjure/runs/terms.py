@@ -200,7 +200,10 @@ class TermStore:
         spec: Spec,
         max_memory: int | None = None,
     ) -> Plan:
-        """What computing the missing units takes."""
+        """What computing the missing units takes.
+
+        No text is walked twice for want of memory: its trajectory comes from the disk.
+        """
         missing = self.missing(pairs, seeds, spec)
         if not missing:
             return Plan((), 0, 0)
@@ -210,11 +213,8 @@ class TermStore:
         kept, saved = self._trajectories(process, spec), 0
         if kept.any and not self.store.fresh:
             saved = sum(kept.saved(group, own, sizes, spec) for own, group in missing.items())
-        return Plan(
-            [part for each in plans for part in each.parts],
-            sum(each.rows for each in plans) - saved,
-            sum(each.recomputed for each in plans),
-        )
+        rows = sum(each.rows - each.recomputed for each in plans) - saved
+        return Plan([part for each in plans for part in each.parts], rows, 0)
 
     def _trajectories(self, process: GenerativeProcess, spec: Spec) -> KeptTrajectories:
         return KeptTrajectories(self.store.folder, self.signature.key, process, spec)
