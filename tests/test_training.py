@@ -188,3 +188,16 @@ def test_words_are_told_from_sentences(training) -> None:
     words = ("tiger", "the tiger", "an ice cream", "hot dog")
     assert all(map(training.captions.is_word, words))
     assert not any(map(training.captions.is_word, ("a dog runs fast", "dogs run fast")))
+
+
+def test_states_of_another_encoder_or_of_other_captions_are_not_used(training, tmp_path) -> None:
+    states = importlib.import_module("states")
+    run, text = tmp_path / "run", tmp_path / "text"
+    (text / "text_encoder").mkdir(parents=True)
+    run.mkdir()
+    found = set()
+    for weights, captions in (("a", "x"), ("b", "x"), ("a", "y"), ("ax", "")):
+        states.encoder_file(text).write_text(weights)
+        (run / "captions.json").write_text(captions)
+        found.add(states.states_folder(run, text))
+    assert len(found) == 4

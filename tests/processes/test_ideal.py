@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -198,6 +199,21 @@ def test_codes_are_standardised():
     assert float(codes.std(correction=0)) == pytest.approx(1, abs=1e-6)
     with pytest.raises(InputError, match="all one colour"):
         standardised(torch.full((2, 3, 1, 1), 9, dtype=torch.uint8), "grey")
+
+
+def test_threads_do_not_share_a_batch_s_memory(emoji):
+    """Two threads predict at once, over and over; each gets what it gets alone."""
+    cond = emoji.embed(["a dog"] * 8)
+    noise = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(8, *emoji.latent_shape, generator=noise) for _ in range(2)]
+    step = torch.full((8,), 5)
+    alone = [emoji.predict(x, step, cond) for x in inputs]
+
+    def work(n: int) -> bool:
+        return all(torch.equal(emoji.predict(inputs[n], step, cond), alone[n]) for _ in range(40))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(work, range(2)))
 
 
 # ------------------------------------------------------------------ the bundled collection

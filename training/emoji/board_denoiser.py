@@ -22,8 +22,8 @@ import torch
 from boards import find_drawings
 from diffusers import UNet2DConditionModel
 from diffusion import noise_schedule
-from optimisation import learning_rate, save
-from states import CHUNK, encode, read_captions
+from optimisation import fingerprint, learning_rate, save
+from states import CHUNK, encode, encoder_file, read_captions, states_folder
 from teaching import Teacher, vectors
 from torch import Tensor
 
@@ -83,7 +83,7 @@ class Lessons:
         self.teacher = Teacher(args.out, args.text, find_drawings(args.data))
         self.captions = read_captions(args.out)
         self.chunks, board = {}, {}
-        for file in sorted((args.out / "states").glob("*.pt")):
+        for file in sorted(states_folder(args.out, args.text).glob("*.pt")):
             chunk = torch.load(file, weights_only=True)
             self.chunks[int(file.stem)] = chunk["states"]
             board[int(file.stem)] = chunk["vectors"]
@@ -103,7 +103,7 @@ class Lessons:
 
     @staticmethod
     def _kept_phrases(args: argparse.Namespace, texts: list[str]) -> dict[str, Tensor]:
-        file = args.out / "phrases.pt"
+        file = args.out / f"phrases-{fingerprint(encoder_file(args.text), *texts)}.pt"
         if not file.exists():
             save({"vectors": vectors(args.text, texts)}, file)
         found = torch.load(file, weights_only=True)["vectors"]
@@ -214,7 +214,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="run folder with vae/ and states/")
+    parser.add_argument("--out", type=Path, required=True, help="run folder with vae/ and states-…/")
     parser.add_argument(
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )

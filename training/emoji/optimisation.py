@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -21,3 +22,12 @@ def save(state: dict, path: Path) -> None:
     """Write a new file, then rename it, so that a crash cannot damage the last checkpoint."""
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
+
+
+def fingerprint(*parts: Path | str) -> str:
+    """Eight digits for the bytes of files and texts: in the name of what was made from them."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.read_bytes() if isinstance(part, Path) else part.encode()
+        digest.update(hashlib.sha256(data).digest())
+    return digest.hexdigest()[:8]

@@ -2,7 +2,7 @@
 
     python training/emoji/states.py --data DATA --text TEXT --out RUN
 
-Writes RUN/captions.json and RUN/states/NNN.pt, of ``CHUNK`` captions each: ``states``
+Writes RUN/captions.json and RUN/states-…/NNN.pt, of ``CHUNK`` captions each: ``states``
 (n, 32, 384) float16, padding included, as ``StableDiffusionPipeline`` passes them; ``vectors``
 (n, 384), the mean state of each, at length 1. Chunks that are there are kept. ``--part I/N`` makes
 every N-th chunk, so that several programs can share the work once captions.json is there.
@@ -20,7 +20,7 @@ import torch
 from boards import find_drawings
 from captions import Caption, all_captions
 from encoding import encoded
-from optimisation import save
+from optimisation import fingerprint, save
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -34,6 +34,15 @@ def encode(text: Path, texts: list[str]) -> tuple[Tensor, Tensor]:
         states.append(found.half())
         vectors.append(normalize((found * mask[..., None]).sum(1), dim=1))
     return torch.cat(states), torch.cat(vectors)
+
+
+def encoder_file(text: Path) -> Path:
+    return text / "text_encoder" / "model.safetensors"
+
+
+def states_folder(run: Path, text: Path) -> Path:
+    """Of these captions and this text encoder, and of no others."""
+    return run / f"states-{fingerprint(encoder_file(text), run / 'captions.json')}"
 
 
 def read_captions(run: Path) -> list[Caption]:
@@ -59,10 +68,11 @@ def main() -> None:
         file.write_text(json.dumps([dataclasses.asdict(c) for c in captions]), "utf-8")
     if read_captions(args.out) != captions:
         raise SystemExit(f"{file} holds other captions")
-    (args.out / "states").mkdir(exist_ok=True)
+    folder = states_folder(args.out, args.text)
+    folder.mkdir(exist_ok=True)
     part, parts = map(int, args.part.split("/"))
     for n in range(part - 1, -(-len(captions) // CHUNK), parts):
-        target = args.out / "states" / f"{n:03}.pt"
+        target = folder / f"{n:03}.pt"
         if not target.exists():
             texts = [c.text for c in captions[n * CHUNK : (n + 1) * CHUNK]]
             states, vectors = encode(args.text, texts)

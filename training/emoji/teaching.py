@@ -23,7 +23,7 @@ from boards import FACTOR, LAYOUTS, Drawing, draw_cells, put_together
 from captions import Caption
 from diffusers import AutoencoderTiny
 from encoding import encoded
-from optimisation import save
+from optimisation import fingerprint, save
 from scenes import COLOURS
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -70,8 +70,10 @@ class Teacher:
 
     @torch.no_grad()
     def __init__(self, run: Path, text: Path, drawings: list[Drawing]) -> None:
-        """The codes are made once, and kept in the run folder."""
-        file = run / "codes.pt"
+        """The codes are made once for an autoencoder, and kept in the run folder."""
+        weights = run / "vae" / "diffusion_pytorch_model.safetensors"
+        names = "\n".join(drawing.file.name for drawing in drawings)
+        file = run / f"codes-{fingerprint(weights, names)}.pt"
         if not file.exists():
             save(encode_all(AutoencoderTiny.from_pretrained(run / "vae"), drawings), file)
         kept = torch.load(file, weights_only=True)

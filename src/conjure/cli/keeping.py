@@ -102,7 +102,7 @@ class KeepFlags:
     ) -> Iterator[Any]:
         """The kept work of a scorer, or None if nothing is kept. Signals end it after a block.
 
-        If it ends early, what is kept is told: how many of ``pairs``, by their ``noun``.
+        If it ends early, a line says what is kept: how many of ``pairs``, by their ``noun``.
         """
         folder = self.folder(out)
         if folder is None:
@@ -142,7 +142,7 @@ class KeepFlags:
 
 def _tell_kept(pairs: Sequence[Pair], scorer: Scorer, kept: Any, noun: str) -> None:
     """Say what is kept of a run that ends early."""
-    with suppress(ConjureError, OSError):  # a full disk, say: the error that ends the run is told
+    with suppress(ConjureError, OSError):  # a full disk, say: the user reads the error that ends the run
         kept.close()
     if count := finished(pairs, scorer, kept):
         verb = "is" if count == 1 else "are"

@@ -223,12 +223,15 @@ class IdealProcess:
         weights = conditioning.tensors["log_weights"].unsqueeze(1).to(cells)
         ratio = alpha / sigma**2
         # −‖x − αz‖²/2σ², less −‖x‖²/2σ², which all pictures share
-        # In place, in memory that all batches share: fresh blocks of this size would leave holes.
-        logits = self._shared(*cells.shape[:2], len(self._codes))
+        # In place, in memory that is used again: fresh blocks of this size would leave holes.
+        shape = (*cells.shape[:2], len(self._codes))
+        room = self._take_room(math.prod(shape))
+        logits = room[: math.prod(shape)].view(shape)
         torch.matmul(cells * ratio, self._codes.T, out=logits)
         logits += weights - (alpha * ratio / 2) * self._norms
         posterior = logits.sub_(logits.amax(dim=2, keepdim=True)).exp_()
         found = posterior @ self._codes / posterior.sum(dim=2, keepdim=True)
+        self._rooms.append(room)
         return found
 
     def solver(self) -> SchedulerSolver:
@@ -280,7 +283,7 @@ class IdealProcess:
         self.latent_shape = (channels, height * board.side, width * board.side)
         self._codes = codes.flatten(1).to(self.device, self.latent_dtype)
         self._norms = self._codes.square().sum(dim=1)
-        self._room = self._codes.new_empty(0)
+        self._rooms: list[Tensor] = []  # that no thread uses now
         kind = wide_dtype(self._codes)
         tables = (self._sampler.input_scale, *zip(*self._sampler.alpha_sigma, strict=True))
         self._tables = [torch.tensor(t, dtype=kind, device=self.device) for t in tables]
@@ -295,12 +298,16 @@ class IdealProcess:
         if choice.eta:
             self.settings["eta"] = float(choice.eta)
 
-    def _shared(self, *shape: int) -> Tensor:
-        """Room for a batch, whatever it holds; the same memory at each call."""
-        count = math.prod(shape)
-        if self._room.numel() < count:
-            self._room = self._codes.new_empty(count)
-        return self._room[:count].view(shape)
+    def _take_room(self, count: int) -> Tensor:
+        """Memory for at least ``count`` numbers, whatever it holds. No two threads get the same."""
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = self._codes[:0, 0]
+        if len(room) >= count:
+            return room
+        with torch.inference_mode(False):
+            return self._codes.new_empty(count)
 
     def _cells(self, x: Tensor) -> Tensor:
         """(n, channels, height, width) → (n, cells, d)."""

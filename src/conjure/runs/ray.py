@@ -30,7 +30,7 @@ from .stopping import Stopped, check_stop
 IN_FLIGHT = 2  # blocks of a worker: one that it computes, and the next
 ATTEMPTS = 3  # workers that a block may end before the run gives up
 _TICK = 0.5  # seconds between two looks at signals and at new nodes
-_PATIENCE = 20.0  # seconds without any worker, after which that is told
+_PATIENCE = 20.0  # seconds without any worker, after which the run says so
 _STORE = 100 * 2**20  # bytes of Ray's object store: nothing large is sent
 
 
@@ -54,7 +54,7 @@ class RayEngine:
     """Processes whose networks are with actors of Ray; a context manager, which ends them.
 
     load: ``conjure.load``, or a function that can be pickled and does the same
-    say:  is told what the run waits for
+    say:  is called with a line that says what the run waits for
     """
 
     def __init__(
@@ -121,7 +121,7 @@ def _connect(options: RayOptions) -> bool:
 
 
 def _check_answers(address: str) -> None:
-    """Raise InputError where nobody listens: Ray itself would wait for minutes."""
+    """Raise InputError where no server answers: Ray itself would wait for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon:
         return
