@@ -183,7 +183,7 @@ def test_a_worker_with_another_process_ends_the_run(cluster, tmp_path):
 
 
 def test_pairs_that_end_every_worker_end_the_run_and_are_named(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("conjure.runs.ray.ATTEMPTS", 2)
+    monkeypatch.setattr("conjure.runs.crew.ATTEMPTS", 2)
     with RayEngine(RayOptions(workers=1), slow) as engine:
         process = engine.load()
         pairs = [("a", "b"), ("c", "d"), ("e", POISON)]

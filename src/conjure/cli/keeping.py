@@ -142,7 +142,9 @@ class KeepFlags:
 
 def _tell_kept(pairs: Sequence[Pair], scorer: Scorer, kept: Any, noun: str) -> None:
     """Say what is kept of a run that ends early."""
-    with suppress(ConjureError, OSError):  # a full disk, say: the user reads the error that ends the run
+    with suppress(
+        ConjureError, OSError
+    ):  # a full disk, say: the user reads the error that ends the run
         kept.close()
     if count := finished(pairs, scorer, kept):
         verb = "is" if count == 1 else "are"
