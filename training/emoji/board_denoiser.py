@@ -214,7 +214,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="run folder with vae/ and states-…/")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="run folder with vae/ and states-…/"
+    )
     parser.add_argument(
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )
