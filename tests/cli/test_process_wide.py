@@ -47,6 +47,36 @@ def test_memory_that_was_freed_is_kept_for_what_comes_next() -> None:
     assert _bytes_kept("keep") > 100_000_000 > 10_000_000 > _bytes_kept("leave")
 
 
+HOLES = """
+import ctypes, os, sys, time
+import numpy as np
+from conjure.cli.process_wide import keep_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+keep_freed_memory(holes=float(sys.argv[1]))
+blocks = [np.ones(1_000_000) for _ in range(60)]
+held = blocks[1::2]  # every second one
+del blocks
+before, until = resident(), time.monotonic() + 20
+while resident() > before - 200_000_000 and time.monotonic() < until and sys.argv[1] == "0.1":
+    time.sleep(0.1)
+print(before - resident(), len(held))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc: there is nothing to tell")
+@pytest.mark.parametrize(("holes", "given_back"), [("0.1", True), ("3600", False)])
+def test_holes_between_what_is_held_are_given_back(holes, given_back) -> None:
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", HOLES, holes], capture_output=True, text=True, env=environment
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (int(ran.stdout.split()[0]) > 200_000_000) is given_back
+
+
 @pytest.mark.parametrize(
     "command",
     [

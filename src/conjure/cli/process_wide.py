@@ -3,6 +3,8 @@
 **Freed memory.** A network on a CPU allocates and frees tens of megabytes a layer. By default glibc
 takes such blocks from the system one by one and gives them back at once. The system clears every
 page again, which takes an eighth of the time of the bundled network (``docs/performance.md``).
+Memory that is kept gets holes: between two trajectories that are held, a batch was freed. Over
+thousands of pairs they add up, so they are given back from time to time.
 
 **Garbage collection.** It goes through everything that the imports of torch, diffusers and
 transformers create, many times, and finds next to nothing to free. That takes a quarter of their
@@ -19,6 +21,8 @@ import gc
 import os
 import platform
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +30,8 @@ from ..core.errors import InputError
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # M_… of malloc.h
 MIB = 1024**2
+KEPT = 512 * MIB  # of freed memory, at most, for what comes next
+HOLES = 20.0  # seconds after which memory that is free below is given back
 LEAST_ADDRESSES = 2048 * MIB  # that torch, diffusers and pyarrow take; with less they may crash
 _SAID = (  # by libraries that have no exception of their own for it
     *("can't allocate memory", "cannot allocate memory", "failed to map segment", "out of memory"),
@@ -33,16 +39,26 @@ _SAID = (  # by libraries that have no exception of their own for it
 )
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(holes: float = HOLES) -> bool:
     """Let glibc's malloc keep up to 512 MiB of freed memory for the program's next allocations.
+
+    Holes below are given back every ``holes`` seconds.
 
     → whether it does; False where the C library is another one.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
-    mallopt = ctypes.CDLL(None).mallopt
-    wanted = ((_MMAP_THRESHOLD, 32 * MIB), (_TRIM_THRESHOLD, 512 * MIB), (_TOP_PAD, 64 * MIB))
-    return all(mallopt(option, value) == 1 for option, value in wanted)
+    libc = ctypes.CDLL(None)
+    wanted = ((_MMAP_THRESHOLD, 32 * MIB), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, 64 * MIB))
+    kept = all(libc.mallopt(option, value) == 1 for option, value in wanted)
+
+    def give_back() -> None:
+        while True:
+            time.sleep(holes)
+            libc.malloc_trim(ctypes.c_size_t(KEPT))
+
+    threading.Thread(target=give_back, name="malloc_trim", daemon=True).start()
+    return kept
 
 
 def check_address_space() -> None:
