@@ -26,7 +26,16 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 def training(monkeypatch) -> SimpleNamespace:
     """The scripts, as modules; they import each other from their own folder."""
     monkeypatch.syspath_prepend(ROOT / "training" / "emoji")
-    names = ("assemble", "diffusion", "scenes", "boards", "captions", "teaching")
+    names = (
+        "assemble",
+        "diffusion",
+        "scenes",
+        "boards",
+        "captions",
+        "codes",
+        "lessons",
+        "teaching",
+    )
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -113,60 +122,121 @@ def test_the_background_is_of_the_colour_in_the_caption(training) -> None:
 
 @pytest.fixture
 def teacher(training):
-    """Three drawings of two channels, with codes of their own in each layout."""
+    """Three drawings of two channels, small and large, in float64."""
     generator = torch.Generator().manual_seed(0)
     found = training.teaching.Teacher.__new__(training.teaching.Teacher)
-    sides = {layout: side // 8 for layout, (side, _) in training.boards.LAYOUTS.items()}
     found.codes = {
-        (layout, None): torch.randn(3, 2, side, side, generator=generator)
-        for layout, side in sides.items()
+        (side, None): torch.randn(3, 2, side // 16, side // 16, generator=generator).double()
+        for side in (16, 32)
     }
-    found.empty = torch.tensor([5.0, -5.0])
+    found.alphas = training.teaching.noise_schedule().alphas_cumprod.double()
     return found
 
 
-@pytest.mark.parametrize("layout", ["single", "beside", "above", "board"])
-def test_pictures_are_cut_where_they_were_put_together(training, teacher, layout) -> None:
-    caption = training.captions.Caption("", layout, ("",))
-    count = len(training.boards.LAYOUTS[layout][1])
-    codes = teacher.codes[layout, None]
-    cells = codes[torch.arange(2 * count).view(2, count) % 3]
-    whole = teacher.whole(cells, caption)
-    assert whole.shape == (2, 2, 8, 8)
-    assert torch.equal(teacher.cut(whole, caption), cells)
-    elsewhere = (whole[:, 0] == 5).sum() + cells[:, :, 0].numel()
-    assert elsewhere == whole[:, 0].numel()
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_pictures_are_cut_where_they_were_put_together(training, rows) -> None:
+    cells = torch.randn(2, rows * rows, 3, 8, 8)
+    whole = training.boards.put_together(cells)
+    assert whole.shape == (2, 3, 8 * rows, 8 * rows)
+    assert torch.equal(training.boards.cut(whole, rows), cells)
+    assert torch.equal(whole[1, :, :8, -8:], cells[1, rows - 1])  # the first row's last
 
 
-@pytest.mark.parametrize("layout", ["beside", "board"])
-def test_the_teacher_is_the_mean_over_all_boards(training, teacher, layout) -> None:
-    """Against the definition: two cells, each of three drawings, so nine pictures."""
-    caption = training.captions.Caption("", layout, ("",))
-    count = len(training.boards.LAYOUTS[layout][1])
-    codes = teacher.codes[layout, None].double()
-    teacher.codes = {(layout, None): codes}
+@pytest.mark.parametrize("t", [150, 400, 950])
+@pytest.mark.parametrize("layout", ["word", "beside", "above", "board"])
+def test_the_teacher_is_the_mean_over_all_boards(training, teacher, layout, t) -> None:
+    """Against the definition, in the first and the last cell: nine pairs of drawings."""
+    codes = teacher.codes_of((layout, None))
+    phrases = training.boards.LAYOUTS[layout].phrases
     generator = torch.Generator().manual_seed(1)
-    priors = torch.randn(1, count, 3, generator=generator, dtype=torch.float64).log_softmax(2)
-    cells = torch.randn(1, count, *codes.shape[1:], generator=generator, dtype=torch.float64)
-    alpha, sigma = torch.tensor([0.8]).double(), torch.tensor([0.6]).double()
-    found = teacher.denoise(cells, priors, alpha, sigma, caption)
-    total, weight = torch.zeros(2, *codes.shape[1:], dtype=torch.float64), 0.0
+    prior = torch.randn(1, max(phrases) + 1, 3, generator=generator).double().log_softmax(2)
+    x = torch.randn(1, 2, 4, 4, generator=generator).double()
+    found = teacher.denoise(x, prior, torch.tensor([t]), (layout, None))
+    size, alpha = codes.shape[-1], teacher.alphas[t]
+    corners = (slice(size), slice(size)), (slice(-size, None), slice(-size, None))
+    total = [torch.zeros_like(codes[0]) for _ in corners]
+    weights = 0.0
     for first in range(3):
-        for second in range(3):
-            board = torch.stack([codes[first], codes[second]])
-            gap = (cells[0, :2] - 0.8 * board).square().sum() / (2 * 0.36)
-            p = float((priors[0, 0, first] + priors[0, 1, second] - gap).exp())
-            total, weight = total + p * board, weight + p
-    torch.testing.assert_close(found[0, :2], total / weight)
+        for last in range(3):
+            gap = sum(
+                (x[0][:, i, j] - alpha.sqrt() * codes[c]).square().sum()
+                for c, (i, j) in zip((first, last), corners, strict=True)
+            )
+            known = prior[0, phrases[0], first] + prior[0, phrases[-1], last]
+            p = (known - gap / (2 * (1 - alpha))).exp()
+            total = [total[0] + p * codes[first], total[1] + p * codes[last]]
+            weights = weights + p
+    for mean, (i, j) in zip(total, corners, strict=True):
+        torch.testing.assert_close(found[0][:, i, j], mean / weights)
 
 
 def test_boards_are_drawn_as_often_as_their_phrase_says(training, teacher) -> None:
-    caption = training.captions.Caption("", "board", ("",))
-    priors = torch.tensor([0.2, 0.3, 0.5]).log().expand(2000, 16, 3)
-    chosen, cells = teacher.draw(priors, caption, torch.Generator().manual_seed(0))
+    prior = torch.tensor([0.2, 0.3, 0.5]).log().expand(2000, 1, 3)
+    kind = ("board", None)
+    chosen, picture = teacher.draw(prior, kind, torch.Generator().manual_seed(0))
     shares = torch.bincount(chosen.flatten(), minlength=3) / chosen.numel()
     assert shares.tolist() == pytest.approx([0.2, 0.3, 0.5], abs=0.01)  # four standard errors
-    assert torch.equal(cells[3, 5], teacher.codes["board", None][chosen[3, 5]])
+    assert torch.equal(picture[3, :, 1, 1], teacher.codes[16, None][chosen[3, 5], :, 0, 0])
+
+
+def test_two_things_stand_where_their_layout_says(training, teacher) -> None:
+    """Two phrases, each sure of its drawing: columns for "beside", rows for "above"."""
+    prior = torch.tensor([[[1.0, 0, 0], [0, 0, 1.0]]]).log()
+    for layout, expected in (("beside", [0, 2, 0, 2]), ("above", [0, 0, 2, 2])):
+        chosen, _ = teacher.draw(prior, (layout, None), torch.Generator())
+        assert chosen.tolist() == [expected]
+
+
+def test_codes_keep_what_principal_components_can(training) -> None:
+    """32 components of squares that have no more lose nothing; large cells are four squares."""
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.randn(32, 768, generator=generator).double()
+    small = (torch.randn(200, 32, generator=generator).double() @ basis).view(-1, 3, 16, 16)
+    large = torch.randn(100, 4, 32, generator=generator).double() @ basis
+    large = training.boards.put_together(large.view(100, 4, 3, 16, 16))
+    mean, w = training.codes.components(small, large)
+    codes = training.codes.encode(small, mean, w)
+    assert codes.shape == (200, 32, 1, 1)
+    back = codes.flatten(1).double() @ torch.linalg.pinv(w) + mean
+    torch.testing.assert_close(back.view_as(small), small, rtol=1e-4, atol=1e-4)
+    four = training.codes.encode(large, mean, w)
+    alone = training.codes.encode(large[:, :, 16:, :16], mean, w)
+    torch.testing.assert_close(four[:, :, 1, 0], alone[:, :, 0, 0])
+
+
+@pytest.fixture
+def library(training, teacher):
+    """Two captions of each kind, with three drawings to choose from."""
+    lessons = training.lessons
+    found = lessons.Library.__new__(lessons.Library)
+    found.teacher = teacher
+    found.generator = torch.Generator().manual_seed(0)
+    found.kinds = {(layout, None): [0, 1] for layout in training.boards.LAYOUTS}
+    found.prior = lambda numbers, kind: torch.tensor(
+        [[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]]], dtype=torch.float64
+    )[numbers].log()
+    return found
+
+
+def test_a_walk_is_what_ddim_does_with_the_teacher(training, library, monkeypatch) -> None:
+    """Against diffusers' own scheduler, from noise to picture."""
+    monkeypatch.setattr(training.lessons, "SHAPE", (2, 4, 4))
+    monkeypatch.setattr(training.lessons, "STEPS", (10,))
+    walk = training.lessons.Walk(library, "board", 3)
+    walk.left[:] = 0
+    walk.step()  # all of them begin anew
+    scheduler = training.teaching.noise_schedule()
+    scheduler.set_timesteps(10)
+    x, prior = walk.x.clone(), walk.prior.clone()
+    for t in scheduler.timesteps:
+        numbers, seen, at, x0 = walk.step()
+        assert at.tolist() == [int(t)] * 3
+        torch.testing.assert_close(seen.double(), x.double(), rtol=1e-5, atol=1e-5)
+        best = library.teacher.denoise(x, prior, at, ("board", None))
+        torch.testing.assert_close(x0.double(), best.double(), rtol=1e-4, atol=1e-5)
+        alpha = library.teacher.alphas[at].view(-1, 1, 1, 1)
+        v = (alpha.sqrt() * x - best) / (1 - alpha).sqrt()
+        x = scheduler.step(v, t, x).prev_sample
 
 
 def test_pairs_name_their_cells_in_the_order_of_their_places(training) -> None:

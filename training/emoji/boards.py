@@ -1,8 +1,8 @@
-"""What the process draws: one drawing, two in their places, or a board of sixteen.
+"""What the process draws: a board of drawings, four large ones or sixteen small ones.
 
-A picture has 64 × 64 pixels and 8 × 8 latents. A *cell* is a square of it that holds one drawing,
-encoded alone. So the latents of a picture are those of its cells, side by side, and the exact
-denoiser of a text treats each cell by itself.
+A picture has 64 × 64 pixels and 4 × 4 latents, one for each square of 16 pixels. A *cell* is a
+square of a picture that holds one drawing, and its latents are those of its drawing alone. So the
+exact denoiser of a text treats each cell by itself.
 """
 
 from __future__ import annotations
@@ -17,14 +17,28 @@ from PIL import Image
 from scenes import COLOURS, clean_name
 from torch import Tensor
 
-SIZE, FACTOR = 64, 8  # pixels of a picture's side; pixels of a latent's side
+SIZE, FACTOR = 64, 16  # pixels of a picture's side; pixels of a latent's side
 LEFT_OUT = {None, 2, 9}  # emojibase's groups: regional letters, skin and hair, flags
-# The corners (row, column) and the side of each cell, in pixels.
-LAYOUTS: dict[str, tuple[int, tuple[tuple[int, int], ...]]] = {
-    "single": (64, ((0, 0),)),
-    "beside": (32, ((16, 0), (16, 32))),
-    "above": (32, ((0, 16), (32, 16))),
-    "board": (16, tuple((16 * i, 16 * j) for i in range(4) for j in range(4))),
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``rows`` × ``rows`` cells; ``phrases`` says for each cell which phrase it draws."""
+
+    rows: int
+    phrases: tuple[int, ...]
+
+    @property
+    def side(self) -> int:
+        """Of a cell, in pixels."""
+        return SIZE // self.rows
+
+
+LAYOUTS = {
+    "word": Layout(2, (0, 0, 0, 0)),
+    "beside": Layout(2, (0, 1, 0, 1)),
+    "above": Layout(2, (0, 0, 1, 1)),
+    "board": Layout(4, (0,) * 16),
 }
 
 
@@ -74,16 +88,17 @@ def draw_cells(drawings: list[Drawing], side: int, colour: str | None = None) ->
     return torch.from_numpy(np.stack(cells)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def put_together(cells: Tensor, layout: str, empty: Tensor) -> Tensor:
-    """Cells (B, n, channels, s, s), pixels or latents, to pictures (B, channels, S, S).
+def put_together(cells: Tensor) -> Tensor:
+    """Cells (B, n², channels, s, s), row by row, to pictures (B, channels, n s, n s)."""
+    batch, count, channels, side, _ = cells.shape
+    rows = round(count**0.5)
+    whole = cells.view(batch, rows, rows, channels, side, side).permute(0, 3, 1, 4, 2, 5)
+    return whole.reshape(batch, channels, rows * side, rows * side)
 
-    empty: (channels,), what is where no cell is. s is the layout's side, or an eighth of it.
-    """
-    side, corners = LAYOUTS[layout]
-    scale = side // cells.shape[-1]
-    whole = SIZE // scale
-    picture = empty.view(1, -1, 1, 1).repeat(len(cells), 1, whole, whole)
-    for n, (row, column) in enumerate(corners):
-        i, j, s = row // scale, column // scale, side // scale
-        picture[:, :, i : i + s, j : j + s] = cells[:, n]
-    return picture
+
+def cut(picture: Tensor, rows: int) -> Tensor:
+    """Pictures (B, channels, S, S) to their cells (B, rows², channels, S / rows, S / rows)."""
+    batch, channels, whole, _ = picture.shape
+    side = whole // rows
+    cells = picture.view(batch, channels, rows, side, rows, side).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(batch, rows * rows, channels, side, side)

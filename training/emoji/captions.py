@@ -46,14 +46,14 @@ def singles(drawings: list[Drawing], rng: random.Random) -> Iterator[Caption]:
     for phrases, times in ((names, 3), (keywords, 2)):
         for x in phrases:
             for template in dict.fromkeys(("{x}", *rng.sample(SINGLE, times - 1))):
-                yield Caption(template.format(x=x, ax=article(x)), "single", (x,))
+                yield Caption(template.format(x=x, ax=article(x)), "word", (x,))
 
 
 def coloured(drawings: list[Drawing], rng: random.Random, count: int) -> Iterator[Caption]:
     for x in chosen(drawings, rng, count):
         colour = rng.choice(list(COLOURS))
         text = rng.choice(COLOURED).format(x=x, ax=article(x), c=colour)
-        yield Caption(text, "single", (x,), colour)
+        yield Caption(text, "word", (x,), colour)
 
 
 def pairs(drawings: list[Drawing], rng: random.Random, count: int) -> Iterator[Caption]:
@@ -83,7 +83,7 @@ def texts(data: Path, rng: random.Random, sentences: int, words: int) -> Iterato
     common = [lemma for (lemma, part), _ in counts.most_common() if part in ("noun", "verb", "adj")]
     spoken = [word for word in list(dict.fromkeys(common))[:words] if is_word(word)]
     for text in (*spoken, *draw_sentences(data, rng, sentences)):
-        yield Caption(text, "single" if is_word(text) else "board", (text,))
+        yield Caption(text, "word" if is_word(text) else "board", (text,))
 
 
 def all_captions(data: Path, drawings: list[Drawing], seed: int = 0) -> list[Caption]:

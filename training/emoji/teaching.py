@@ -9,26 +9,25 @@ prediction of a noisy picture is known (Karras et al. 2022, Appendix B.3):
     p(c | phrase) ∝ exp(s · (cos(phrase, c) − mean over c) / deviation over c)
 
 Cosines are standardised over the drawings, so that vague and precise phrases are told apart by the
-order of the drawings, and not by how large their cosines are.
+order of the drawings, and not by how large their cosines are. It answers for any picture, not only
+for one that the caption has drawn. So a student can be taught what Algorithm 1 asks: how two texts
+differ on the same noisy picture.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from board_autoencoder import encode_cells, white
-from boards import FACTOR, LAYOUTS, Drawing, draw_cells, put_together
-from captions import Caption
-from diffusers import AutoencoderTiny
+from boards import LAYOUTS, Drawing, cut, put_together
+from codes import LARGE, SMALL, kept_codes
+from diffusion import noise_schedule
 from encoding import encoded
-from optimisation import fingerprint, save
-from scenes import COLOURS
 from torch import Tensor
 from torch.nn.functional import normalize
 
-SHARPNESS = {"single": 2.0, "beside": 2.0, "above": 2.0, "board": 1.0}  # s
+SHARPNESS = {"word": 2.0, "beside": 2.0, "above": 2.0, "board": 1.0}  # s
+Kind = tuple[str, str | None]  # a caption's layout and its background
 
 
 def vectors(text: Path, texts: list[str]) -> Tensor:
@@ -42,9 +41,9 @@ def vectors(text: Path, texts: list[str]) -> Tensor:
 
 
 def logits(phrases: Tensor, drawings: Tensor) -> Tensor:
-    """(n, C) from vectors (n, 384) and (C, 384): cosines, standardised over the drawings."""
+    """(…, C) from vectors (…, 384) and (C, 384): cosines, standardised over the drawings."""
     cosine = phrases @ drawings.T
-    return (cosine - cosine.mean(1, keepdim=True)) / cosine.std(1, keepdim=True)
+    return (cosine - cosine.mean(-1, keepdim=True)) / cosine.std(-1, keepdim=True)
 
 
 def describe(text: Path, drawings: list[Drawing]) -> Tensor:
@@ -54,65 +53,36 @@ def describe(text: Path, drawings: list[Drawing]) -> Tensor:
     return normalize(names + whole, dim=1)
 
 
-def encode_all(vae: AutoencoderTiny, drawings: list[Drawing]) -> dict[str, Any]:
-    """The codes (C, channels, s, s) of all drawings in each layout, and the latents of white."""
-    kinds = [(layout, None) for layout in LAYOUTS] + [("single", colour) for colour in COLOURS]
-    codes = {}
-    for layout, colour in kinds:
-        cells = draw_cells(drawings, LAYOUTS[layout][0], colour)[:, None]
-        codes[layout, colour] = torch.cat([encode_cells(vae, p)[:, 0] for p in cells.split(64)])
-        print("encoded", layout, colour or "", flush=True)
-    return {"codes": codes, "white": white(vae)}
-
-
 class Teacher:
     """Draws pictures of captions, and denoises them exactly."""
 
-    @torch.no_grad()
     def __init__(self, run: Path, text: Path, drawings: list[Drawing]) -> None:
-        """The codes are made once for an autoencoder, and kept in the run folder."""
-        weights = run / "vae" / "diffusion_pytorch_model.safetensors"
-        names = "\n".join(drawing.file.name for drawing in drawings)
-        file = run / f"codes-{fingerprint(weights, names)}.pt"
-        if not file.exists():
-            save(encode_all(AutoencoderTiny.from_pretrained(run / "vae"), drawings), file)
-        kept = torch.load(file, weights_only=True)
-        self.codes: dict[tuple[str, str | None], Tensor] = kept["codes"]
-        self.empty: Tensor = kept["white"]
+        self.codes = kept_codes(run, drawings)
         self.described = describe(text, drawings)
+        self.alphas = noise_schedule().alphas_cumprod
 
-    def prior(self, phrases: Tensor, caption: Caption) -> Tensor:
-        """(n, C) log p(c) of each cell of a caption, from its phrases' vectors (n or 1, 384)."""
-        logit = SHARPNESS[caption.layout] * logits(phrases, self.described)
-        return logit.log_softmax(1).expand(len(LAYOUTS[caption.layout][1]), -1)
+    def codes_of(self, kind: Kind) -> Tensor:
+        """(C, 32, s, s): the drawings as cells of this layout and background."""
+        layout, colour = kind
+        return self.codes[SMALL if layout == "board" else LARGE, colour]
 
-    def draw(
-        self, priors: Tensor, caption: Caption, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Indices (B, n) of drawings from priors (B, n, C), and the codes of these cells."""
-        codes = self.codes[caption.layout, caption.colour]
-        flat = priors.exp().flatten(0, 1)
-        chosen = torch.multinomial(flat, 1, generator=generator).view(priors.shape[:2])
-        return chosen, codes[chosen]
+    def prior(self, phrases: Tensor, layout: str) -> Tensor:
+        """log p(c) of each phrase (B, phrases, C), from the phrases' vectors (B, phrases, 384)."""
+        return (SHARPNESS[layout] * logits(phrases, self.described)).log_softmax(-1)
 
-    def denoise(
-        self, cells: Tensor, priors: Tensor, alpha: Tensor, sigma: Tensor, caption: Caption
-    ) -> Tensor:
-        """E[x₀ | x_t] of noisy cells (B, n, channels, s, s); alpha, sigma: (B,)."""
-        codes = self.codes[caption.layout, caption.colour]
-        z, x = codes.flatten(1), cells.flatten(2)
-        a, variance = alpha.view(-1, 1, 1), sigma.square().view(-1, 1, 1)
-        likelihood = (a * (x @ z.T) - 0.5 * a.square() * z.square().sum(1)) / variance
-        mean = (likelihood + priors).softmax(2) @ z
-        return mean.view_as(cells)
+    def draw(self, prior: Tensor, kind: Kind, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Indices (B, n) of the drawings in each cell, and the picture of latents (B, 32, 4, 4)."""
+        of_cells = prior[:, list(LAYOUTS[kind[0]].phrases)]
+        flat = of_cells.exp().flatten(0, 1)
+        chosen = torch.multinomial(flat, 1, generator=generator).view(of_cells.shape[:2])
+        return chosen, put_together(self.codes_of(kind)[chosen])
 
-    def whole(self, cells: Tensor, caption: Caption) -> Tensor:
-        """Cells as one picture of latents (B, channels, 8, 8)."""
-        return put_together(cells, caption.layout, self.empty)
-
-    def cut(self, picture: Tensor, caption: Caption) -> Tensor:
-        """A picture of latents (B, channels, 8, 8) as its cells (B, n, channels, s, s)."""
-        side, corners = LAYOUTS[caption.layout]
-        s = side // FACTOR
-        places = [(row // FACTOR, column // FACTOR) for row, column in corners]
-        return torch.stack([picture[..., i : i + s, j : j + s] for i, j in places], dim=1)
+    def denoise(self, x: Tensor, prior: Tensor, t: Tensor, kind: Kind) -> Tensor:
+        """E[x₀ | x_t] of noisy latents (B, 32, 4, 4) at timesteps t (B,)."""
+        layout, codes = LAYOUTS[kind[0]], self.codes_of(kind)
+        cells, z = cut(x, layout.rows), codes.flatten(1)
+        alpha = self.alphas[t].view(-1, 1, 1)  # ᾱ; σ² is 1 − ᾱ
+        gap = alpha.sqrt() * (cells.flatten(2) @ z.T) - alpha * z.square().sum(1) / 2
+        of_cells = prior if prior.shape[1] == 1 else prior[:, list(layout.phrases)]
+        mean = (gap / (1 - alpha) + of_cells).softmax(2) @ z
+        return put_together(mean.view_as(cells))
