@@ -5,9 +5,9 @@
 A ``UNet2DConditionModel``, v-prediction on Stable Diffusion's scaled-linear schedule, conditioned
 on the small text encoder's 32 token states (padding included, as ``StableDiffusionPipeline`` passes
 them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Target Field*), under two
-captions for each noisy picture (lessons.py). The loss is the mean square error of x₀, plus the
-error of the *difference* in v between the two captions, as a share of this difference: what the
-process is for.
+captions for each noisy picture (lessons.py). The loss is the mean square error of v, less where
+there is little noise, plus the error of the *difference* between the two captions, as a share of
+this difference: what the process is for.
 
 The text's way into the time embedding gets a head start: alone, it learns to tell the mean drawing
 of a caption, in a minute. Then AdamW, warm-up and cosine decay, weight average. Resumes from
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as distributed
+from boards import LAYOUTS
 from diffusers import UNet2DConditionModel
 from lessons import DRAWN, WALKS, Batch, Lessons, Library
 from optimisation import learning_rate, save
@@ -125,23 +126,26 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
 class Loss:
     """The error under both captions, and of their difference."""
 
-    def __init__(self, alphas: Tensor) -> None:
+    def __init__(self, alphas: Tensor, lessons: Lessons, batches: int = 100) -> None:
+        """The mean square of the exact difference, for each layout, is taken from some batches."""
         self.alphas = alphas
-        self.power: dict[str, float] = {}  # of the exact difference, for each layout
+        squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
+        for _ in range(batches):
+            batch = lessons.batch()
+            exact = (batch.v[0] - batch.v[1]).square().mean((1, 2, 3)).tolist()
+            for layout, square in zip(batch.layouts, exact, strict=True):
+                squares[layout].append(square)
+        self.power = {layout: sum(found) / len(found) for layout, found in squares.items()}
 
     def __call__(self, model: UNet2DConditionModel, batch: Batch) -> tuple[Tensor, Tensor]:
-        """→ the mean square error of x₀, and the unexplained share of the captions' difference."""
+        """→ the weighted error of v, and the unexplained share of the captions' difference."""
         both = [torch.cat(pair) for pair in ((batch.x, batch.x), (batch.t, batch.t), batch.states)]
         first, second = model(*both).sample.chunk(2)
         errors = first - batch.v[0], second - batch.v[1]
-        exact = (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
-        for layout in {*batch.layouts}:
-            power = exact[[other == layout for other in batch.layouts]].mean().item()
-            self.power[layout] = 0.95 * self.power.get(layout, power) + 0.05 * power
-        scale = torch.tensor([self.power[layout] for layout in batch.layouts])
-        difference = (errors[0] - errors[1]).square().mean((1, 2, 3)) / scale
-        noise = (4 * (1 - self.alphas[batch.t])).clamp_max(1).view(-1, 1, 1, 1)
-        mean = sum((noise * error.square()).mean() for error in errors) / 2
+        power = torch.tensor([self.power[layout] for layout in batch.layouts])
+        difference = (errors[0] - errors[1]).square().mean((1, 2, 3)) / power
+        weight = (4 * (1 - self.alphas[batch.t])).clamp_max(1).view(-1, 1, 1, 1)
+        mean = sum((weight * error.square()).mean() for error in errors) / 2
         return mean, difference[batch.named].mean()
 
 
@@ -178,8 +182,10 @@ def train(rank: int, args: argparse.Namespace) -> None:
         head_start(model, library)
         average.load_state_dict(model.state_dict())
     library.generator.manual_seed(args.seed + start + rank)
-    lessons, loss = Lessons(library), Loss(library.teacher.alphas)
+    lessons = Lessons(library)
+    loss = Loss(library.teacher.alphas, lessons)
     if rank == 0:
+        print("exact differences", {k: round(p, 3) for k, p in loss.power.items()}, flush=True)
         print(f"{len(library)} captions of {len(library.captions)}", flush=True)
     size = SIZE * args.workers
     clock, running = time.time(), torch.zeros(2)
