@@ -76,10 +76,11 @@ def random_network(architecture: str, device: torch.device, dtype: torch.dtype) 
 def random_rows(unet: Any, count: int, tokens: int = CONDITION_TOKENS) -> dict[str, torch.Tensor]:
     """Arguments of a call for ``count`` rows: noise, distinct timesteps, text states."""
     config, like = unet.config, {"device": unet.device, "dtype": unet.dtype}
+    width = config.encoder_hid_dim or config.cross_attention_dim  # a projection may come first
     return {
         "sample": torch.randn(count, config.in_channels, *[config.sample_size] * 2, **like),
         "timestep": torch.arange(count, device=unet.device) * 37 % 1000,
-        "encoder_hidden_states": torch.randn(count, tokens, config.cross_attention_dim, **like),
+        "encoder_hidden_states": torch.randn(count, tokens, width, **like),
     }
 
 

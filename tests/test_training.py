@@ -271,3 +271,32 @@ def test_states_of_another_encoder_or_of_other_captions_are_not_used(training, t
         (run / "captions.json").write_text(captions)
         found.add(states.states_folder(run, text))
     assert len(found) == 4
+
+
+def test_the_perfect_student_is_the_teacher(training, monkeypatch, tmp_path) -> None:
+    """The package's exact process, on the same drawings, predicts what the teacher predicts."""
+    perfect, boards = importlib.import_module("perfect"), training.boards
+    colours = [(200, 30, 30), (30, 30, 200), (30, 200, 30), (250, 250, 250), (90, 10, 60)]
+    drawings = []
+    for n, colour in enumerate(colours):
+        picture = Image.effect_noise((64, 64), 60).convert("RGBA")
+        picture.paste(Image.new("RGBA", (64, 32), colour), (0, 8 * n % 32))
+        picture.save(tmp_path / f"{n}.png")
+        name = ("dog", "guitar", "pizza", "cat", "house")[n]
+        drawings.append(boards.Drawing(name, ("thing",), "", 4, tmp_path / f"{n}.png"))
+    monkeypatch.setenv("EMOJI_DATA", str(tmp_path))
+    monkeypatch.setenv("EMOJI_RUN", str(tmp_path))
+    monkeypatch.setattr(perfect, "find_drawings", lambda data: drawings)
+    monkeypatch.setattr(training.codes, "CHANNELS", 8)
+    teacher = training.teaching.Teacher(tmp_path, BUNDLED, drawings)
+    text = ["a cat in a house"]
+    vectors = training.teaching.vectors(BUNDLED, text)[:, None]
+    for layout, process in (("board", perfect.sentences()), ("word", perfect.words())):
+        x = torch.randn(1, *process.latent_shape, generator=torch.Generator().manual_seed(0))
+        prior, j = teacher.prior(vectors, layout), 3
+        t = torch.tensor([1000 - 100 * (j + 1) + 1])
+        alpha = teacher.alphas[t].view(-1, 1, 1, 1)
+        best = teacher.denoise(x, prior, t, (layout, None))
+        found = process.predict(x, torch.tensor([j]), process.embed(text))
+        expected = (x - alpha.sqrt() * best) / (1 - alpha).sqrt()
+        torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-3)

@@ -319,6 +319,19 @@ def test_published_figures_stand_beside_and_apart(data_dir, tmp_path, capsys):
     assert text.index("*measured*") < text.index("*published*") < text.index("60.2")
 
 
+@pytest.mark.parametrize("name", ["table3", "guidance", "samplers", "figure2", "figure3"])
+def test_a_part_does_its_share_of_every_pass(name, pairs, tmp_path, capsys, monkeypatch):
+    """Of each T, w, sampler and group of words. Then the second part is the last one."""
+    monkeypatch.setattr("conjure.paper.tables.STEPS", (1, 2))
+    sets = () if name == "figure2" else ("--datasets", str(pairs), "--limit", "4")
+    command = ["reproduce", name, *sets, "--out", str(tmp_path), "--steps", "2"]
+    assert main([*command, "--shard", "1/2"]) == 0
+    assert "part 1 of 2 is finished" in capsys.readouterr().err
+    assert not (tmp_path / f"{name}.json").exists()
+    assert main([*command, "--shard", "2/2"]) == 0
+    assert (tmp_path / f"{name}.json").exists()
+
+
 def test_shards_of_a_table_make_the_whole(pairs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("conjure.paper.control.POOL", 24)
     flags = ("--rows", "conjuring,control,paragon")

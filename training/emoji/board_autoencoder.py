@@ -32,10 +32,10 @@ NOISE = 0.4  # largest deviation of the noise on the codes
 
 def build() -> AutoencoderTiny:
     return AutoencoderTiny(
-        encoder_block_out_channels=(48,) * 5,
-        decoder_block_out_channels=(64,) * 5,
+        encoder_block_out_channels=(32,) * 5,
+        decoder_block_out_channels=(48,) * 5,
         num_encoder_blocks=(0, 1, 1, 2, 2),
-        num_decoder_blocks=(4, 3, 2, 1, 0),
+        num_decoder_blocks=(5, 4, 2, 1, 0),
         latent_channels=CHANNELS,
         scaling_factor=1.0,
     )

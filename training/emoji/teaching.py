@@ -43,7 +43,7 @@ def vectors(text: Path, texts: list[str]) -> Tensor:
 def logits(phrases: Tensor, drawings: Tensor) -> Tensor:
     """(…, C) from vectors (…, 384) and (C, 384): cosines, standardised over the drawings."""
     cosine = phrases @ drawings.T
-    return (cosine - cosine.mean(-1, keepdim=True)) / cosine.std(-1, keepdim=True)
+    return (cosine - cosine.mean(-1, keepdim=True)) / cosine.std(-1, correction=0, keepdim=True)
 
 
 def describe(text: Path, drawings: list[Drawing]) -> Tensor:

@@ -24,7 +24,7 @@ from ..paper.variants import sample_distances
 from ..report.grids import NONE, Grid
 from ..report.plots.moved import Moved, draw_moved
 from ..report.report import Report
-from ..runs.parts import PartFinished
+from ..runs.parts import Turns
 from ..stats.resampling import Array
 from .measure import Compared, Subject, measure
 from .side_by_side import SideBySide, first, second
@@ -168,18 +168,16 @@ def erasure(
     targets = list(dict.fromkeys(targets))
     subject = words_of(targets, bystanders)
     words = list(dict.fromkeys([*targets, *bystanders]))
-    unfinished: PartFinished | None = None
-    try:
+    turns = Turns()
+    with turns.one():
         found = measure(processes, subject, passes, estimand, say)
-    except PartFinished as error:
-        unfinished = error  # this part of the words themselves is measured all the same
-    try:
-        itself, line = divergences([*processes.values()], words, passes, estimand)
-        own = f"Itself: {line}"
-    except InputError as error:
-        itself, own = {}, f"Itself is left out: {error}"
-    if unfinished is not None:
-        raise unfinished
+    with turns.one():
+        try:
+            itself, line = divergences([*processes.values()], words, passes, estimand)
+            own = f"Itself: {line}"
+        except InputError as error:
+            itself, own = {}, f"Itself is left out: {error}"
+    turns.end()
     made = movements(found, itself, targets)
     before, after = processes
     title = f"What differs between {before} and {after}"

@@ -13,7 +13,7 @@ from ..core.spec import Signature, Spec, sign
 from ..core.text import brief
 from ..datasets.read import Dataset
 from ..paper.variants import sample_distances
-from ..runs.parts import PartFinished
+from ..runs.parts import Turns
 from ..stats.resampling import Array
 
 if TYPE_CHECKING:
@@ -98,17 +98,13 @@ def measure(
         f"{spec.seed + 2 * k - 1}: {sum(rows.values()):,} network rows that are not measured yet"
     )
     distances, signatures = {}, {}
-    unfinished: PartFinished | None = None
+    turns = Turns()
     for label, process in processes.items():
         if rows[label]:
             say(label)
-        try:
+        with turns.one():
             terms = passes.measure(process, subject.pairs, samples=2 * k)
-        except PartFinished as error:
-            unfinished = error
-            continue
-        distances[label] = sample_distances(terms, estimand)
-        signatures[label] = sign(process, spec)
-    if unfinished is not None:
-        raise unfinished
+            distances[label] = sample_distances(terms, estimand)
+            signatures[label] = sign(process, spec)
+    turns.end()
     return Compared(subject, k, distances, signatures)

@@ -21,6 +21,7 @@ from ..report.notes import cell_notes, interval_notes
 from ..report.plots.points import Point, draw_along, draw_beside_names, draw_panels
 from ..report.plots.style import SPEARMAN
 from ..report.report import Report
+from ..runs.parts import Turns
 from ..stats.comparison import agreement as agreement_of
 from .lengths import BINS, by_length
 from .measuring import measure_process
@@ -206,11 +207,14 @@ def measure_variants(
     rows = sum(run.passes.cost(process, pairs).rows for process in processes.values())
     run.say(f"{len(processes)} processes, {rows:,} network rows in all that are not measured yet")
     found: Variants = {}
+    turns = Turns()
     for label, process in processes.items():
         if run.passes.cost(process, pairs).rows:
             run.say(label)
-        each = measure_process(process, run.passes, [CONJURING], datasets)[CONJURING]
-        found[label] = {name: d for name, d in each.items() if isinstance(d, Distances)}
+        with turns.one():
+            each = measure_process(process, run.passes, [CONJURING], datasets)[CONJURING]
+            found[label] = {name: d for name, d in each.items() if isinstance(d, Distances)}
+    turns.end()
     return found
 
 

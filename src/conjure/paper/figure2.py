@@ -14,6 +14,7 @@ from ..matrices.record import Matrix
 from ..report.grids import Grid
 from ..report.plots.matrices import UNITS, decimals_of, draw_matrices
 from ..report.report import Report
+from ..runs.parts import Turns
 from ..stats.resampling import Array
 from ..stats.separation import Separation, separation
 from .ablations import settings_line
@@ -24,7 +25,12 @@ from .words import GROUPS, WordGroup, word_matrices
 def figure2(run: Run) -> Report:
     """Distances between the paper's words, and whether their classes show."""
     k = run.figure_samples
-    matrices = [word_matrices(run.passes, run.process, group.words, k) for group in GROUPS]
+    matrices = []
+    turns = Turns()
+    for group in GROUPS:
+        with turns.one():
+            matrices.append(word_matrices(run.passes, run.process, group.words, k))
+    turns.end()
     signature = sign(run.process, Spec(k, run.passes.seed))
     means = [
         Matrix.of_samples(group.words, each, "jeffreys", signature, group.labels)

@@ -13,6 +13,7 @@ from ..report.cells import ALL, Cell, cell_of
 from ..report.grids import figure_title, set_grid
 from ..report.plots.points import Point, draw_beside_names, draw_priors
 from ..report.report import Report
+from ..runs.parts import Turns
 from .ablations import (
     FEW,
     bars,
@@ -29,6 +30,7 @@ from .variants import sampled
 
 if TYPE_CHECKING:
     from ..core.process import GenerativeProcess
+    from ..core.types import Terms
 
 SETS = ("stsb",)
 
@@ -38,8 +40,16 @@ def figure3(run: Run) -> Report:
     k, datasets = run.figure_samples, run.datasets(SETS)
     left: list[Cell] = []
     pictures: list[tuple[str, str]] = []
+    measured: dict[str, list[Terms]] = {}
+    turns = Turns()
     for name, data in datasets.items():
-        terms = run.passes.measure(run.process, data.table.pairs(), samples=k)
+        with turns.one():
+            measured[name] = run.passes.measure(run.process, data.table.pairs(), samples=k)
+    with turns.one():
+        right, compared, faults = _right(run, datasets)
+    turns.end()
+    for name, terms in measured.items():
+        data = datasets[name]
         points = prior_curves(data.scores, terms)
         left += [_prior_cell(run, data, point) for point in points]
         file = "figure3-left" if len(datasets) == 1 else f"figure3-left-{Path(name).stem}"
@@ -47,7 +57,6 @@ def figure3(run: Run) -> Report:
         title = f"{figure_title(data)}: {settings_line(run, 'samples')}"
         curves, intervals = _curves(points), "bands: 95 % intervals"
         draw_priors(curves, run.options.out / file, title=title, intervals=intervals)
-    right, compared, faults = _right(run, datasets)
     pictures.append(("figure3-right", "Agreement with people by process"))
     all_samples = f"k = {k}"
     in_grid = [cell for cell in left if cell.row.endswith(all_samples)]

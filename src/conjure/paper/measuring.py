@@ -12,7 +12,7 @@ from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, sign
 from ..datasets.read import Dataset
 from ..report.cells import Distances, Draws, Measured
-from ..runs.parts import PartFinished
+from ..runs.parts import PartFinished, Turns
 from ..runs.passes import Passes
 from .control import DRAWS, control_distances
 from .rows import CONDITIONAL, CONTROL, DIFFUSION, PARAGON, reduced
@@ -129,18 +129,18 @@ def _baseline(run: Run, row: str, datasets: Mapping[str, Dataset]) -> dict[str, 
     settings = {} if is_paragon else {name: flags[name] for name in _SHARED if name in flags}
     baseline = baselines.load(row, process=run.process_here if is_paragon else None, **settings)
     each: dict[str, Measured] = {}
-    unfinished: PartFinished | None = None
+    turns = Turns()
     for name, data in datasets.items():
-        try:
-            values = run.baselines.measure(baseline, data.table.pairs())
-        except PartFinished as error:
-            unfinished = error  # the other sets have parts, too
-        except ConjureError as error:  # a text that it cannot read; other sets may have none
-            each[name] = _in_one_line(error)
-        else:
+        with turns.one():
+            try:
+                values = run.baselines.measure(baseline, data.table.pairs())
+            except PartFinished:
+                raise
+            except ConjureError as error:  # a text that it cannot read; other sets may have none
+                each[name] = _in_one_line(error)
+                continue
             measured = np.array(values, dtype=np.float64)
             drawn = "seed" in baseline.signature.key  # continuations; a vector is always the same
             each[name] = Distances(measured[None] if drawn else measured, baseline.signature)
-    if unfinished is not None:
-        raise unfinished
+    turns.end()
     return each

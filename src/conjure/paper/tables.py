@@ -24,6 +24,7 @@ from ..report.notes import table_notes
 from ..report.plots.style import SPEARMAN
 from ..report.reliability import RowReliability, reliabilities
 from ..report.report import Report
+from ..runs.parts import Turns
 from . import published
 from .measuring import RowsFound, measure_process, measure_rows
 from .rows import CONJURING, GROUPS, PARAGON, read_rows, titles_of
@@ -84,6 +85,7 @@ def table3(run: Run) -> Report:
     """``conjuring`` in processes of T steps; the other settings are as the user chose."""
     datasets = run.datasets(TABLE3_SETS)
     found: RowsFound = {}
+    turns = Turns()
     for steps in STEPS:
         row = _at(steps)
         try:
@@ -93,7 +95,9 @@ def table3(run: Run) -> Report:
             found[row] = dict.fromkeys(datasets, str(error))
             continue
         run.say(f"T = {steps}")
-        found[row] = measure_process(process, run.passes, [CONJURING], datasets)[CONJURING]
+        with turns.one():
+            found[row] = measure_process(process, run.passes, [CONJURING], datasets)[CONJURING]
+    turns.end()
     return table_report(
         "table3",
         tuple(found),

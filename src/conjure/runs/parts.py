@@ -7,7 +7,8 @@ its part without asking, and no unit is in two parts.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..core.errors import ConjureError, InputError
@@ -28,6 +29,41 @@ class PartFinished(ConjureError):
             f"part {part[0]} of {part[1]} is finished: when all are, the same command without "
             "--shard gives the result"
         )
+
+
+class Turns:
+    """Several things are measured one after the other, and each is divided into parts.
+
+    A part that has finished its share of one goes on with the next. ``end`` raises PartFinished, if
+    other parts of any are missing.
+
+    >>> turns, told = Turns(), []
+    >>> for share in ("first", "second"):
+    ...     with turns.one():
+    ...         told.append(share)
+    ...         raise PartFinished((1, 2))
+    >>> told
+    ['first', 'second']
+    >>> turns.end()
+    Traceback (most recent call last):
+    conjure.runs.parts.PartFinished: part 1 of 2 is finished: when all are, the same command ...
+    """
+
+    def __init__(self) -> None:
+        self._unfinished: PartFinished | None = None
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Around each thing's turn."""
+        try:
+            yield
+        except PartFinished as error:
+            self._unfinished = error
+
+    def end(self) -> None:
+        """After the last turn."""
+        if self._unfinished is not None:
+            raise self._unfinished
 
 
 def read_part(text: str) -> Part:
