@@ -122,86 +122,71 @@ def test_the_background_is_of_the_colour_in_the_caption(training) -> None:
 
 @pytest.fixture
 def teacher(training):
-    """Three drawings of two channels, small and large, in float64."""
+    """Three drawings of two channels, in float64."""
     generator = torch.Generator().manual_seed(0)
     found = training.teaching.Teacher.__new__(training.teaching.Teacher)
-    found.codes = {
-        (side, None): torch.randn(3, 2, side // 16, side // 16, generator=generator).double()
-        for side in (16, 32)
-    }
+    found.codes = {None: torch.randn(3, 2, generator=generator).double()}
     found.alphas = training.teaching.noise_schedule().alphas_cumprod.double()
     return found
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4])
-def test_pictures_are_cut_where_they_were_put_together(training, rows) -> None:
-    cells = torch.randn(2, rows * rows, 3, 8, 8)
+def test_pictures_are_cut_where_they_were_put_together(training) -> None:
+    cells = torch.randn(2, 16, 3, 8, 8)
     whole = training.boards.put_together(cells)
-    assert whole.shape == (2, 3, 8 * rows, 8 * rows)
-    assert torch.equal(training.boards.cut(whole, rows), cells)
-    assert torch.equal(whole[1, :, :8, -8:], cells[1, rows - 1])  # the first row's last
+    assert whole.shape == (2, 3, 32, 32)
+    assert torch.equal(training.boards.cut(whole), cells)
+    assert torch.equal(whole[1, :, :8, -8:], cells[1, 3])  # the first row's last
 
 
 @pytest.mark.parametrize("t", [150, 400, 950])
-@pytest.mark.parametrize("layout", ["word", "beside", "above", "board"])
-def test_the_teacher_is_the_mean_over_all_boards(training, teacher, layout, t) -> None:
+@pytest.mark.parametrize("layout", ["word", "beside", "above", "sentence"])
+def test_the_teacher_is_the_mean_over_all_sheets(training, teacher, layout, t) -> None:
     """Against the definition, in the first and the last cell: nine pairs of drawings."""
-    codes = teacher.codes_of((layout, None))
-    phrases = training.boards.LAYOUTS[layout].phrases
+    codes, phrases = teacher.codes[None], training.boards.LAYOUTS[layout]
     generator = torch.Generator().manual_seed(1)
     prior = torch.randn(1, max(phrases) + 1, 3, generator=generator).double().log_softmax(2)
     x = torch.randn(1, 2, 4, 4, generator=generator).double()
     found = teacher.denoise(x, prior, torch.tensor([t]), (layout, None))
-    size, alpha = codes.shape[-1], teacher.alphas[t]
-    corners = (slice(size), slice(size)), (slice(-size, None), slice(-size, None))
-    total = [torch.zeros_like(codes[0]) for _ in corners]
-    weights = 0.0
+    alpha, ends = teacher.alphas[t], (x[0, :, 0, 0], x[0, :, 3, 3])
+    total, weights = torch.zeros(2, 2, dtype=torch.float64), 0.0
     for first in range(3):
         for last in range(3):
-            gap = sum(
-                (x[0][:, i, j] - alpha.sqrt() * codes[c]).square().sum()
-                for c, (i, j) in zip((first, last), corners, strict=True)
-            )
+            drawn = codes[first], codes[last]
+            gaps = [(a - alpha.sqrt() * z).square().sum() for a, z in zip(ends, drawn, strict=True)]
             known = prior[0, phrases[0], first] + prior[0, phrases[-1], last]
-            p = (known - gap / (2 * (1 - alpha))).exp()
-            total = [total[0] + p * codes[first], total[1] + p * codes[last]]
-            weights = weights + p
-    for mean, (i, j) in zip(total, corners, strict=True):
-        torch.testing.assert_close(found[0][:, i, j], mean / weights)
+            p = (known - sum(gaps) / (2 * (1 - alpha))).exp()
+            total, weights = total + p * torch.stack(drawn), weights + p
+    torch.testing.assert_close(found[0, :, 0, 0], total[0] / weights)
+    torch.testing.assert_close(found[0, :, 3, 3], total[1] / weights)
 
 
-def test_boards_are_drawn_as_often_as_their_phrase_says(training, teacher) -> None:
+def test_sheets_are_drawn_as_often_as_their_phrase_says(training, teacher) -> None:
     prior = torch.tensor([0.2, 0.3, 0.5]).log().expand(2000, 1, 3)
-    kind = ("board", None)
+    kind = ("sentence", None)
     chosen, picture = teacher.draw(prior, kind, torch.Generator().manual_seed(0))
     shares = torch.bincount(chosen.flatten(), minlength=3) / chosen.numel()
     assert shares.tolist() == pytest.approx([0.2, 0.3, 0.5], abs=0.01)  # four standard errors
-    assert torch.equal(picture[3, :, 1, 1], teacher.codes[16, None][chosen[3, 5], :, 0, 0])
+    assert torch.equal(picture[3, :, 1, 1], teacher.codes[None][chosen[3, 5]])
 
 
 def test_two_things_stand_where_their_layout_says(training, teacher) -> None:
     """Two phrases, each sure of its drawing: columns for "beside", rows for "above"."""
     prior = torch.tensor([[[1.0, 0, 0], [0, 0, 1.0]]]).log()
-    for layout, expected in (("beside", [0, 2, 0, 2]), ("above", [0, 0, 2, 2])):
+    for layout, expected in (("beside", [0, 0, 2, 2] * 4), ("above", [0] * 8 + [2] * 8)):
         chosen, _ = teacher.draw(prior, (layout, None), torch.Generator())
         assert chosen.tolist() == [expected]
 
 
 def test_codes_keep_what_principal_components_can(training) -> None:
-    """32 components of squares that have no more lose nothing; large cells are four squares."""
+    """Drawings that have no more than 32 components lose nothing."""
     generator = torch.Generator().manual_seed(0)
     basis = torch.randn(32, 768, generator=generator).double()
-    small = (torch.randn(200, 32, generator=generator).double() @ basis).view(-1, 3, 16, 16)
-    large = torch.randn(100, 4, 32, generator=generator).double() @ basis
-    large = training.boards.put_together(large.view(100, 4, 3, 16, 16))
-    mean, w = training.codes.components(small, large)
-    codes = training.codes.encode(small, mean, w)
-    assert codes.shape == (200, 32, 1, 1)
-    back = codes.flatten(1).double() @ torch.linalg.pinv(w) + mean
-    torch.testing.assert_close(back.view_as(small), small, rtol=1e-4, atol=1e-4)
-    four = training.codes.encode(large, mean, w)
-    alone = training.codes.encode(large[:, :, 16:, :16], mean, w)
-    torch.testing.assert_close(four[:, :, 1, 0], alone[:, :, 0, 0])
+    cells = (torch.randn(200, 32, generator=generator).double() @ basis).view(-1, 3, 16, 16)
+    mean, w = training.codes.components(cells)
+    codes = (cells.flatten(1) - mean) @ w
+    assert codes.shape == (200, 32)
+    assert codes.square().mean() == pytest.approx(1)
+    torch.testing.assert_close((codes @ torch.linalg.pinv(w) + mean).view_as(cells), cells)
 
 
 @pytest.fixture
@@ -222,7 +207,7 @@ def test_a_walk_is_what_ddim_does_with_the_teacher(training, library, monkeypatc
     """Against diffusers' own scheduler, from noise to picture."""
     monkeypatch.setattr(training.lessons, "SHAPE", (2, 4, 4))
     monkeypatch.setattr(training.lessons, "STEPS", (10,))
-    walk = training.lessons.Walk(library, "board", 3)
+    walk = training.lessons.Walk(library, "sentence", 3)
     walk.left[:] = 0
     walk.step()  # all of them begin anew
     scheduler = training.teaching.noise_schedule()
@@ -232,7 +217,7 @@ def test_a_walk_is_what_ddim_does_with_the_teacher(training, library, monkeypatc
         numbers, seen, at, x0 = walk.step()
         assert at.tolist() == [int(t)] * 3
         torch.testing.assert_close(seen.double(), x.double(), rtol=1e-5, atol=1e-5)
-        best = library.teacher.denoise(x, prior, at, ("board", None))
+        best = library.teacher.denoise(x, prior, at, ("sentence", None))
         torch.testing.assert_close(x0.double(), best.double(), rtol=1e-4, atol=1e-5)
         alpha = library.teacher.alphas[at].view(-1, 1, 1, 1)
         v = (alpha.sqrt() * x - best) / (1 - alpha).sqrt()
@@ -291,7 +276,7 @@ def test_the_perfect_student_is_the_teacher(training, monkeypatch, tmp_path) -> 
     teacher = training.teaching.Teacher(tmp_path, BUNDLED, drawings)
     text = ["a cat in a house"]
     vectors = training.teaching.vectors(BUNDLED, text)[:, None]
-    for layout, process in (("board", perfect.sentences()), ("word", perfect.words())):
+    for layout, process in (("sentence", perfect.sentences()), ("word", perfect.words())):
         x = torch.randn(1, *process.latent_shape, generator=torch.Generator().manual_seed(0))
         prior, j = teacher.prior(vectors, layout), 3
         t = torch.tensor([1000 - 100 * (j + 1) + 1])

@@ -229,7 +229,9 @@ def test_the_summary_states_what_the_largest_parts_hold(found) -> None:
     top = int(both.argmax())
     assert said["When?"] == f"Step {top + 1} of 2 holds {percent(both[top])} of it."
     count = int(np.searchsorted(cells.cumsum(), 0.5)) + 1
-    assert f"{count} of {cells.size} positions hold {percent(cells[:count].sum())}." in said["Where?"]
+    assert (
+        f"{count} of {cells.size} positions hold {percent(cells[:count].sum())}." in said["Where?"]
+    )
     upper, lower = np.split(found.where.sum(axis=0), 2)
     left, right = np.split(found.where.sum(axis=0), 2, axis=1)
     assert percent(max(half.sum() for half in (upper, lower, left, right))) in said["Where?"]

@@ -17,16 +17,15 @@ import time
 from pathlib import Path
 
 import torch
-from boards import LAYOUTS, Drawing, draw_cells, find_drawings, put_together
-from codes import CHANNELS, SMALL, Key, kept_codes
+from boards import SIDE, Drawing, draw_cells, find_drawings, put_together
+from codes import CHANNELS, kept_codes
 from diffusers import AutoencoderTiny
 from optimisation import DEVICE, learning_rate, save
 from scenes import COLOURS
 from torch import Tensor
 from torch.nn import functional as F
 
-SHARES = {"word": 0.5, "board": 0.5}  # of the pictures
-COLOURED = 0.25  # of the large ones
+COLOURED = 0.25  # share of the pictures
 NOISE = 0.4  # largest deviation of the noise on the codes
 
 
@@ -46,35 +45,29 @@ def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Pictures:
-    """Endless boards of drawings at random, with their codes."""
+    """Endless sheets of drawings at random, with their codes."""
 
     def __init__(self, drawings: list[Drawing], run: Path, seed: int) -> None:
         self.rng = random.Random(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.codes = kept_codes(run, drawings)
-        self.cells: dict[Key, Tensor] = {
-            (side, colour): draw_cells(drawings, side, colour) for side, colour in self.codes
-        }
+        self.cells = {colour: draw_cells(drawings, colour) for colour in self.codes}
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
         """Pictures (size, 3, 64, 64) in −1 … 1, and their codes (size, 32, 4, 4)."""
-        name = self.rng.choices(list(SHARES), list(SHARES.values()))[0]
-        layout, colour = LAYOUTS[name], None
-        if layout.side != SMALL and self.rng.random() < COLOURED:
-            colour = self.rng.choice(list(COLOURS))
-        kind = layout.side, colour
-        count = size * len(layout.phrases)
-        chosen = torch.randint(len(self.cells[kind]), (count,), generator=self.generator)
-        chosen = chosen.view(size, -1)
-        return put_together(self.cells[kind][chosen]), put_together(self.codes[kind][chosen])
+        colour = self.rng.choice(list(COLOURS)) if self.rng.random() < COLOURED else None
+        cells, codes = self.cells[colour], self.codes[colour]
+        chosen = torch.randint(len(cells), (size, SIDE**2), generator=self.generator)
+        return put_together(cells[chosen]), put_together(codes[chosen][..., None, None])
 
 
-def losses(model: AutoencoderTiny, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+def losses(model: AutoencoderTiny, x: Tensor, codes: Tensor, alone: bool) -> tuple[Tensor, Tensor]:
     """Of the encoder and of the decoder."""
     deviation = NOISE * torch.rand(len(codes), 1, 1, 1, device=codes.device)
     y = model.decode(codes + deviation * torch.randn_like(codes)).sample
     edges = sum(F.l1_loss(a, b) for a, b in zip(gradients(y), gradients(x), strict=True))
-    return F.mse_loss(model.encode(x).latents, codes), F.l1_loss(y, x) + edges
+    encoder = torch.zeros(()) if alone else F.mse_loss(model.encode(x).latents, codes)
+    return encoder, F.l1_loss(y, x) + edges
 
 
 def train(args: argparse.Namespace) -> None:
@@ -92,24 +85,26 @@ def train(args: argparse.Namespace) -> None:
     pictures = Pictures(drawings, args.out, args.seed + start)
     clock = time.time()
     for step in range(start, steps):
-        encoder, decoder = losses(model, *(part.to(DEVICE) for part in pictures.draw(args.batch)))
+        encoder, decoder = losses(
+            model, *(part.to(DEVICE) for part in pictures.draw(args.batch)), args.decoder
+        )
         optimizer.zero_grad(set_to_none=True)
         (encoder + decoder).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(args.lr, (step + 1) / steps)
         optimizer.step()
-        if step % 50 == 0 or step == steps - 1:
+        if step % 500 == 0 or step == steps - 1:
             rate = (step - start + 1) * args.batch / (time.time() - clock)
             print(
                 f"step {step}/{steps} encoder {encoder.item():.4f} decoder {decoder.item():.4f} "
                 f"{rate:.0f} pictures/s",
                 flush=True,
             )
-        if step % 200 == 199 or step == steps - 1:
+        if step % 1000 == 999 or step == steps - 1:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             save(state | {"step": step + 1}, checkpoint)
-    model.to(memory_format=torch.contiguous_format).save_pretrained(args.out / "vae")
+    model.to(memory_format=torch.contiguous_format).save_pretrained(args.out / args.name)
 
 
 def main() -> None:
@@ -123,6 +118,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=60_000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--decoder", action="store_true", help="leave the encoder as it is")
+    parser.add_argument("--name", default="vae")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

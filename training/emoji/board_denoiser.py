@@ -34,7 +34,7 @@ from torch.nn.functional import silu
 
 KEPT = 100_000  # samples between the weight averages that are kept, to choose from
 WIDTH = 192
-STRESS = 0.5  # weight of the captions' difference in the loss
+STRESS = 0.05  # weight of the captions' difference in the loss
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
 SIZE = 2 * (sum(WALKS.values()) + sum(DRAWN.values()) + 1)  # samples in a batch
 
@@ -99,9 +99,7 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
             numbers = captions[first : first + 256]
             features.append(text.pool(text.norm1(library.states(numbers))))
             logit = logits(library.vectors(numbers), teacher.described)
-            small = logit.softmax(1) @ teacher.codes_of(("board", None)).flatten(1)
-            large = (2 * logit).softmax(1) @ teacher.codes_of(("word", None)).flatten(1)
-            means.append((small, large))
+            means.append([(s * logit).softmax(1) @ teacher.codes[None] for s in (1, 2)])
         pooled = torch.cat(features)
         goals = [torch.cat(part) for part in zip(*means, strict=True)]
         goals = [goal - goal.mean(0) for goal in goals]

@@ -1,8 +1,8 @@
-"""What the process draws: a board of drawings, four large ones or sixteen small ones.
+"""What the process draws: a sheet of sixteen small drawings.
 
-A picture has 64 × 64 pixels and 4 × 4 latents, one for each square of 16 pixels. A *cell* is a
-square of a picture that holds one drawing, and its latents are those of its drawing alone. So the
-exact denoiser of a text treats each cell by itself.
+A picture has 64 × 64 pixels: 4 × 4 *cells* of 16 pixels, each with a drawing of its own. It has
+4 × 4 latents, one position for each cell, and a cell's latents are those of its drawing alone. So
+the exact denoiser of a text treats each cell by itself.
 """
 
 from __future__ import annotations
@@ -17,28 +17,16 @@ from PIL import Image
 from scenes import COLOURS, clean_name
 from torch import Tensor
 
-SIZE, FACTOR = 64, 16  # pixels of a picture's side; pixels of a latent's side
+SIDE, CELL = 4, 16  # cells of a picture's side; pixels of a cell's side
 LEFT_OUT = {None, 2, 9}  # emojibase's groups: regional letters, skin and hair, flags
 
 
-@dataclass(frozen=True)
-class Layout:
-    """``rows`` × ``rows`` cells; ``phrases`` says for each cell which phrase it draws."""
-
-    rows: int
-    phrases: tuple[int, ...]
-
-    @property
-    def side(self) -> int:
-        """Of a cell, in pixels."""
-        return SIZE // self.rows
-
-
+# Which of a caption's phrases each cell draws, row by row.
 LAYOUTS = {
-    "word": Layout(2, (0, 0, 0, 0)),
-    "beside": Layout(2, (0, 1, 0, 1)),
-    "above": Layout(2, (0, 0, 1, 1)),
-    "board": Layout(4, (0,) * 16),
+    "word": (0,) * 16,
+    "beside": (0, 0, 1, 1) * 4,
+    "above": (0,) * 8 + (1,) * 8,
+    "sentence": (0,) * 16,
 }
 
 
@@ -81,24 +69,20 @@ def on_colour(drawing: Drawing, colour: str | None = None) -> Image.Image:
     return flat
 
 
-def draw_cells(drawings: list[Drawing], side: int, colour: str | None = None) -> Tensor:
-    """(C, 3, side, side) float32 in −1 … 1: each drawing on white or on a colour."""
+def draw_cells(drawings: list[Drawing], colour: str | None = None) -> Tensor:
+    """(C, 3, 16, 16) float32 in −1 … 1: each drawing on white or on a colour."""
     whole = [on_colour(drawing, colour) for drawing in drawings]
-    cells = [np.asarray(p.resize((side, side), Image.Resampling.LANCZOS)) for p in whole]
+    cells = [np.asarray(p.resize((CELL, CELL), Image.Resampling.LANCZOS)) for p in whole]
     return torch.from_numpy(np.stack(cells)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def put_together(cells: Tensor) -> Tensor:
-    """Cells (B, n², channels, s, s), row by row, to pictures (B, channels, n s, n s)."""
-    batch, count, channels, side, _ = cells.shape
-    rows = round(count**0.5)
-    whole = cells.view(batch, rows, rows, channels, side, side).permute(0, 3, 1, 4, 2, 5)
-    return whole.reshape(batch, channels, rows * side, rows * side)
+    """Cells (B, 16, channels, s, s), row by row, to pictures (B, channels, 4 s, 4 s)."""
+    rows = cells.unflatten(1, (SIDE, SIDE)).permute(0, 3, 1, 4, 2, 5)
+    return rows.flatten(4, 5).flatten(2, 3)
 
 
-def cut(picture: Tensor, rows: int) -> Tensor:
-    """Pictures (B, channels, S, S) to their cells (B, rows², channels, S / rows, S / rows)."""
-    batch, channels, whole, _ = picture.shape
-    side = whole // rows
-    cells = picture.view(batch, channels, rows, side, rows, side).permute(0, 2, 4, 1, 3, 5)
-    return cells.reshape(batch, rows * rows, channels, side, side)
+def cut(pictures: Tensor) -> Tensor:
+    """What ``put_together`` undoes."""
+    cells = pictures.unflatten(3, (SIDE, -1)).unflatten(2, (SIDE, -1))
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)

@@ -83,7 +83,7 @@ def texts(data: Path, rng: random.Random, sentences: int, words: int) -> Iterato
     common = [lemma for (lemma, part), _ in counts.most_common() if part in ("noun", "verb", "adj")]
     spoken = [word for word in list(dict.fromkeys(common))[:words] if is_word(word)]
     for text in (*spoken, *draw_sentences(data, rng, sentences)):
-        yield Caption(text, "word" if is_word(text) else "board", (text,))
+        yield Caption(text, "word" if is_word(text) else "sentence", (text,))
 
 
 def all_captions(data: Path, drawings: list[Drawing], seed: int = 0) -> list[Caption]:

@@ -1,11 +1,10 @@
-"""The latents of drawings: principal components of squares of 16 pixels.
+"""The latents of drawings: principal components of their pixels.
 
-    z = W (square − mean),    W = S^(−1/2) Vᵀ, scaled so that z has mean square 1
+    z = W (pixels − mean),    W = S^(−1/2) Vᵀ, scaled so that z has mean square 1
 
-of the squares' singular value decomposition U S Vᵀ. Half of the whitening is done: components that
-show more still weigh more, but less than in pixels. Small drawings are one square, large ones are
-four. 32 components keep 76 and 82 % of their variance; the decoder, which has seen every drawing,
-puts back the rest.
+of the drawings' singular value decomposition U S Vᵀ. Half of the whitening is done: components that
+show more still weigh more, but less than in pixels. 32 components keep 76 % of the variance; the
+decoder, which has seen every drawing, puts back the rest.
 """
 
 from __future__ import annotations
@@ -13,49 +12,35 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from boards import FACTOR, Drawing, cut, draw_cells
+from boards import COLOURS, Drawing, draw_cells
 from optimisation import fingerprint, save
-from scenes import COLOURS
 from torch import Tensor
 
 CHANNELS = 32
-SMALL, LARGE = 16, 32  # pixels
-Key = tuple[int, str | None]  # side in pixels and background
+Codes = dict[str | None, Tensor]  # background → (C, 32)
 
 
-def squares(cells: Tensor) -> Tensor:
-    """(C, 3, s, s) → (C, n, n, 768): its squares of 16 pixels."""
-    rows = cells.shape[-1] // FACTOR
-    return cut(cells, rows).flatten(2).unflatten(1, (rows, rows))
-
-
-def components(small: Tensor, large: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (768,) and W (768, 32) of small and of large cells' squares, both alike."""
-    four = squares(large)
-    parts = torch.cat([squares(small).flatten(0, 2), four[:, 0, 0], four[:, 1, 1]]).double()
-    mean = parts.mean(0)
-    _, s, axes = torch.linalg.svd(parts - mean, full_matrices=False)
+def components(cells: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (768,) and W (768, 32) of cells (C, 3, 16, 16), in float64."""
+    pixels = cells.flatten(1).double()
+    mean = pixels.mean(0)
+    _, s, axes = torch.linalg.svd(pixels - mean, full_matrices=False)
     w = axes[:CHANNELS].T * s[:CHANNELS] ** -0.5
-    return mean, w / ((parts - mean) @ w).square().mean().sqrt()
-
-
-def encode(cells: Tensor, mean: Tensor, w: Tensor) -> Tensor:
-    """(C, 3, s, s) → (C, 32, s / 16, s / 16)."""
-    return ((squares(cells).double() - mean) @ w).float().permute(0, 3, 1, 2).contiguous()
+    return mean, w / ((pixels - mean) @ w).square().mean().sqrt()
 
 
 @torch.no_grad()
-def kept_codes(run: Path, drawings: list[Drawing]) -> dict[Key, Tensor]:
-    """The codes of all drawings, small and large, on white and on each colour.
+def kept_codes(run: Path, drawings: list[Drawing]) -> Codes:
+    """The codes of all drawings, on white (None) and on each colour.
 
     They are made once for these drawings, and kept in the run folder.
     """
     file = run / f"codes-{fingerprint(*(drawing.file for drawing in drawings))}.pt"
     if not file.exists():
-        small, large = draw_cells(drawings, SMALL), draw_cells(drawings, LARGE)
-        mean, w = components(small, large)
-        codes = {(SMALL, None): encode(small, mean, w), (LARGE, None): encode(large, mean, w)}
-        for colour in COLOURS:
-            codes[LARGE, colour] = encode(draw_cells(drawings, LARGE, colour), mean, w)
+        mean, w = components(draw_cells(drawings))
+        codes = {
+            colour: ((draw_cells(drawings, colour).flatten(1).double() - mean) @ w).float()
+            for colour in (None, *COLOURS)
+        }
         save({"codes": codes}, file)
     return torch.load(file, weights_only=True)["codes"]

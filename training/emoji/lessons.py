@@ -24,8 +24,8 @@ from states import CHUNK, encode, encoder_file, read_captions, states_folder
 from teaching import Kind, Teacher, vectors
 from torch import Tensor
 
-WALKS = {"word": 3, "beside": 1, "above": 1, "board": 5}  # pictures of each kind in a batch
-DRAWN = {"word": 2, "beside": 1, "above": 1, "board": 2}
+WALKS = {"word": 3, "beside": 1, "above": 1, "sentence": 5}  # pictures of each kind in a batch
+DRAWN = {"word": 2, "beside": 1, "above": 1, "sentence": 2}
 STEPS = (8, 10, 10, 10, 12, 15, 20, 25)  # of a walk
 DROPPED = 0.1  # share of first captions replaced by "", for classifier-free guidance
 SHAPE = (32, 4, 4)
@@ -67,7 +67,7 @@ class Library:
 
     @staticmethod
     def _vectors_of_phrases(run: Path, text: Path, captions: list[Caption]) -> dict[str, Tensor]:
-        phrases = sorted({p for c in captions if c.layout != "board" for p in c.phrases})
+        phrases = sorted({p for c in captions if c.layout != "sentence" for p in c.phrases})
         file = run / f"phrases-{fingerprint(encoder_file(text), *phrases)}.pt"
         if not file.exists():
             save({"vectors": vectors(text, phrases)}, file)
@@ -90,7 +90,7 @@ class Library:
 
     def prior(self, numbers: list[int], kind: Kind) -> Tensor:
         """(n, phrases, C) log p of captions of one kind."""
-        if kind[0] == "board":
+        if kind[0] == "sentence":
             phrases = self.vectors(numbers)[:, None]
         else:
             phrases = torch.stack(

@@ -1,11 +1,10 @@
-"""The perfect students of the boards, as processes: what `emoji` would be if training were perfect.
+"""The perfect student of the sheets, as a process: what `emoji` would be, were training perfect.
 
     export EMOJI_DATA=DATA EMOJI_RUN=RUN PYTHONPATH=training/emoji
     conjure evaluate stsb-dev --process perfect:sentences --allow-code
 
-``sentences`` draws every text as a board of sixteen small drawings, ``words`` as four large ones.
-Both are the exact denoisers that the network is taught (teaching.py), by the package's own
-``IdealProcess``.
+``sentences`` reads every text as a sentence, ``words`` as a word, which is drawn more sharply. Both
+are what the network is taught (teaching.py), by the package's own ``IdealProcess``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from boards import LAYOUTS, draw_cells, find_drawings
+from boards import SIDE, draw_cells, find_drawings
 from codes import kept_codes
 from teaching import SHARPNESS
 from torch.nn.functional import normalize
@@ -28,26 +27,25 @@ from conjure.processes.sentences import SentenceEncoder
 
 def _perfect(layout: str, **settings: Any) -> IdealProcess:
     data, run = (Path(os.environ[name]) for name in ("EMOJI_DATA", "EMOJI_RUN"))
-    drawings, side = find_drawings(data), LAYOUTS[layout].side
-    codes = kept_codes(run, drawings)[side, None]
-    pictures = draw_cells(drawings, side).add(1).mul(127.5).round().byte()
+    drawings = find_drawings(data)
+    codes = kept_codes(run, drawings)[None]
     encode = SentenceEncoder(Path(conjure.__file__).parent / "processes" / "emoji")
     described = [", ".join((d.name, *d.keywords)) for d in drawings]
     captions = normalize(encode([d.name for d in drawings]) + encode(described), dim=1)
     digest = hashlib.sha256(codes.numpy().tobytes() + "\n".join(described).encode())
     collection = Collection(
-        f"perfect-{layout}",
+        "perfect",
         f"sha256-{digest.hexdigest()[:12]}",
         [d.name for d in drawings],
-        codes,
-        pictures,
+        codes[..., None, None],
+        draw_cells(drawings).add(1).mul(127.5).round().byte(),
     )
-    board = Board(LAYOUTS[layout].rows, 1 / SHARPNESS[layout], standardised=True)
+    board = Board(SIDE, 1 / SHARPNESS[layout], standardised=True)
     return IdealProcess.with_choice(collection, encode, board, captions=captions, **settings)
 
 
 def sentences(**settings: Any) -> IdealProcess:
-    return _perfect("board", **settings)
+    return _perfect("sentence", **settings)
 
 
 def words(**settings: Any) -> IdealProcess:

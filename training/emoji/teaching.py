@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 from boards import LAYOUTS, Drawing, cut, put_together
-from codes import LARGE, SMALL, kept_codes
+from codes import kept_codes
 from diffusion import noise_schedule
 from encoding import encoded
 from torch import Tensor
 from torch.nn.functional import normalize
 
-SHARPNESS = {"word": 2.0, "beside": 2.0, "above": 2.0, "board": 1.0}  # s
+SHARPNESS = {"word": 2.0, "beside": 2.0, "above": 2.0, "sentence": 1.0}  # s
 Kind = tuple[str, str | None]  # a caption's layout and its background
 
 
@@ -61,28 +61,22 @@ class Teacher:
         self.described = describe(text, drawings)
         self.alphas = noise_schedule().alphas_cumprod
 
-    def codes_of(self, kind: Kind) -> Tensor:
-        """(C, 32, s, s): the drawings as cells of this layout and background."""
-        layout, colour = kind
-        return self.codes[SMALL if layout == "board" else LARGE, colour]
-
     def prior(self, phrases: Tensor, layout: str) -> Tensor:
         """log p(c) of each phrase (B, phrases, C), from the phrases' vectors (B, phrases, 384)."""
         return (SHARPNESS[layout] * logits(phrases, self.described)).log_softmax(-1)
 
     def draw(self, prior: Tensor, kind: Kind, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Indices (B, n) of the drawings in each cell, and the picture of latents (B, 32, 4, 4)."""
-        of_cells = prior[:, list(LAYOUTS[kind[0]].phrases)]
+        """Indices (B, 16) of the drawings in each cell, and the latents (B, 32, 4, 4)."""
+        of_cells = prior[:, list(LAYOUTS[kind[0]])]
         flat = of_cells.exp().flatten(0, 1)
         chosen = torch.multinomial(flat, 1, generator=generator).view(of_cells.shape[:2])
-        return chosen, put_together(self.codes_of(kind)[chosen])
+        return chosen, put_together(self.codes[kind[1]][chosen][..., None, None])
 
     def denoise(self, x: Tensor, prior: Tensor, t: Tensor, kind: Kind) -> Tensor:
         """E[x₀ | x_t] of noisy latents (B, 32, 4, 4) at timesteps t (B,)."""
-        layout, codes = LAYOUTS[kind[0]], self.codes_of(kind)
-        cells, z = cut(x, layout.rows), codes.flatten(1)
+        z, cells = self.codes[kind[1]], cut(x)[..., 0, 0]
         alpha = self.alphas[t].view(-1, 1, 1)  # ᾱ; σ² is 1 − ᾱ
-        gap = alpha.sqrt() * (cells.flatten(2) @ z.T) - alpha * z.square().sum(1) / 2
-        of_cells = prior if prior.shape[1] == 1 else prior[:, list(layout.phrases)]
+        gap = alpha.sqrt() * (cells @ z.T) - alpha * z.square().sum(1) / 2
+        of_cells = prior if prior.shape[1] == 1 else prior[:, list(LAYOUTS[kind[0]])]
         mean = (gap / (1 - alpha) + of_cells).softmax(2) @ z
-        return put_together(mean.view_as(cells))
+        return put_together(mean[..., None, None])
