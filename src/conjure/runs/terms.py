@@ -19,7 +19,7 @@ from ..core.currency import currency
 from ..core.divergence import measure, measure_kept
 from ..core.errors import InputError
 from ..core.memory import automatic_bound
-from ..core.planner import Plan, Sizes, distinct, plan
+from ..core.planner import Plan, Sizes, distinct, places_of, plan
 from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
@@ -104,21 +104,19 @@ class TermStore:
         """
         if sign_process(process).key != self.signature.key:
             raise InputError(f"{self.store.folder} holds the terms of another process")
-        wanted, seeds = distinct(pairs), tuple(seeds)
-        places: dict[Pair, list[int]] = defaultdict(list)
-        for place, (a, b) in enumerate(pairs):
-            if a == b:  # exactly zero, and never kept
-                for _, terms in measure(process, [(a, b)], seeds, spec):
+        places, seeds = places_of(pairs), tuple(seeds)
+        wanted = [*places]
+        for place, pair in enumerate(pairs):
+            if pair[0] == pair[1]:  # exactly zero, and never kept
+                for _, terms in measure(process, [pair], seeds, spec):
                     yield place, terms
-            else:
-                places[min(a, b), max(a, b)].append(place)
 
         def answers(pair: Pair) -> Iterator[tuple[int, Terms]]:
             terms = self._terms(process, pair, seeds, spec)
             if terms is None:
                 return
-            for place in places[pair]:
-                yield place, terms if pairs[place] == pair else terms.swapped()
+            for place, swapped in places[pair]:
+                yield place, terms.swapped() if swapped else terms
 
         missing = self.missing(wanted, seeds, spec)
         if observer is not None and wanted:
