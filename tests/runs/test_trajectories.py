@@ -233,3 +233,55 @@ def test_units_are_on_the_disk_before_trajectories_go(process, tmp_path, monkeyp
         monkeypatch.setattr(trajectories.KeptTrajectories, "remove", removing)
         list(kept.measure(process, PAIRS, [0]))
     assert unwritten == [0]
+
+
+def test_the_folder_is_listed_as_often_for_many_texts_as_for_few(process, tmp_path, monkeypatch):
+    glob, listed = Path.glob, []
+
+    def listing(self, pattern):
+        listed.append(self.name)
+        return glob(self, pattern)
+
+    monkeypatch.setattr(Path, "glob", listing)
+    counts = []
+    for texts in ("abcd", "abcdefgh"):
+        run, pairs = tmp_path / texts, list(combinations(texts, 2))
+        killed(process, run, 6 * (len(texts) + len(pairs)), pairs=pairs)  # one row too few
+        assert len(list((run / "trajectories").iterdir())) == len(texts)
+        listed.clear()
+        with TermStore(run, process) as kept:
+            list(kept.measure(process, pairs, [0]))
+        counts.append(listed.count("trajectories"))
+        listed.clear()
+        for part in ((1, 2), (2, 2)):
+            with TermStore(tmp_path / f"{texts}-parts", process, part=part) as kept:
+                list(kept.measure(process, pairs, [0]))
+        counts.append(listed.count("trajectories"))
+    assert counts[0] == counts[2] > 0
+    assert counts[1] == counts[3] > 0
+
+
+def test_another_process_that_writes_and_removes_costs_a_walk_alone(process, tmp_path):
+    run = tmp_path / "run"
+    killed(process, run, 60)
+    key = dict(terms.sign_process(process).key)
+    mine, other = (trajectories.KeptTrajectories(run, key, process, Spec()) for _ in range(2))
+    [text, *_] = [text for text in "abcdef" if mine.has(text, [0])]  # lists the folder
+    cond = process.embed([text])
+    found = mine.load(text, [0], cond)
+    assert found is not None
+
+    other.remove({(text, text): [0]})
+    assert not other.has(text, [0])
+    assert mine.load(text, [0], cond) is None
+    mine.save(text, [0], found)  # it is walked again
+    assert torch.equal(mine.load(text, [0], cond).x, found.x)
+
+    other.save("g", [0], found)
+    assert mine.load("g", [0], cond) is None
+    mine.save("g", [0], found)  # both have the same bytes, and so the same name
+    late = trajectories.KeptTrajectories(run, key, process, Spec())
+    assert late.has(text, [0])
+    assert late.has("g", [0])
+    late.remove(dict.fromkeys([*PAIRS, ("g", "g")], [0]))
+    assert not (run / "trajectories").exists()
