@@ -28,7 +28,16 @@ from ..core.spec import Signature
 from ..core.text import number_of
 from ..datasets.files import make_folder, reason, replacing
 from .beside import EXPLANATIONS, TRAJECTORIES, Beside
-from .manifest import ASIDE, NAME, SHARDS, Manifest, ManifestError, check_run_folder, read_manifest
+from .manifest import (
+    ASIDE,
+    NAME,
+    SHARDS,
+    Manifest,
+    ManifestError,
+    OtherSettingsError,
+    check_run_folder,
+    read_manifest,
+)
 from .shards import (
     Contents,
     Kind,
@@ -57,7 +66,8 @@ class Store:
     helper: whether this process computes for another one that holds the lock. A helper reads
             nothing, and only writes shards, whose names are in ``written``
 
-    Raises InputError on opening where the folder holds something else, and names what differs.
+    Raises OtherSettingsError on opening where the folder has another kind or key, and names what
+    differs. Raises InputError where it is no run folder, or cannot be read.
     """
 
     def __init__(
@@ -93,7 +103,7 @@ class Store:
         if found is None or fresh:
             return
         if difference := found.difference(self.kind.name, self._key):
-            raise InputError(
+            raise OtherSettingsError(
                 f"{self.folder} was begun with other settings ({difference}): repeat them to go "
                 "on, choose another folder, or begin again with --resume fresh"
             )
