@@ -285,3 +285,63 @@ def test_another_process_that_writes_and_removes_costs_a_walk_alone(process, tmp
     assert late.has("g", [0])
     late.remove(dict.fromkeys([*PAIRS, ("g", "g")], [0]))
     assert not (run / "trajectories").exists()
+
+
+@pytest.fixture
+def left(process, tmp_path, monkeypatch):
+    """Run folders of work that was killed after its last unit, before its trajectories went."""
+
+    def remove(self, done):
+        raise Killed
+
+    def make(name: str, pairs=PAIRS, **given) -> Path:
+        with monkeypatch.context() as patch, TermStore(tmp_path / name, process, **given) as kept:
+            patch.setattr(trajectories.KeptTrajectories, "remove", remove)
+            with pytest.raises(Killed):
+                list(kept.measure(process, pairs, [0]))
+        assert any((tmp_path / name / "trajectories").iterdir())
+        process.rows = 0
+        return tmp_path / name
+
+    return make
+
+
+def again(process, run: Path, pairs=PAIRS, **given) -> bool:
+    """Open a run with nothing missing; whether trajectories are there afterwards."""
+    with TermStore(run, process, **given) as kept:
+        assert len(dict(kept.measure(process, pairs, [0]))) == len(pairs)
+    assert process.rows == 0
+    return (run / "trajectories").exists()
+
+
+def test_trajectories_that_a_kill_left_go_when_nothing_is_missing(process, left):
+    assert not again(process, left("run"))
+    assert not again(process, left("part", part=(1, 1)), part=(1, 1))
+
+
+def test_trajectories_that_a_kill_left_stay_while_another_process_is_at_work(process, left):
+    run = left("run")
+    with TermStore(run, process) as other:
+        work = other.measure(process, [("g", "h")], [0])
+        next(work)  # it has the lock
+        process.rows = 0
+        assert again(process, run)
+        work.close()
+    assert not again(process, run)
+
+
+def test_of_what_a_kill_left_only_finished_work_goes(process, left):
+    few = list(combinations("abc", 2))
+    run = left("run")
+    assert again(process, run, few)
+    kept = TermStore(run, process)._trajectories(process, Spec())
+    assert [text for text in "abcdef" if kept.has(text, [0])] == ["d", "e", "f"]
+
+    run = left("stages", few)
+    with TermStore(run, process) as store:
+        list(store.measure(process, few, [0]))
+        process.most = 0  # a second stage, which needs these texts, too, is stopped
+        with pytest.raises(Killed):
+            list(store.measure(process, PAIRS, [0]))
+    kept = TermStore(run, process)._trajectories(process, Spec())
+    assert [text for text in "abcdef" if kept.has(text, [0])] == ["a", "b", "c"]

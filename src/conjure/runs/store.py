@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,15 @@ class Store:
         Manifest(self.kind.name, self._key, facts).write(self.folder)
         self._buffer.start()
         return [s.table for name, s in self.contents.shards.items() if name not in known]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock for a moment, where this store does not. Raises InputError or OSError."""
+        lock = self._acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _acquire(self) -> FileLock:
         """The lock of this writer. A whole run and parts of it exclude each other."""
