@@ -280,6 +280,7 @@ def test_another_process_that_writes_and_removes_costs_a_walk_alone(process, tmp
     other.save("g", [0], found)
     assert mine.load("g", [0], cond) is None
     mine.save("g", [0], found)  # both have the same bytes, and so the same name
+    assert mine.load("g", [0], cond) is not None
     late = trajectories.KeptTrajectories(run, key, process, Spec())
     assert late.has(text, [0])
     assert late.has("g", [0])
