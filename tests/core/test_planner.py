@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conjure.core.divergence import measure, pair_terms
 from conjure.core.errors import InputError
 from conjure.core.gaussian import GaussianProcess
-from conjure.core.planner import PlanPart, Sizes, distinct, plan
+from conjure.core.planner import PlanPart, Sizes, distinct, places_of, plan
 from conjure.core.sampling import TrajectorySampler
 from conjure.core.spec import Spec
 
@@ -120,6 +120,20 @@ def test_a_plan_compares_each_pair_once_and_keeps_what_it_may(pairs, held, batch
             assert all(kept.issuperset(pair) for pair in step.compare)
             compared += step.compare
     assert sorted(compared) == sorted(distinct(pairs))
+
+
+@given(pair_lists)
+def test_the_places_of_pairs_lead_back_to_them(pairs):
+    found = {
+        place: pair[::-1] if swapped else pair
+        for pair, places in places_of(pairs).items()
+        for place, swapped in places
+    }
+    assert found == {place: pair for place, pair in enumerate(pairs) if pair[0] != pair[1]}
+    assert all(a < b for a, b in places_of(pairs))
+    firsts = [places[0][0] for places in places_of(pairs).values()]
+    assert firsts == sorted(firsts)
+    assert sum(map(len, places_of(pairs).values())) == len(found)  # no place twice
 
 
 def test_what_fits_is_walked_once_however_many_components_there_are():

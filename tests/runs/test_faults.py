@@ -421,3 +421,57 @@ def test_fresh_begins_again(tmp_path, scored, gaussians):
     assert scored(folder, "--run", run, "--overwrite", "--resume", "fresh")[2] == rows
     fresh = ("--run", run, "--overwrite", "--resume", "fresh")
     assert scored(folder, *fresh, process=other)[0] == 0
+
+
+@pytest.fixture
+def stopped(tmp_path, scored, gaussians):
+    """The folder of a run that ended early, with its shards in ``out.csv.run``."""
+
+    class Full(gaussians):
+        def embed(self, prompts):
+            if "f" in prompts:  # those before it are finished
+                raise MemoryError
+            return super().embed(prompts)
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (tmp_path / "pairs.csv").write_text("text1,text2\na,b\nc,d\ne,f\n")
+    assert scored(folder, process=Full(batch_size=1))[0] == 2
+    assert shards(folder)
+    return folder
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("out.csv.run/shards/*.parquet")}
+
+
+def test_overwrite_replaces_a_run_of_other_settings_beside_the_output(stopped, scored, gaussians):
+    before = shards(stopped)
+    status, lines, rows = scored(stopped, process=gaussians(guidance=2.0, batch_size=4))
+    assert (status, rows) == (2, 0)
+    assert "guidance_scale 1.0, now 2.0" in lines[-1]
+    assert shards(stopped) == before
+    other = gaussians(guidance=2.0, batch_size=4)
+    status, lines, _ = scored(stopped, "--overwrite", process=other)
+    assert (status, lines[-1]) == (0, f"conjure: 3 pairs scored: {stopped / 'out.csv'}")
+    assert not any("earlier" in line for line in lines)
+
+
+def test_overwrite_replaces_no_run_that_cannot_be_read(stopped, scored, gaussians, monkeypatch):
+    before, read_bytes = shards(stopped), Path.read_bytes
+    with monkeypatch.context() as patch:
+
+        def refused(path: Path) -> bytes:
+            if path.suffix == ".parquet":
+                raise PermissionError(13, "Permission denied")
+            return read_bytes(path)
+
+        patch.setattr(Path, "read_bytes", refused)
+        status, lines, rows = scored(stopped, "--overwrite")
+    assert (status, rows) == (2, 0)
+    assert lines[-1].startswith("conjure: cannot read ")
+    assert lines[-1].endswith(": Permission denied")
+    assert shards(stopped) == before
+    status, lines, _ = scored(stopped, "--overwrite")  # with the same settings it goes on
+    assert status == 0
+    assert "of them finished earlier" in lines[0]

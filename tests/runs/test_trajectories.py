@@ -233,3 +233,116 @@ def test_units_are_on_the_disk_before_trajectories_go(process, tmp_path, monkeyp
         monkeypatch.setattr(trajectories.KeptTrajectories, "remove", removing)
         list(kept.measure(process, PAIRS, [0]))
     assert unwritten == [0]
+
+
+def test_the_folder_is_listed_as_often_for_many_texts_as_for_few(process, tmp_path, monkeypatch):
+    glob, listed = Path.glob, []
+
+    def listing(self, pattern):
+        listed.append(self.name)
+        return glob(self, pattern)
+
+    monkeypatch.setattr(Path, "glob", listing)
+    counts = []
+    for texts in ("abcd", "abcdefgh"):
+        run, pairs = tmp_path / texts, list(combinations(texts, 2))
+        killed(process, run, 6 * (len(texts) + len(pairs)), pairs=pairs)  # one row too few
+        assert len(list((run / "trajectories").iterdir())) == len(texts)
+        listed.clear()
+        with TermStore(run, process) as kept:
+            list(kept.measure(process, pairs, [0]))
+        counts.append(listed.count("trajectories"))
+        listed.clear()
+        for part in ((1, 2), (2, 2)):
+            with TermStore(tmp_path / f"{texts}-parts", process, part=part) as kept:
+                list(kept.measure(process, pairs, [0]))
+        counts.append(listed.count("trajectories"))
+    assert counts[0] == counts[2] > 0
+    assert counts[1] == counts[3] > 0
+
+
+def test_another_process_that_writes_and_removes_costs_a_walk_alone(process, tmp_path):
+    run = tmp_path / "run"
+    killed(process, run, 60)
+    key = dict(terms.sign_process(process).key)
+    mine, other = (trajectories.KeptTrajectories(run, key, process, Spec()) for _ in range(2))
+    [text, *_] = [text for text in "abcdef" if mine.has(text, [0])]  # lists the folder
+    cond = process.embed([text])
+    found = mine.load(text, [0], cond)
+    assert found is not None
+
+    other.remove({(text, text): [0]})
+    assert not other.has(text, [0])
+    assert mine.load(text, [0], cond) is None
+    mine.save(text, [0], found)  # it is walked again
+    assert torch.equal(mine.load(text, [0], cond).x, found.x)
+
+    other.save("g", [0], found)
+    assert mine.load("g", [0], cond) is None
+    mine.save("g", [0], found)  # both have the same bytes, and so the same name
+    assert mine.load("g", [0], cond) is not None
+    late = trajectories.KeptTrajectories(run, key, process, Spec())
+    assert late.has(text, [0])
+    assert late.has("g", [0])
+    late.remove(dict.fromkeys([*PAIRS, ("g", "g")], [0]))
+    assert not (run / "trajectories").exists()
+
+
+@pytest.fixture
+def left(process, tmp_path, monkeypatch):
+    """Run folders of work that was killed after its last unit, before its trajectories went."""
+
+    def remove(self, done):
+        raise Killed
+
+    def make(name: str, pairs=PAIRS, **given) -> Path:
+        with monkeypatch.context() as patch, TermStore(tmp_path / name, process, **given) as kept:
+            patch.setattr(trajectories.KeptTrajectories, "remove", remove)
+            with pytest.raises(Killed):
+                list(kept.measure(process, pairs, [0]))
+        assert any((tmp_path / name / "trajectories").iterdir())
+        process.rows = 0
+        return tmp_path / name
+
+    return make
+
+
+def again(process, run: Path, pairs=PAIRS, **given) -> bool:
+    """Open a run with nothing missing; whether trajectories are there afterwards."""
+    with TermStore(run, process, **given) as kept:
+        assert len(dict(kept.measure(process, pairs, [0]))) == len(pairs)
+    assert process.rows == 0
+    return (run / "trajectories").exists()
+
+
+def test_trajectories_that_a_kill_left_go_when_nothing_is_missing(process, left):
+    assert not again(process, left("run"))
+    assert not again(process, left("part", part=(1, 1)), part=(1, 1))
+
+
+def test_trajectories_that_a_kill_left_stay_while_another_process_is_at_work(process, left):
+    run = left("run")
+    with TermStore(run, process) as other:
+        work = other.measure(process, [("g", "h")], [0])
+        next(work)  # it has the lock
+        process.rows = 0
+        assert again(process, run)
+        work.close()
+    assert not again(process, run)
+
+
+def test_of_what_a_kill_left_only_finished_work_goes(process, left):
+    few = list(combinations("abc", 2))
+    run = left("run")
+    assert again(process, run, few)
+    kept = TermStore(run, process)._trajectories(process, Spec())
+    assert [text for text in "abcdef" if kept.has(text, [0])] == ["d", "e", "f"]
+
+    run = left("stages", few)
+    with TermStore(run, process) as store:
+        list(store.measure(process, few, [0]))
+        process.most = 0  # a second stage, which needs these texts, too, is stopped
+        with pytest.raises(Killed):
+            list(store.measure(process, PAIRS, [0]))
+    kept = TermStore(run, process)._trajectories(process, Spec())
+    assert [text for text in "abcdef" if kept.has(text, [0])] == ["a", "b", "c"]

@@ -128,13 +128,18 @@ class KeepFlags:
             remove_run(folder)
 
     def _open(self, scorer: Scorer, folder: Path, pairs: Sequence[Pair]) -> Any:
-        """Raises InputError where the folder has other settings."""
+        """Open the run folder; one of other settings beside OUT is begun afresh with --overwrite.
+
+        Raises OtherSettingsError where that is not asked for, and InputError as ``Store`` does.
+        """
+        from ..runs.manifest import OtherSettingsError
+
         text = json.dumps(pairs, ensure_ascii=True)
         facts = {"data": "sha256-" + hashlib.sha256(text.encode()).hexdigest()[:32]}
         keeping = Keeping(folder, self.resume == "fresh", self.part, facts)
         try:
             return scorer.keep(keeping)
-        except InputError:
+        except OtherSettingsError:
             if not self.overwrite or self.run is not None:
                 raise
             return scorer.keep(replace(keeping, fresh=True))

@@ -13,7 +13,7 @@ from torch import Tensor
 from .batching import RowName, predict_batched
 from .currency import Comparing, currency
 from .memory import automatic_bound
-from .planner import PlanPart, Sizes, Step, distinct, plan
+from .planner import PlanPart, Sizes, Step, places_of, plan
 from .process import GenerativeProcess
 from .sampling import TrajectorySampler, guide
 from .spec import Spec
@@ -89,22 +89,20 @@ def _measure(
     max_memory: int | None,
     aside: _Aside,
 ) -> Iterator[tuple[int, Terms]]:
-    places: dict[Pair, list[int]] = defaultdict(list)
     for place, (a, b) in enumerate(pairs):
         if a == b:
             yield place, _blank(process, len(seeds), spec)
-        else:
-            places[a, b].append(place)
+    places = places_of(pairs)
     if not places:
         return
     bound = automatic_bound(process.device) if max_memory is None else max_memory
     sizes = Sizes.of(process, next(iter(places))[0])
     sampler = TrajectorySampler(process, aside.observer)
     work = _Work(sampler, spec, aside, Comparing.of(process))
-    for part in plan(distinct(pairs), sizes, len(seeds), spec, bound).parts:
-        for (a, b), terms in _measure_part(work, part, seeds):
-            yield from ((place, terms) for place in places.get((a, b), []))
-            yield from ((place, terms.swapped()) for place in places.get((b, a), []))
+    for part in plan([*places], sizes, len(seeds), spec, bound).parts:
+        for pair, terms in _measure_part(work, part, seeds):
+            for place, swapped in places[pair]:
+                yield place, terms.swapped() if swapped else terms
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,20 @@ def distinct(pairs: Iterable[Pair]) -> list[Pair]:
     Each is in alphabetical order. So d(a, b) and d(b, a) are the same computation, equal to the
     last bit.
     """
-    return list(dict.fromkeys((min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]))
+    return [*places_of(pairs)]
+
+
+def places_of(pairs: Iterable[Pair]) -> dict[Pair, list[tuple[int, bool]]]:
+    """Where each pair of ``distinct`` stands in ``pairs``: (place, whether it is swapped there).
+
+    >>> places_of([("b", "a"), ("c", "c"), ("a", "b")])
+    {('a', 'b'): [(0, True), (2, False)]}
+    """
+    places: dict[Pair, list[tuple[int, bool]]] = defaultdict(list)
+    for place, (a, b) in enumerate(pairs):
+        if a != b:
+            places[min(a, b), max(a, b)].append((place, b < a))
+    return dict(places)
 
 
 def plan(

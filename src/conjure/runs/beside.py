@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,14 +31,18 @@ class Beside:
     """The files of one name in a run folder. One writer a key at a time, by the folder's lock.
 
     folder: of the run
+
+    The folder is listed once, when it is first needed. What another process writes afterwards is
+    not found. What it removes is missing when it is read.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._run, self.folder = folder, folder / name
+        self._listed: dict[str, set[Path]] | None = None  # digest of a key → files
 
     def read(self, key: Mapping[str, Fact]) -> bytes | None:
         """What was written under a key, or None. A damaged file is set aside, with a warning."""
-        for path in self._paths(key):
+        for path in sorted(self._paths(key)):
             try:
                 if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
                     continue
@@ -49,10 +54,11 @@ class Beside:
             if path.name == self._name(key, data):
                 return data
             self._set_aside(path)
+            self._paths(key).discard(path)
         return None
 
     def has(self, key: Mapping[str, Fact]) -> bool:
-        """Whether there is a file of a key; it may turn out damaged when it is read."""
+        """Whether there is a file of a key; it may turn out damaged or gone when it is read."""
         return bool(self._paths(key))
 
     def write(self, key: Mapping[str, Fact], data: bytes, *, sync: bool = True) -> None:
@@ -67,11 +73,13 @@ class Beside:
             raise InputError(f"cannot write to {self.folder}: {reason(error)}") from error
         with replacing(path, sync=sync) as draft:
             draft.write_bytes(data)
+        self._paths(key).add(path)
 
     def discard(self, key: Mapping[str, Fact]) -> None:
         """Remove the file of a key, if there is one; and the folder, if it is empty."""
         for path in self._paths(key):
             path.unlink(missing_ok=True)
+        self._paths(key).clear()
         with suppress(OSError):  # something is in it
             self.folder.rmdir()
 
@@ -80,11 +88,17 @@ class Beside:
         for pattern in (f"*-*{SUFFIX}", ".conjure-*.tmp"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
+        self._listed = None
         with suppress(OSError):  # there is none, or something else is in it
             self.folder.rmdir()
 
-    def _paths(self, key: Mapping[str, Fact]) -> list[Path]:
-        return sorted(self.folder.glob(f"{Signature(key).digest}-*{SUFFIX}"))
+    def _paths(self, key: Mapping[str, Fact]) -> set[Path]:
+        """The files of a key, as they were listed, with what was done here since."""
+        if self._listed is None:
+            self._listed = defaultdict(set)
+            for path in self.folder.glob(f"*-*{SUFFIX}"):
+                self._listed[path.name.partition("-")[0]].add(path)
+        return self._listed[Signature(key).digest]
 
     def _name(self, key: Mapping[str, Fact], data: bytes) -> str:
         whole = json.dumps(dict(key), sort_keys=True, ensure_ascii=True, allow_nan=False)

@@ -25,7 +25,11 @@ class ExplanationStore:
 
     def __init__(self, terms: TermStore) -> None:
         self.terms = terms
-        self._files = Beside(terms.store.folder, EXPLANATIONS)
+
+    @property
+    def _files(self) -> Beside:
+        """The files as they are now: explanations are few, and take long."""
+        return Beside(self.terms.store.folder, EXPLANATIONS)
 
     def measure(self, observer: Observer | None) -> Measure:
         return partial(self.terms.measure, observer=observer)

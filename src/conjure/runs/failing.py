@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core import divergence
 from ..core.errors import NonFiniteError
-from ..core.planner import distinct
+from ..core.planner import places_of
 from ..core.process import GenerativeProcess
 from ..core.spec import Spec
 from ..core.types import Observer, Pair, Terms
@@ -62,9 +61,7 @@ def leaving_out(failures: dict[Pair, str]) -> Callable[..., Iterator[tuple[int, 
         max_memory: int | None = None,
         observer: Observer | None = None,
     ) -> Iterator[tuple[int, Terms]]:
-        places: dict[Pair, list[int]] = defaultdict(list)
-        for place, (a, b) in enumerate(pairs):
-            places[min(a, b), max(a, b)].append(place)
+        places = places_of(pairs)
         equal = [place for place, (a, b) in enumerate(pairs) if a == b]
         for n, terms in divergence.measure(process, [pairs[n] for n in equal], seeds, spec):
             yield equal[n], terms
@@ -75,9 +72,9 @@ def leaving_out(failures: dict[Pair, str]) -> Callable[..., Iterator[tuple[int, 
         def fail(pair: Pair, seed: int | None, why: str) -> None:
             failures[pair] = why
 
-        for pair, terms in measure_others(distinct(pairs), begin, fail):
-            for place in places[pair]:
-                yield place, terms if pairs[place] == pair else terms.swapped()
+        for pair, terms in measure_others([*places], begin, fail):
+            for place, swapped in places[pair]:
+                yield place, terms.swapped() if swapped else terms
 
     return measure
 

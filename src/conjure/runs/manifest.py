@@ -76,6 +76,10 @@ class ManifestError(InputError):
     """The manifest is damaged, of a newer layout, or of another program."""
 
 
+class OtherSettingsError(InputError):
+    """A run folder was begun with other settings: its work is whole, and of another run."""
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder, or None if there is none. Nothing is written.
 

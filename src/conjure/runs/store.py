@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,16 @@ from ..core.spec import Signature
 from ..core.text import number_of
 from ..datasets.files import make_folder, reason, replacing
 from .beside import EXPLANATIONS, TRAJECTORIES, Beside
-from .manifest import ASIDE, NAME, SHARDS, Manifest, ManifestError, check_run_folder, read_manifest
+from .manifest import (
+    ASIDE,
+    NAME,
+    SHARDS,
+    Manifest,
+    ManifestError,
+    OtherSettingsError,
+    check_run_folder,
+    read_manifest,
+)
 from .shards import (
     Contents,
     Kind,
@@ -57,7 +66,8 @@ class Store:
     helper: whether this process computes for another one that holds the lock. A helper reads
             nothing, and only writes shards, whose names are in ``written``
 
-    Raises InputError on opening where the folder holds something else, and names what differs.
+    Raises OtherSettingsError on opening where the folder has another kind or key, and names what
+    differs. Raises InputError where it is no run folder, or cannot be read.
     """
 
     def __init__(
@@ -93,7 +103,7 @@ class Store:
         if found is None or fresh:
             return
         if difference := found.difference(self.kind.name, self._key):
-            raise InputError(
+            raise OtherSettingsError(
                 f"{self.folder} was begun with other settings ({difference}): repeat them to go "
                 "on, choose another folder, or begin again with --resume fresh"
             )
@@ -153,6 +163,15 @@ class Store:
         Manifest(self.kind.name, self._key, facts).write(self.folder)
         self._buffer.start()
         return [s.table for name, s in self.contents.shards.items() if name not in known]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock for a moment, where this store does not. Raises InputError or OSError."""
+        lock = self._acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _acquire(self) -> FileLock:
         """The lock of this writer. A whole run and parts of it exclude each other."""

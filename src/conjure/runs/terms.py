@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..core.currency import currency
 from ..core.divergence import measure, measure_kept
 from ..core.errors import InputError
 from ..core.memory import automatic_bound
-from ..core.planner import Plan, Sizes, distinct, plan
+from ..core.planner import Plan, Sizes, distinct, places_of, plan
 from ..core.process import GenerativeProcess
 from ..core.spec import Signature, Spec, provenance, sign_process
 from ..core.types import Observer, Pair, Terms
@@ -69,6 +70,8 @@ class TermStore:
         self.failures: dict[Pair, str] = {}
         self.part, self._helper, self._facts = part, helper, dict(facts or {})
         self._known: dict[tuple[Pair, int], Known] = defaultdict(Known)
+        self._unfinished = 0  # calls of ``measure`` that have not come to their end
+        self._left: list[tuple[KeptTrajectories, Mapping[Pair, Seeds]]] = []  # of finished work
         for table in self.store.tables():
             self.read(table)
 
@@ -80,6 +83,19 @@ class TermStore:
 
     def close(self) -> None:
         self.store.close()
+        if not self._unfinished:
+            self._remove_left()
+
+    def _remove_left(self) -> None:
+        """Remove trajectories of finished work: a run was killed after its last unit.
+
+        They stay while another process is at work, and on a disk that is read-only.
+        """
+        left, self._left = self._left, []
+        if left:
+            with suppress(InputError, OSError), self.store.alone():
+                for kept, done in left:
+                    kept.remove(done)
 
     @property
     def signature(self) -> Signature:
@@ -104,21 +120,20 @@ class TermStore:
         """
         if sign_process(process).key != self.signature.key:
             raise InputError(f"{self.store.folder} holds the terms of another process")
-        wanted, seeds = distinct(pairs), tuple(seeds)
-        places: dict[Pair, list[int]] = defaultdict(list)
-        for place, (a, b) in enumerate(pairs):
-            if a == b:  # exactly zero, and never kept
-                for _, terms in measure(process, [(a, b)], seeds, spec):
+        self._unfinished += 1
+        places, seeds = places_of(pairs), tuple(seeds)
+        wanted = [*places]
+        for place, pair in enumerate(pairs):
+            if pair[0] == pair[1]:  # exactly zero, and never kept
+                for _, terms in measure(process, [pair], seeds, spec):
                     yield place, terms
-            else:
-                places[min(a, b), max(a, b)].append(place)
 
         def answers(pair: Pair) -> Iterator[tuple[int, Terms]]:
             terms = self._terms(process, pair, seeds, spec)
             if terms is None:
                 return
-            for place in places[pair]:
-                yield place, terms if pairs[place] == pair else terms.swapped()
+            for place, swapped in places[pair]:
+                yield place, terms.swapped() if swapped else terms
 
         missing = self.missing(wanted, seeds, spec)
         if observer is not None and wanted:
@@ -136,11 +151,15 @@ class TermStore:
             computed = self._computed(process, missing, spec, max_memory, observer)
         for pair in computed:
             yield from answers(pair)
+        kept = self._trajectories(process, spec)
+        own = None if self.part is None else of_part(wanted, seeds, self.part)
         if missing:
             self.store.flush()  # first: trajectories stay until nothing needs them
-            own = None if self.part is None else of_part(wanted, seeds, self.part)
-            self._trajectories(process, spec).remove(own)
+            kept.remove(own)
+        elif kept.any:  # a later call may need them
+            self._left.append((kept, dict.fromkeys(wanted, seeds) if own is None else own))
         self._note_failures(wanted, seeds, spec)
+        self._unfinished -= 1
 
     def reject(self, reasons: Mapping[Pair, str], seed: int, spec: Spec) -> None:
         """Keep pairs that cannot be measured as failed: pair → why. One part of the work does."""
