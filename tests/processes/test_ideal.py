@@ -348,3 +348,17 @@ def test_transparent_pixels_are_white(tmp_path):
     process = conjure.load(f"collection:{tmp_path}", device="cpu")
     assert np.all(process.collection.pictures[0].numpy() == 255)
     assert np.all(process.collection.pictures[1].numpy() == 0)
+
+
+def test_pictures_are_the_mixture_over_the_whole_collection(emoji) -> None:
+    """Against the plain product with all pictures, for latents near one drawing and near none."""
+    codes = emoji._codes[torch.arange(2 * emoji.board.side**2) % len(emoji.collection)]
+    noise = torch.randn(codes.shape, generator=torch.Generator().manual_seed(0))
+    cells = codes + noise * torch.tensor([0.05, 1.0]).repeat_interleave(len(codes) // 2)[:, None]
+    found = emoji.decode(emoji._boards(cells.view(2, -1, cells.shape[1])))
+    gaps = torch.cdist(cells, emoji._codes).square()
+    spread = 0.002 * cells.shape[1] + gaps.min(1, keepdim=True).values / 4
+    flat = emoji.collection.pictures.flatten(1).float() / 255
+    plain = (torch.softmax(-gaps / spread, 1) @ flat).view(2, 6, 6, 3, 48, 48)
+    plain = plain.permute(0, 3, 1, 4, 2, 5).reshape(2, 3, 288, 288)
+    torch.testing.assert_close(found, plain, rtol=0, atol=2e-5)

@@ -47,6 +47,7 @@ _NOISE: Mapping[str, Any] = {
     "set_alpha_to_one": False,
 }
 _SHARP = 0.002  # of the variance of a code: nearer pictures than this are mixed when decoded
+_NO_WEIGHT = 1e-9  # of a picture in a mixture; all such together show less than 1e-5
 _CACHE = 24 * 2**20  # bytes of posterior weights in a batch: about what a processor's cache holds
 _NATIVE = Choice(sampler="ddim", steps=10, guidance=1.0)
 
@@ -258,10 +259,15 @@ class IdealProcess:
         gaps = torch.cdist(cells, self._codes.expand(len(cells), -1, -1)).square()
         nearest = gaps.min(dim=2, keepdim=True).values
         mixed = torch.softmax(-gaps / (_SHARP * self._codes.shape[1] + nearest / 4), dim=2)
-        side, pixels = self.board.side, self.collection.pictures
-        flat = pixels.to(self.device).flatten(1).float() / 255
-        shown = (mixed.float() @ flat).reshape(-1, side, side, *pixels.shape[1:])
-        return shown.permute(0, 3, 1, 4, 2, 5).flatten(2, 3).flatten(3, 4).clamp(0, 1)
+        pictures = self.collection.pictures
+        shown = []
+        for weights in mixed.float():  # few pictures have any weight: 40 to 70 of emoji-ideal's
+            used = weights.amax(dim=0) > _NO_WEIGHT
+            flat = pictures[used.to(pictures.device)].to(self.device).flatten(1).float() / 255
+            shown.append(weights[:, used] @ flat)
+        side = self.board.side
+        board = torch.stack(shown).reshape(-1, side, side, *pictures.shape[1:])
+        return board.permute(0, 3, 1, 4, 2, 5).flatten(2, 3).flatten(3, 4).clamp(0, 1)
 
     # ------------------------------------------------------------------ inside
 
