@@ -100,7 +100,7 @@ class Library:
 
 
 class Walk:
-    """The teacher's DDIM trajectories of some captions of one kind; ended ones begin anew."""
+    """The teacher's DDIM trajectories of some captions of one kind; ended ones begin again."""
 
     def __init__(self, library: Library, layout: str, count: int) -> None:
         self.library, self.kind = library, (layout, None)

@@ -128,7 +128,7 @@ class KeepFlags:
             remove_run(folder)
 
     def _open(self, scorer: Scorer, folder: Path, pairs: Sequence[Pair]) -> Any:
-        """Open the run folder; one of other settings beside OUT is begun afresh with --overwrite.
+        """Open the run folder; with --overwrite, one of other settings begins again.
 
         Raises OtherSettingsError where that is not asked for, and InputError as ``Store`` does.
         """

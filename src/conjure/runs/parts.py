@@ -37,12 +37,12 @@ class Turns:
     A part that has finished its share of one goes on with the next. ``end`` raises PartFinished, if
     other parts of any are missing.
 
-    >>> turns, told = Turns(), []
+    >>> turns, measured = Turns(), []
     >>> for share in ("first", "second"):
     ...     with turns.one():
-    ...         told.append(share)
+    ...         measured.append(share)
     ...         raise PartFinished((1, 2))
-    >>> told
+    >>> measured
     ['first', 'second']
     >>> turns.end()
     Traceback (most recent call last):
