@@ -189,6 +189,18 @@ def test_codes_keep_what_principal_components_can(training) -> None:
     torch.testing.assert_close((codes @ torch.linalg.pinv(w) + mean).view_as(cells), cells)
 
 
+def test_codes_of_other_drawings_or_of_another_size_are_not_used(
+    training, monkeypatch, tmp_path
+) -> None:
+    codes, drawings = training.codes, []
+    for n in range(12):
+        Image.effect_noise((64, 64), 40 + n).convert("RGBA").save(tmp_path / f"{n}.png")
+        drawings.append(training.boards.Drawing(str(n), (), "", 4, tmp_path / f"{n}.png"))
+    for channels, count in ((8, 12), (4, 12), (4, 11)):
+        monkeypatch.setattr(codes, "CHANNELS", channels)
+        assert codes.kept_codes(tmp_path, drawings[:count])[None].shape == (count, channels)
+
+
 @pytest.fixture
 def library(training, teacher):
     """Two captions of each kind, with three drawings to choose from."""

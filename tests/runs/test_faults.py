@@ -326,6 +326,18 @@ def test_a_process_that_always_fails_ends_soon(tmp_path, scored, gaussians):
 # memory
 
 
+def failing_at_f(gaussians, error):
+    """A process whose text encoder fails at the text "f"; those before it are finished."""
+
+    class Failing(gaussians):
+        def embed(self, prompts):
+            if "f" in prompts:
+                raise error
+            return super().embed(prompts)
+
+    return Failing(batch_size=1)
+
+
 @pytest.mark.parametrize(
     "error",
     [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8")],
@@ -334,16 +346,10 @@ def test_a_process_that_always_fails_ends_soon(tmp_path, scored, gaussians):
 def test_memory_that_runs_out_beside_the_network_is_one_line(tmp_path, scored, gaussians, error):
     """In the text encoder, say, where no smaller batch helps."""
 
-    class Full(gaussians):
-        def embed(self, prompts):
-            if "f" in prompts:  # those before it are finished
-                raise error
-            return super().embed(prompts)
-
     folder = tmp_path / "results"
     folder.mkdir()
     (tmp_path / "pairs.csv").write_text("text1,text2\na,b\nc,d\ne,f\n")
-    status, lines, _ = scored(folder, process=Full(batch_size=1))
+    status, lines, _ = scored(folder, process=failing_at_f(gaussians, error))
     assert status == 2
     assert lines[-1].startswith(f"conjure: memory ran out ({type(error).__name__}): ")
     kept = int(lines[-2].split()[1]) if "kept in" in lines[-2] else 0
@@ -427,16 +433,10 @@ def test_fresh_begins_again(tmp_path, scored, gaussians):
 def stopped(tmp_path, scored, gaussians):
     """The folder of a run that ended early, with its shards in ``out.csv.run``."""
 
-    class Full(gaussians):
-        def embed(self, prompts):
-            if "f" in prompts:  # those before it are finished
-                raise MemoryError
-            return super().embed(prompts)
-
     folder = tmp_path / "results"
     folder.mkdir()
     (tmp_path / "pairs.csv").write_text("text1,text2\na,b\nc,d\ne,f\n")
-    assert scored(folder, process=Full(batch_size=1))[0] == 2
+    assert scored(folder, process=failing_at_f(gaussians, MemoryError()))[0] == 2
     assert shards(folder)
     return folder
 

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from autoencoder import gradients
 from boards import SIDE, Drawing, draw_cells, find_drawings, put_together
 from codes import CHANNELS, kept_codes
 from diffusers import AutoencoderTiny
@@ -38,10 +39,6 @@ def build() -> AutoencoderTiny:
         latent_channels=CHANNELS,
         scaling_factor=1.0,
     )
-
-
-def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
 class Pictures:

@@ -76,7 +76,7 @@ def whitened(features: Tensor, count: int, least: float) -> tuple[Tensor, Tensor
 
 @torch.no_grad()
 def begin_alone(model: UNet2DConditionModel) -> None:
-    """Start without the neighbours: cells are drawn independently, most of them one position."""
+    """Start without the neighbours: each cell is a position, drawn independently."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
             middle = 3 * layer.weight[..., 1, 1]

@@ -33,9 +33,10 @@ def components(cells: Tensor) -> tuple[Tensor, Tensor]:
 def kept_codes(run: Path, drawings: list[Drawing]) -> Codes:
     """The codes of all drawings, on white (None) and on each colour.
 
-    They are made once for these drawings, and kept in the run folder.
+    They are made once for these drawings and this module, and kept in the run folder.
     """
-    file = run / f"codes-{fingerprint(*(drawing.file for drawing in drawings))}.pt"
+    made_of = (*(drawing.file for drawing in drawings), str(CHANNELS), Path(__file__))
+    file = run / f"codes-{fingerprint(*made_of)}.pt"
     if not file.exists():
         mean, w = components(draw_cells(drawings))
         codes = {

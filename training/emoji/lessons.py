@@ -103,7 +103,7 @@ class Walk:
     """The teacher's DDIM trajectories of some captions of one kind; ended ones begin again."""
 
     def __init__(self, library: Library, layout: str, count: int) -> None:
-        self.library, self.kind = library, (layout, None)
+        self.source, self.kind = library, (layout, None)
         self.numbers = library.pick(self.kind, count)
         self.prior = library.prior(self.numbers, self.kind)
         self.x = torch.empty(count, *SHAPE)
@@ -120,17 +120,17 @@ class Walk:
 
     def _begin(self, rows: range | list[int]) -> None:
         for row in rows:
-            [self.numbers[row]] = self.library.pick(self.kind, 1)
-            choice = torch.randint(len(STEPS), (1,), generator=self.library.generator)
+            [self.numbers[row]] = self.source.pick(self.kind, 1)
+            choice = torch.randint(len(STEPS), (1,), generator=self.source.generator)
             self.steps[row] = STEPS[int(choice)]
             self.left[row] = self.steps[row] - 1
-            self.x[row] = torch.randn(SHAPE, generator=self.library.generator)
-            self.prior[row] = self.library.prior([self.numbers[row]], self.kind)[0]
+            self.x[row] = torch.randn(SHAPE, generator=self.source.generator)
+            self.prior[row] = self.source.prior([self.numbers[row]], self.kind)[0]
 
     def step(self) -> tuple[list[int], Tensor, Tensor, Tensor]:
         """→ captions, x, t and E[x₀ | x] now; then every trajectory goes on by a step."""
-        alphas, t, x, numbers = self.library.teacher.alphas, self.t, self.x, list(self.numbers)
-        x0 = self.library.teacher.denoise(x, self.prior, t, self.kind)
+        alphas, t, x, numbers = self.source.teacher.alphas, self.t, self.x, list(self.numbers)
+        x0 = self.source.teacher.denoise(x, self.prior, t, self.kind)
         now = alphas[t].view(-1, 1, 1, 1)
         then = alphas[(t - 1000 // self.steps).clamp_min(0)].view(-1, 1, 1, 1)
         noise = (x - now.sqrt() * x0) / (1 - now).sqrt()
@@ -150,11 +150,11 @@ class Lessons:
     """Endless batches."""
 
     def __init__(self, library: Library) -> None:
-        self.library = library
+        self.source = library
         self.walks = [Walk(library, layout, count) for layout, count in WALKS.items()]
 
     def _drawn(self, kind: Kind, numbers: list[int]) -> tuple[list[int], Tensor, Tensor, Tensor]:
-        library = self.library
+        library = self.source
         prior = library.prior(numbers, kind)
         _, x0 = library.teacher.draw(prior, kind, library.generator)
         t = torch.randint(1000, (len(numbers),), generator=library.generator)
@@ -163,7 +163,7 @@ class Lessons:
 
     @torch.no_grad()
     def batch(self) -> Batch:
-        library, teacher = self.library, self.library.teacher
+        library, teacher = self.source, self.source.teacher
         parts = [(walk.kind, *walk.step()) for walk in self.walks]
         for layout, count in DRAWN.items():
             kind = (layout, None)

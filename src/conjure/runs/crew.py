@@ -78,7 +78,7 @@ class RayCrew:
         self._arguments = (load, str(Path.cwd()), environment)
         self._class = _actor_class(ray, self._gpus)
         self._members: list[_Member] = []
-        self._calls: dict[Any, tuple[_Member, Block | str]] = {}  # what is in flight, and by whom
+        self._calls: dict[Any, tuple[_Member, Block | str]] = {}  # in flight, and on which worker
         self._keys: dict[str, Mapping[str, Any]] = {}
         self._unlucky = 0  # workers in a row that were lost before they were ready
         self._waits_since: float | None = None
@@ -172,7 +172,7 @@ class RayCrew:
                         pace.took(block.cost, outcome.seconds)
                     yield block, outcome
         finally:
-            if self._busy():  # it ends early: nobody would take up what comes
+            if self._busy():  # it ends early: nothing takes up what comes
                 self.close()
         if stopped is not None:
             raise stopped
