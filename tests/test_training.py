@@ -35,6 +35,8 @@ def training(monkeypatch) -> SimpleNamespace:
         "codes",
         "lessons",
         "teaching",
+        "board_denoiser",
+        "board_autoencoder",
     )
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
@@ -178,13 +180,13 @@ def test_two_things_stand_where_their_layout_says(training, teacher) -> None:
 
 
 def test_codes_keep_what_principal_components_can(training) -> None:
-    """Drawings that have no more than 32 components lose nothing."""
-    generator = torch.Generator().manual_seed(0)
-    basis = torch.randn(32, 768, generator=generator).double()
-    cells = (torch.randn(200, 32, generator=generator).double() @ basis).view(-1, 3, 16, 16)
+    """Drawings that have no more components than are kept lose nothing."""
+    generator, channels = torch.Generator().manual_seed(0), training.codes.CHANNELS
+    basis = torch.randn(channels, 768, generator=generator).double()
+    cells = (torch.randn(200, channels, generator=generator).double() @ basis).view(-1, 3, 16, 16)
     mean, w = training.codes.components(cells)
     codes = (cells.flatten(1) - mean) @ w
-    assert codes.shape == (200, 32)
+    assert codes.shape == (200, channels)
     assert codes.square().mean() == pytest.approx(1)
     torch.testing.assert_close((codes @ torch.linalg.pinv(w) + mean).view_as(cells), cells)
 
@@ -209,9 +211,10 @@ def library(training, teacher):
     found.teacher = teacher
     found.generator = torch.Generator().manual_seed(0)
     found.kinds = {(layout, None): [0, 1] for layout in training.boards.LAYOUTS}
-    found.prior = lambda numbers, kind: torch.tensor(
-        [[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]]], dtype=torch.float64
-    )[numbers].log()
+    priors = torch.tensor([[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]]], dtype=torch.float64)
+    found.prior = lambda numbers, kind: priors[numbers].log()
+    found.states = lambda numbers: priors[numbers].expand(-1, 2, -1)
+    found.empty = torch.full((2, 3), 1 / 3, dtype=torch.float64)
     return found
 
 
@@ -234,6 +237,125 @@ def test_a_walk_is_what_ddim_does_with_the_teacher(training, library, monkeypatc
         alpha = library.teacher.alphas[at].view(-1, 1, 1, 1)
         v = (alpha.sqrt() * x - best) / (1 - alpha).sqrt()
         x = scheduler.step(v, t, x).prev_sample
+
+
+def test_each_lesson_has_the_answers_of_its_own_captions(training, library, monkeypatch) -> None:
+    """The stand-in for a text's states is its prior, so the answers can be computed from them."""
+    lessons = training.lessons
+    monkeypatch.setattr(lessons, "SHAPE", (2, 4, 4))
+    monkeypatch.setattr(library.teacher, "described", torch.empty(3, 0), raising=False)
+    mix = lessons.Mix({"sentence": 2}, {"word": 3}, anything=4)
+    batch = lessons.Lessons(library, mix).batch()
+    assert len(batch.x) == len(mix) == 9
+    assert batch.layouts == ["sentence"] * 2 + ["word"] * 3 + ["sentence"] * 4
+    assert torch.equal(batch.states[0][5:], library.empty.expand(4, -1, -1))
+    alpha = library.teacher.alphas[batch.t].view(-1, 1, 1, 1)
+    for states, v in zip(batch.states, batch.v, strict=True):
+        best = library.teacher.denoise(batch.x, states[:, :1].log(), batch.t, ("word", None))
+        expected = (alpha.sqrt() * batch.x - best) / (1 - alpha).sqrt()
+        torch.testing.assert_close(v.double(), expected, rtol=1e-4, atol=1e-4)
+    assert (batch.v[0] - batch.v[1]).abs().max() > 1e-3
+
+
+def test_what_is_recalled_is_any_drawing_as_often_as_any_other(training, teacher) -> None:
+    library = SimpleNamespace(teacher=teacher, generator=torch.Generator().manual_seed(0))
+    teacher.described = torch.empty(3, 0)
+    x, t, v = training.lessons.Lessons(library, training.lessons.Mix()).recall(3000)
+    alpha = teacher.alphas[t].view(-1, 1, 1, 1)
+    prior = torch.zeros(3000, 1, 3, dtype=torch.float64)
+    best = teacher.denoise(x, prior, t, ("sentence", None))
+    torch.testing.assert_close(v, (alpha.sqrt() * x - best) / (1 - alpha).sqrt())
+    clear = t < 20
+    cells = training.boards.cut(x[clear] / alpha[clear].sqrt())[..., 0, 0]
+    drawn = (cells[:, :, None] - teacher.codes[None]).square().sum(3).argmin(2)
+    shares = torch.bincount(drawn.flatten(), minlength=3) / drawn.numel()
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.06)  # four standard errors
+
+
+@pytest.mark.parametrize("t", [1, 500, 999])
+def test_the_whole_network_begins_as_the_one_without_neighbours(training, t) -> None:
+    """Each 3 × 3 convolution that was its middle alone does the same with zeros around it."""
+    denoiser = training.board_denoiser
+    torch.manual_seed(0)
+    small, large = denoiser.alone(denoiser.build()).eval(), denoiser.build().eval()
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in large.parameters())
+    large.load_state_dict(denoiser.whole(small.state_dict()))
+    x, states = torch.randn(3, *training.lessons.SHAPE), torch.randn(3, 32, 384)
+    with torch.no_grad():
+        found = [model(x, torch.full((3,), t), states).sample for model in (small, large)]
+        other = small(x[:, :, :, [1, 0, 2, 3]], torch.full((3,), t), states).sample
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    # Without neighbours a network cannot know where a cell is: what moves is moved, no more.
+    torch.testing.assert_close(other, found[0][:, :, :, [1, 0, 2, 3]], rtol=1e-4, atol=1e-5)
+
+
+def test_a_stage_begins_where_the_one_before_has_ended(training, monkeypatch, tmp_path) -> None:
+    denoiser = training.board_denoiser
+    monkeypatch.setattr(denoiser, "head_start", lambda model, library: None)
+    states = {}
+    for stage in denoiser.STAGES:
+        args = argparse.Namespace(stage=stage, out=tmp_path, lr=1e-3)
+        model, average, optimizer, seen = denoiser.begin(None, args)
+        assert seen == 0
+        states[stage] = model.state_dict()
+        parts = {"model": model, "average": average, "optimizer": optimizer}
+        saved = {name: part.state_dict() for name, part in parts.items()}
+        torch.save(saved | {"seen": 48}, tmp_path / f"{stage}.pt")
+        assert denoiser.begin(None, args)[3] == 48  # and goes on where it was left
+    for name, weight in states["recall"].items():
+        assert torch.equal(states["text"][name], weight)
+        middle = states["sheets"][name]
+        if middle.shape != weight.shape:
+            assert torch.equal(middle[..., 1:2, 1:2], weight)
+            assert middle.count_nonzero() == weight.count_nonzero()
+        else:
+            assert torch.equal(middle, weight)
+
+
+def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
+    training, library, monkeypatch
+) -> None:
+    """A network that is wrong by the same everywhere has no error in the difference."""
+    denoiser, lessons = training.board_denoiser, training.lessons
+    monkeypatch.setattr(lessons, "SHAPE", (2, 4, 4))
+    monkeypatch.setattr(denoiser, "MIXES", {"text": lessons.Mix({}, {"word": 4, "sentence": 2})})
+    loss = denoiser.Loss(library, "text", batches=3)
+    batch = loss.lessons.batch()
+    monkeypatch.setattr(loss.lessons, "batch", lambda: batch)
+    exact = torch.cat(batch.v)
+    low = batch.t.repeat(2) < 50
+    weight = (4 * (1 - library.teacher.alphas[batch.t.repeat(2)])).clamp_max(1)
+    assert (weight[~low] > 0.1).all()
+    answers = (
+        (exact, 0.0, 0.0),
+        (exact + 0.5, 0.25 * weight.mean(), 0.0),
+        (torch.cat([batch.v[0], batch.v[0]]), None, None),
+    )
+    for answer, error, share in answers:
+        model = lambda x, t, states, answer=answer: SimpleNamespace(sample=answer)  # noqa: E731
+        found = loss(model)
+        if error is None:
+            gap = (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
+            power = torch.tensor([loss.power[layout] for layout in batch.layouts])
+            assert float(found[1]) == pytest.approx(float((gap / power).mean()), rel=1e-4)
+        else:
+            assert float(found[0]) == pytest.approx(float(error), abs=1e-6)
+            assert float(found[1]) == pytest.approx(share, abs=1e-6)
+
+
+def test_a_cell_of_the_picture_is_drawn_from_its_own_latents(training) -> None:
+    """An untrained decoder already tells the pixels of a cell apart, and cells from each other."""
+    autoencoder = training.board_autoencoder
+    torch.manual_seed(0)
+    model = autoencoder.build().eval()
+    latents = torch.randn(1, training.codes.CHANNELS, 4, 4)
+    with torch.no_grad():
+        picture = model.decode(latents).sample
+        assert picture.shape == (1, 3, 64, 64)
+        assert model.encode(picture).latent_dist.mode().shape == latents.shape
+    cell = picture[0, 0, 16:32, 16:32]
+    assert cell.std(0).min() > 0
+    assert cell.std(1).min() > 0
 
 
 def test_pairs_name_their_cells_in_the_order_of_their_places(training) -> None:

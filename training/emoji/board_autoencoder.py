@@ -1,12 +1,14 @@
-"""Train the autoencoder of boards: 64×64 pictures ↔ 4×4 latents of 32 channels.
+"""Train the autoencoder of sheets: 64×64 pictures ↔ 4×4 latents of 64 channels.
 
     python training/emoji/board_autoencoder.py --data DATA --out RUN
 
-A diffusers ``AutoencoderTiny``. The latents are given: principal components of squares of 16 pixels
-(codes.py), and so is what the encoder has to learn. The decoder learns to draw boards from them;
-its loss is L1 plus L1 of the picture's gradients. It sees codes with noise of random size, and so
-learns to draw clearly what the denoiser has left vague. Resumes from RUN/autoencoder.pt.
-``--pictures`` may grow between runs; the learning rate follows the share done.
+A diffusers ``AutoencoderKLHunyuanImage``, in small. Its layers turn channels into pixels, so that a
+cell's latents can say what each of its 16 × 16 pixels is. The latents are given: principal
+components of the drawings (codes.py). The encoder learns them, and how large its error is. The
+decoder learns to draw sheets from them; its loss is L1 plus L1 of the picture's gradients. It sees
+codes with noise of random size, and so learns to draw clearly what the denoiser has left vague.
+Resumes from RUN/autoencoder.pt. ``--pictures`` may grow between runs; the learning rate follows the
+share done.
 """
 
 from __future__ import annotations
@@ -18,27 +20,36 @@ from pathlib import Path
 
 import torch
 from autoencoder import gradients
-from boards import SIDE, Drawing, draw_cells, find_drawings, put_together
+from boards import CELL, SIDE, Drawing, draw_cells, find_drawings, put_together
 from codes import CHANNELS, kept_codes
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderKLHunyuanImage
 from optimisation import DEVICE, learning_rate, save
 from scenes import COLOURS
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 COLOURED = 0.25  # share of the pictures
 NOISE = 0.4  # largest deviation of the noise on the codes
 
 
-def build() -> AutoencoderTiny:
-    return AutoencoderTiny(
-        encoder_block_out_channels=(32,) * 5,
-        decoder_block_out_channels=(48,) * 5,
-        num_encoder_blocks=(0, 1, 1, 2, 2),
-        num_decoder_blocks=(5, 4, 2, 1, 0),
+def build() -> AutoencoderKLHunyuanImage:
+    model = AutoencoderKLHunyuanImage(
+        in_channels=3,
+        out_channels=3,
         latent_channels=CHANNELS,
+        block_out_channels=(32, 32, 64, 128, 128),
+        layers_per_block=0,  # of the encoder; the decoder has one more
+        spatial_compression_ratio=CELL,
+        sample_size=CELL * SIDE,
         scaling_factor=1.0,
     )
+    with torch.no_grad():  # cells are drawn by themselves
+        for layer in (model.decoder.conv_in, *model.decoder.mid_block.modules()):
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+                middle = 3 * layer.weight[..., 1, 1]
+                nn.init.zeros_(layer.weight)
+                layer.weight[..., 1, 1] = middle
+    return model
 
 
 class Pictures:
@@ -58,13 +69,13 @@ class Pictures:
         return put_together(cells[chosen]), put_together(codes[chosen][..., None, None])
 
 
-def losses(model: AutoencoderTiny, x: Tensor, codes: Tensor, alone: bool) -> tuple[Tensor, Tensor]:
-    """Of the encoder and of the decoder."""
+def losses(model: AutoencoderKLHunyuanImage, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the encoder (a Gaussian's log-likelihood) and of the decoder."""
     deviation = NOISE * torch.rand(len(codes), 1, 1, 1, device=codes.device)
     y = model.decode(codes + deviation * torch.randn_like(codes)).sample
     edges = sum(F.l1_loss(a, b) for a, b in zip(gradients(y), gradients(x), strict=True))
-    encoder = torch.zeros(()) if alone else F.mse_loss(model.encode(x).latents, codes)
-    return encoder, F.l1_loss(y, x) + edges
+    found = model.encode(x).latent_dist
+    return F.gaussian_nll_loss(found.mean, codes, found.var), F.l1_loss(y, x) + edges
 
 
 def train(args: argparse.Namespace) -> None:
@@ -82,9 +93,7 @@ def train(args: argparse.Namespace) -> None:
     pictures = Pictures(drawings, args.out, args.seed + start)
     clock = time.time()
     for step in range(start, steps):
-        encoder, decoder = losses(
-            model, *(part.to(DEVICE) for part in pictures.draw(args.batch)), args.decoder
-        )
+        encoder, decoder = losses(model, *(part.to(DEVICE) for part in pictures.draw(args.batch)))
         optimizer.zero_grad(set_to_none=True)
         (encoder + decoder).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -113,9 +122,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--pictures", type=int, default=60_000)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--decoder", action="store_true", help="leave the encoder as it is")
     parser.add_argument("--name", default="vae")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

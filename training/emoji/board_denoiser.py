@@ -1,18 +1,29 @@
-"""Train the denoiser on pictures whose exact denoiser is known.
+"""Train the denoiser on pictures whose exact denoiser is known, in three stages.
 
-    python training/emoji/board_denoiser.py --data DATA --text TEXT --out RUN
+    for stage in recall text sheets; do
+        python training/emoji/board_denoiser.py $stage --data DATA --text TEXT --out RUN
+    done
 
 A ``UNet2DConditionModel``, v-prediction on Stable Diffusion's scaled-linear schedule, conditioned
 on the small text encoder's 32 token states (padding included, as ``StableDiffusionPipeline`` passes
-them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Target Field*), under two
-captions for each noisy picture (lessons.py). The loss is the mean square error of v, less where
-there is little noise, plus the error of the *difference* between the two captions, as a share of
-this difference: what the process is for.
+them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Target Field*).
 
-The text's way into the time embedding gets a head start: alone, it learns to tell the mean drawing
-of a caption, in a minute. Then AdamW, warm-up and cosine decay, weight average. Resumes from
-RUN/board-denoiser.pt. ``--samples`` may change between runs; the learning rate follows the share
-done. ``--workers N`` are programs of one thread each, which average their gradients.
+- ``recall``: what the drawings look like, under the empty text. Before it, in a minute, the text's
+  way into the time embedding learns alone to tell the mean drawing of a caption.
+- ``text``: which drawings a word or a sentence asks for, under two captions for each noisy picture
+  (lessons.py).
+- ``sheets``: things in their places, too.
+
+Cells of a sheet are drawn independently. So in the first two stages each convolution is its middle
+weight alone: a step costs less than half, and the neighbours do not disturb. The last stage has the
+whole convolutions.
+
+The loss is the mean square error of v, less where there is little noise, plus the error of the
+*difference* between the two captions, as a share of this difference: what the process is for.
+
+AdamW, warm-up and cosine decay, weight average. Resumes from RUN/STAGE.pt. ``--samples`` may change
+between runs; the learning rate follows the share done. ``--workers N`` are programs of one thread
+each, which average their gradients.
 """
 
 from __future__ import annotations
@@ -25,25 +36,36 @@ from pathlib import Path
 import torch
 import torch.distributed as distributed
 from boards import LAYOUTS
+from codes import CHANNELS
 from diffusers import UNet2DConditionModel
-from lessons import DRAWN, WALKS, Batch, Lessons, Library
+from lessons import Batch, Lessons, Library, Mix
 from optimisation import learning_rate, save
 from teaching import logits
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import pad, silu
 
-KEPT = 100_000  # samples between the weight averages that are kept, to choose from
-WIDTH = 192
-STRESS = 0.05  # weight of the captions' difference in the loss
+KEPT = 250_000  # samples between the weight averages that are kept, to choose from
+WIDTH, LAYERS = 128, 4
+STRESS = 0.05  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
-SIZE = 2 * (sum(WALKS.values()) + sum(DRAWN.values()) + 1)  # samples in a batch
+RECALLED = 16  # pictures in a batch of the first stage
+MIXES = {
+    "text": Mix({"word": 2, "sentence": 3}, {"word": 1, "sentence": 1}, coloured=1, anything=2),
+    "sheets": Mix(
+        {"word": 1, "beside": 1, "above": 1, "sentence": 2},
+        {"word": 1, "beside": 1, "above": 1, "sentence": 1},
+        coloured=1,
+        anything=1,
+    ),
+}
+STAGES = ("recall", *MIXES)
 
 
 def build() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=4,
-        in_channels=32,
-        out_channels=32,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
         block_out_channels=(WIDTH,),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",),
@@ -57,6 +79,7 @@ def build() -> UNet2DConditionModel:
         encoder_hid_dim_type="text_proj",
         cross_attention_dim=128,
         attention_head_dim=4,  # the number of heads, for historical reasons
+        transformer_layers_per_block=LAYERS,
         norm_num_groups=16,
     )
 
@@ -74,14 +97,25 @@ def whitened(features: Tensor, count: int, least: float) -> tuple[Tensor, Tensor
     return weight, -weight @ mean
 
 
-@torch.no_grad()
-def begin_alone(model: UNet2DConditionModel) -> None:
-    """Start without the neighbours: each cell is a position, drawn independently."""
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            middle = 3 * layer.weight[..., 1, 1]
-            nn.init.zeros_(layer.weight)
-            layer.weight[..., 1, 1] = middle
+def alone(model: UNet2DConditionModel) -> UNet2DConditionModel:
+    """The same network without the neighbours: each convolution is its middle weight."""
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+                small = nn.Conv2d(layer.in_channels, layer.out_channels, 1)
+                small.weight.data = 3 * layer.weight.data[..., 1:2, 1:2]  # the whole's deviation
+                small.bias.data = layer.bias.data
+                setattr(parent, name, small)
+    return model
+
+
+def whole(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the whole network that does what one ``alone`` does."""
+    shapes = {name: weight.shape for name, weight in build().state_dict().items()}
+    return {
+        name: pad(weight, (1, 1, 1, 1)) if weight.shape != shapes[name] else weight
+        for name, weight in state.items()
+    }
 
 
 def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000) -> None:
@@ -132,29 +166,40 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
 
 
 class Loss:
-    """The error under both captions, and of their difference."""
+    """Of a stage's batches: the weighted error of v, and the unexplained share of the captions'
+    difference."""
 
-    def __init__(self, alphas: Tensor, lessons: Lessons, batches: int = 100) -> None:
+    def __init__(self, library: Library, stage: str, batches: int = 100) -> None:
         """The mean square of the exact difference, for each layout, is taken from some batches."""
-        self.alphas = alphas
+        self.alphas, self.empty, self.stage = library.teacher.alphas, library.empty, stage
+        self.lessons = Lessons(library, MIXES.get(stage, Mix()))
+        self.size = 2 * len(MIXES[stage]) if stage in MIXES else RECALLED  # samples in a batch
         squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
-        for _ in range(batches):
-            batch = lessons.batch()
+        for _ in range(batches if stage in MIXES else 0):
+            batch = self.lessons.batch()
             exact = (batch.v[0] - batch.v[1]).square().mean((1, 2, 3)).tolist()
             for layout, square in zip(batch.layouts, exact, strict=True):
                 squares[layout].append(square)
-        self.power = {layout: sum(found) / len(found) for layout, found in squares.items()}
+        self.power = {layout: sum(found) / len(found) for layout, found in squares.items() if found}
 
-    def __call__(self, model: UNet2DConditionModel, batch: Batch) -> tuple[Tensor, Tensor]:
-        """→ the weighted error of v, and the unexplained share of the captions' difference."""
+    def _mean(self, errors: Tensor, t: Tensor) -> Tensor:
+        weight = (4 * (1 - self.alphas[t])).clamp_max(1).view(-1, 1, 1, 1)
+        return (weight * errors.square()).mean()
+
+    def __call__(self, model: UNet2DConditionModel) -> tuple[Tensor, Tensor]:
+        if self.stage == "recall":
+            x, t, v = self.lessons.recall(RECALLED)
+            found = model(x, t, self.empty.expand(RECALLED, -1, -1)).sample
+            return self._mean(found - v, t), torch.zeros(())
+        return self._of_pairs(model, self.lessons.batch())
+
+    def _of_pairs(self, model: UNet2DConditionModel, batch: Batch) -> tuple[Tensor, Tensor]:
         both = [torch.cat(pair) for pair in ((batch.x, batch.x), (batch.t, batch.t), batch.states)]
-        first, second = model(*both).sample.chunk(2)
-        errors = first - batch.v[0], second - batch.v[1]
+        errors = model(*both).sample - torch.cat(batch.v)
+        first, second = errors.chunk(2)
         power = torch.tensor([self.power[layout] for layout in batch.layouts])
-        difference = (errors[0] - errors[1]).square().mean((1, 2, 3)) / power
-        weight = (4 * (1 - self.alphas[batch.t])).clamp_max(1).view(-1, 1, 1, 1)
-        mean = sum((weight * error.square()).mean() for error in errors) / 2
-        return mean, difference[batch.named].mean()
+        difference = (first - second).square().mean((1, 2, 3)) / power
+        return self._mean(errors, both[1]), difference.mean()
 
 
 def average_gradients(model: nn.Module) -> None:
@@ -167,6 +212,33 @@ def average_gradients(model: nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def begin(
+    library: Library, args: argparse.Namespace
+) -> tuple[UNet2DConditionModel, UNet2DConditionModel, torch.optim.Optimizer, int]:
+    """The network, its average, the optimizer and the samples seen: where this stage was left, or
+    where the stage before it has ended."""
+    model, average = build(), build()
+    if args.stage != "sheets":
+        model, average = alone(model), alone(average)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
+    )
+    checkpoint = args.out / f"{args.stage}.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        for part, name in ((model, "model"), (average, "average"), (optimizer, "optimizer")):
+            part.load_state_dict(saved[name])
+        return model, average, optimizer, saved["seen"]
+    if args.stage == "recall":
+        head_start(model, library)
+    else:
+        before = args.out / f"{STAGES[STAGES.index(args.stage) - 1]}.pt"
+        state = torch.load(before, weights_only=True)["average"]
+        model.load_state_dict(whole(state) if args.stage == "sheets" else state)
+    average.load_state_dict(model.state_dict())
+    return model, average, optimizer, 0
+
+
 def train(rank: int, args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     if args.workers > 1:
@@ -176,30 +248,16 @@ def train(rank: int, args: argparse.Namespace) -> None:
             "gloo", f"tcp://127.0.0.1:{args.port}", rank=rank, world_size=args.workers
         )
     library = Library(args.data, args.text, args.out, args.seed)
-    model, average = build(), build()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
-    )
-    checkpoint, start = args.out / "board-denoiser.pt", 0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        for part, name in ((model, "model"), (average, "average"), (optimizer, "optimizer")):
-            part.load_state_dict(saved[name])
-        start = saved["seen"]
-    else:
-        begin_alone(model)
-        head_start(model, library)
-        average.load_state_dict(model.state_dict())
+    model, average, optimizer, start = begin(library, args)
     library.generator.manual_seed(args.seed + start + rank)
-    lessons = Lessons(library)
-    loss = Loss(library.teacher.alphas, lessons)
+    loss = Loss(library, args.stage)
     if rank == 0:
         print("exact differences", {k: round(p, 3) for k, p in loss.power.items()}, flush=True)
         print(f"{len(library)} captions of {len(library.captions)}", flush=True)
-    size = SIZE * args.workers
+    checkpoint, size = args.out / f"{args.stage}.pt", loss.size * args.workers
     clock, running = time.time(), torch.zeros(2)
     for seen in range(start, args.samples, size):
-        errors = loss(model, lessons.batch())
+        errors = loss(model)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(args.lr, (seen + size) / args.samples)
         optimizer.zero_grad(set_to_none=True)
@@ -227,21 +285,21 @@ def train(rank: int, args: argparse.Namespace) -> None:
             parts = {"model": model, "average": average, "optimizer": optimizer}
             save({k: p.state_dict() for k, p in parts.items()} | {"seen": done}, checkpoint)
         if done // KEPT > seen // KEPT:
-            save(
-                {"average": average.state_dict()}, args.out / f"board-denoiser-{done // KEPT:02}.pt"
-            )
+            kept_as = args.out / f"{args.stage}-{done // KEPT:02}.pt"
+            save({"average": average.state_dict()}, kept_as)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="run folder with states-…/")
     parser.add_argument(
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )
-    parser.add_argument("--samples", type=int, default=1_000_000)
+    parser.add_argument("--samples", type=int, default=1_000_000, help="to see in all")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--port", type=int, default=29_511, help="that the workers talk through")

@@ -7,40 +7,53 @@ trajectories of both. So lessons look like that:
   the way is a lesson. It costs nothing: the teacher's answer is the next step.
 - *Drawings.* A picture of a caption, made noisy.
 
-Under the second caption the same picture has another exact answer (teaching.py).
+Under the second caption the same picture has another exact answer (teaching.py). The empty text
+says nothing: it draws anything, each drawing as often as any other.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from boards import find_drawings
+from boards import SIDE, find_drawings
 from captions import Caption
+from codes import CHANNELS
 from optimisation import fingerprint, save
 from states import CHUNK, encode, encoder_file, read_captions, states_folder
 from teaching import Kind, Teacher, vectors
 from torch import Tensor
 
-WALKS = {"word": 3, "beside": 1, "above": 1, "sentence": 5}  # pictures of each kind in a batch
-DRAWN = {"word": 2, "beside": 1, "above": 1, "sentence": 2}
 STEPS = (8, 10, 10, 10, 12, 15, 20, 25)  # of a walk
-DROPPED = 0.1  # share of first captions replaced by "", for classifier-free guidance
-SHAPE = (32, 4, 4)
+SHAPE = (CHANNELS, SIDE, SIDE)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many pictures of each kind are in a batch."""
+
+    walks: dict[str, int] = field(default_factory=dict)  # by layout
+    drawn: dict[str, int] = field(default_factory=dict)
+    coloured: int = 0
+    anything: int = 0  # of the empty text
+
+    def __len__(self) -> int:
+        counts = (*self.walks.values(), *self.drawn.values())
+        return sum(counts) + self.coloured + self.anything
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B noisy pictures x (B, 32, 4, 4) at timesteps t (B,), under two captions each."""
+    """B noisy pictures x (B, 64, 4, 4) at timesteps t (B,), under two captions each."""
 
     x: Tensor
     t: Tensor
     states: tuple[Tensor, Tensor]  # (B, 32, 384) of the first and of the second captions
-    v: tuple[Tensor, Tensor]  # (B, 32, 4, 4), the best predictions
+    v: tuple[Tensor, Tensor]  # (B, 64, 4, 4), the best predictions
     layouts: list[str]
-    named: Tensor  # (B,) bool: False where the first caption was replaced by ""
 
 
 class Library:
@@ -54,9 +67,9 @@ class Library:
             for file in sorted(states_folder(run, text).glob("*.pt"))
         }
         self.kinds: dict[Kind, list[int]] = defaultdict(list)
-        for n, caption in enumerate(self.captions):
+        for n in range(len(self.captions)):
             if n // CHUNK in self.chunks:
-                self.kinds[caption.layout, caption.colour].append(n)
+                self.kinds[self.kind_of(n)].append(n)
         self.coloured = [n for (_, colour), found in self.kinds.items() if colour for n in found]
         self.phrases = self._vectors_of_phrases(run, text, self.captions)
         self.empty = encode(text, [""])[0][0].float()
@@ -73,6 +86,9 @@ class Library:
             save({"vectors": vectors(text, phrases)}, file)
         found = torch.load(file, weights_only=True)["vectors"]
         return dict(zip(phrases, found, strict=True))
+
+    def kind_of(self, number: int) -> Kind:
+        return self.captions[number].layout, self.captions[number].colour
 
     def pick(self, kind: Kind, count: int) -> list[int]:
         """Numbers of captions of a kind."""
@@ -146,50 +162,60 @@ def noisy(x0: Tensor, t: Tensor, library: Library) -> Tensor:
     return alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise
 
 
+def best_v(x: Tensor, x0: Tensor, t: Tensor, library: Library) -> Tensor:
+    alpha = library.teacher.alphas[t].view(-1, 1, 1, 1)
+    return (alpha.sqrt() * x - x0) / (1 - alpha).sqrt()
+
+
 class Lessons:
     """Endless batches."""
 
-    def __init__(self, library: Library) -> None:
-        self.source = library
-        self.walks = [Walk(library, layout, count) for layout, count in WALKS.items()]
+    def __init__(self, library: Library, mix: Mix) -> None:
+        self.source, self.mix = library, mix
+        self.walks = [Walk(library, layout, count) for layout, count in mix.walks.items()]
 
-    def _drawn(self, kind: Kind, numbers: list[int]) -> tuple[list[int], Tensor, Tensor, Tensor]:
+    def _drawn(self, prior: Tensor, kind: Kind) -> tuple[Tensor, Tensor, Tensor]:
+        """x, t and E[x₀ | x] of pictures that a prior draws."""
+        teacher, generator = self.source.teacher, self.source.generator
+        _, x0 = teacher.draw(prior, kind, generator)
+        t = torch.randint(1000, (len(prior),), generator=generator)
+        x = noisy(x0, t, self.source)
+        return x, t, teacher.denoise(x, prior, t, kind)
+
+    def _first_captions(self) -> Iterator[tuple[Kind, Tensor, Tensor, Tensor, Tensor]]:
+        """Kind, states, x, t and E[x₀ | x] of each part of a batch."""
         library = self.source
-        prior = library.prior(numbers, kind)
-        _, x0 = library.teacher.draw(prior, kind, library.generator)
-        t = torch.randint(1000, (len(numbers),), generator=library.generator)
-        x = noisy(x0, t, library)
-        return numbers, x, t, library.teacher.denoise(x, prior, t, kind)
+        for walk in self.walks:
+            numbers, *answer = walk.step()
+            yield walk.kind, library.states(numbers), *answer
+        picked = [((layout, None), count) for layout, count in self.mix.drawn.items()]
+        for _ in range(self.mix.coloured):
+            place = int(torch.randint(len(library.coloured), (1,), generator=library.generator))
+            picked.append((library.kind_of(library.coloured[place]), 1))
+        for kind, count in picked:
+            numbers = library.pick(kind, count)
+            yield kind, library.states(numbers), *self._drawn(library.prior(numbers, kind), kind)
+        if count := self.mix.anything:
+            kind, states = ("sentence", None), library.empty.expand(count, -1, -1)
+            yield kind, states, *self._drawn(library.teacher.anything(count), kind)
 
     @torch.no_grad()
     def batch(self) -> Batch:
         library, teacher = self.source, self.source.teacher
-        parts = [(walk.kind, *walk.step()) for walk in self.walks]
-        for layout, count in DRAWN.items():
-            kind = (layout, None)
-            parts.append((kind, *self._drawn(kind, library.pick(kind, count))))
-        coloured = torch.randint(len(library.coloured), (1,), generator=library.generator)
-        number = library.coloured[int(coloured)]
-        kind = (library.captions[number].layout, library.captions[number].colour)
-        parts.append((kind, *self._drawn(kind, [number])))
-        first, second, v, layouts = [], [], ([], []), []
-        for kind, numbers, x, t, x0 in parts:
-            others = library.pick(kind, len(numbers))
+        found: list[tuple[Tensor, ...]] = []
+        layouts = []
+        for kind, states, x, t, x0 in self._first_captions():
+            others = library.pick(kind, len(x))
             other = teacher.denoise(x, library.prior(others, kind), t, kind)
-            alpha = teacher.alphas[t].view(-1, 1, 1, 1)
-            for found, best in zip(v, (x0, other), strict=True):
-                found.append((alpha.sqrt() * x - best) / (1 - alpha).sqrt())
-            first.append(library.states(numbers))
-            second.append(library.states(others))
-            layouts += [kind[0]] * len(numbers)
-        states = torch.cat(first)
-        named = torch.rand(len(states), generator=library.generator) >= DROPPED
-        states[~named] = library.empty
-        return Batch(
-            torch.cat([part[2] for part in parts]),
-            torch.cat([part[3] for part in parts]),
-            (states, torch.cat(second)),
-            (torch.cat(v[0]), torch.cat(v[1])),
-            layouts,
-            named,
-        )
+            best = best_v(x, x0, t, library), best_v(x, other, t, library)
+            found.append((x, t, states, library.states(others), *best))
+            layouts += [kind[0]] * len(x)
+        x, t, first, second, v, w = (torch.cat(part) for part in zip(*found, strict=True))
+        return Batch(x, t, (first, second), (v, w), layouts)
+
+    @torch.no_grad()
+    def recall(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """x, t and v of pictures of anything."""
+        kind = ("sentence", None)
+        x, t, x0 = self._drawn(self.source.teacher.anything(count), kind)
+        return x, t, best_v(x, x0, t, self.source)

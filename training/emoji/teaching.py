@@ -16,6 +16,7 @@ differ on the same noisy picture.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -65,15 +66,20 @@ class Teacher:
         """log p(c) of each phrase (B, phrases, C), from the phrases' vectors (B, phrases, 384)."""
         return (SHARPNESS[layout] * logits(phrases, self.described)).log_softmax(-1)
 
+    def anything(self, count: int) -> Tensor:
+        """log p(c) of a text that says nothing (count, 1, C)."""
+        number = len(self.described)
+        return torch.full((count, 1, number), -math.log(number))
+
     def draw(self, prior: Tensor, kind: Kind, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Indices (B, 16) of the drawings in each cell, and the latents (B, 32, 4, 4)."""
+        """Indices (B, 16) of the drawings in each cell, and the latents (B, 64, 4, 4)."""
         of_cells = prior[:, list(LAYOUTS[kind[0]])]
         flat = of_cells.exp().flatten(0, 1)
         chosen = torch.multinomial(flat, 1, generator=generator).view(of_cells.shape[:2])
         return chosen, put_together(self.codes[kind[1]][chosen][..., None, None])
 
     def denoise(self, x: Tensor, prior: Tensor, t: Tensor, kind: Kind) -> Tensor:
-        """E[x₀ | x_t] of noisy latents (B, 32, 4, 4) at timesteps t (B,)."""
+        """E[x₀ | x_t] of noisy latents (B, 64, 4, 4) at timesteps t (B,)."""
         z, cells = self.codes[kind[1]], cut(x)[..., 0, 0]
         alpha = self.alphas[t].view(-1, 1, 1)  # ᾱ; σ² is 1 − ᾱ
         gap = alpha.sqrt() * (cells @ z.T) - alpha * z.square().sum(1) / 2
