@@ -291,7 +291,8 @@ def test_the_whole_network_begins_as_the_one_without_neighbours(training, t) -> 
 
 def test_a_stage_begins_where_the_one_before_has_ended(training, monkeypatch, tmp_path) -> None:
     denoiser = training.board_denoiser
-    monkeypatch.setattr(denoiser, "head_start", lambda model, library: None)
+    for name in ("spread_tokens", "head_start"):
+        monkeypatch.setattr(denoiser, name, lambda model, library: None)
     states = {}
     for stage in denoiser.STAGES:
         args = argparse.Namespace(stage=stage, out=tmp_path, lr=1e-3)
@@ -310,6 +311,32 @@ def test_a_stage_begins_where_the_one_before_has_ended(training, monkeypatch, tm
             assert middle.count_nonzero() == weight.count_nonzero()
         else:
             assert torch.equal(middle, weight)
+
+
+def test_a_head_start_for_texts_leaves_the_empty_one_as_it_was(training) -> None:
+    denoiser = training.board_denoiser
+    torch.manual_seed(0)
+    model = denoiser.alone(denoiser.build()).eval()
+    states, vectors = torch.randn(24, 32, 384), torch.randn(24, 384)
+    library = SimpleNamespace(
+        teacher=SimpleNamespace(codes={None: torch.randn(5, 64)}, described=torch.randn(5, 384)),
+        plain=lambda: list(range(24)),
+        states=lambda numbers: states[numbers],
+        vectors=lambda numbers: vectors[numbers],
+        empty=torch.randn(32, 384),
+    )
+
+    def answers(text: torch.Tensor) -> torch.Tensor:
+        x = torch.randn(2, *training.lessons.SHAPE, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            return model(x, torch.tensor([30, 700]), text.expand(2, -1, -1)).sample
+
+    with torch.no_grad():
+        model.add_embedding.proj.weight.zero_()  # deaf
+    empty, other = answers(library.empty), answers(states[0])
+    denoiser.head_start(model, library, steps=3)
+    torch.testing.assert_close(answers(library.empty), empty, rtol=1e-3, atol=1e-4)
+    assert (answers(states[0]) - other).abs().max() > 1e-2
 
 
 def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
@@ -343,19 +370,46 @@ def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
             assert float(found[1]) == pytest.approx(share, abs=1e-6)
 
 
-def test_a_cell_of_the_picture_is_drawn_from_its_own_latents(training) -> None:
-    """An untrained decoder already tells the pixels of a cell apart, and cells from each other."""
+def test_the_decoder_is_taught_where_each_position_is(training) -> None:
+    """A few steps tell rows and columns apart; a decoder cannot do it from the latents alone."""
     autoencoder = training.board_autoencoder
     torch.manual_seed(0)
+    wave = autoencoder.places(8)
+    torch.testing.assert_close(wave[..., :4, :4], wave[..., 4:, 4:])  # modulo four
+    assert (
+        torch.cdist(wave[0, :, :4, :4].flatten(1).T, wave[0, :, :4, :4].flatten(1).T)
+        .add(torch.eye(16))
+        .min()
+        > 0.9
+    )  # sixteen places
+    model = autoencoder.build()
+    places = autoencoder.Places(model.decoder)
+    optimizer = torch.optim.Adam([*model.decoder.parameters(), *places.parameters()], 2e-3)
+    found = []
+    for _ in range(120):
+        model.decode(torch.randn(1, training.codes.CHANNELS, 4, 4))
+        found.append(places.loss())
+        optimizer.zero_grad()
+        found[-1].backward()
+        optimizer.step()
+    constant = len(places.readers) / 2  # the loss of a reader who says the mean everywhere
+    assert found[-1].item() < 0.7 * constant < 0.9 * found[0].item()
+
+
+def test_the_encoder_says_how_sure_it_is(training) -> None:
+    autoencoder = training.board_autoencoder
     model = autoencoder.build().eval()
-    latents = torch.randn(1, training.codes.CHANNELS, 4, 4)
-    with torch.no_grad():
-        picture = model.decode(latents).sample
-        assert picture.shape == (1, 3, 64, 64)
-        assert model.encode(picture).latent_dist.mode().shape == latents.shape
-    cell = picture[0, 0, 16:32, 16:32]
-    assert cell.std(0).min() > 0
-    assert cell.std(1).min() > 0
+    codes = torch.randn(2, training.codes.CHANNELS, 4, 4)
+    picture = model.decode(codes).sample
+    assert picture.shape == (2, 3, 64, 64)
+    encoder, decoder, _ = autoencoder.losses(
+        model, autoencoder.Places(model.decoder), picture.detach(), codes
+    )
+    found = model.encode(picture[:1]).latent_dist
+    error = (found.mean - codes[:1]).square()
+    expected = ((error / found.var + found.var.log()) / 2).mean()
+    assert encoder.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert decoder.item() > 0
 
 
 def test_pairs_name_their_cells_in_the_order_of_their_places(training) -> None:

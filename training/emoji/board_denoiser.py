@@ -8,10 +8,10 @@ A ``UNet2DConditionModel``, v-prediction on Stable Diffusion's scaled-linear sch
 on the small text encoder's 32 token states (padding included, as ``StableDiffusionPipeline`` passes
 them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Target Field*).
 
-- ``recall``: what the drawings look like, under the empty text. Before it, in a minute, the text's
-  way into the time embedding learns alone to tell the mean drawing of a caption.
+- ``recall``: what the drawings look like, under the empty text.
 - ``text``: which drawings a word or a sentence asks for, under two captions for each noisy picture
-  (lessons.py).
+  (lessons.py). Before it, in a minute, the text's way into the time embedding learns alone to tell
+  the mean drawing of a caption: where all texts were the same, it has learnt to hear none.
 - ``sheets``: things in their places, too.
 
 Cells of a sheet are drawn independently. So in the first two stages each convolution is its middle
@@ -48,6 +48,7 @@ KEPT = 250_000  # samples between the weight averages that are kept, to choose f
 WIDTH, LAYERS = 128, 4
 STRESS = 0.05  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
+QUIET = 0.3  # how loud a text is in the time embedding, at first
 RECALLED = 16  # pictures in a batch of the first stage
 MIXES = {
     "text": Mix({"word": 2, "sentence": 3}, {"word": 1, "sentence": 1}, coloured=1, anything=2),
@@ -118,12 +119,30 @@ def whole(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+@torch.no_grad()
+def spread_tokens(model: UNet2DConditionModel, library: Library) -> None:
+    """Begin with what tells token states apart: their principal components, at equal size."""
+    captions = library.plain()[:2048]
+    tokens = library.states(captions).flatten(0, 1)[::9]
+    project = model.encoder_hid_proj
+    weight, bias = whitened(tokens, project.out_features, 0.05)
+    project.weight.copy_(weight)
+    project.bias.copy_(bias)
+
+
 def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000) -> None:
-    """Teach the text's way into the time embedding the mean drawing of each caption."""
+    """Teach the text's way into the time embedding the mean drawing of each caption.
+
+    It begins anew, and quietly. Under the empty text the network does what it did before.
+    """
     text, teacher = model.add_embedding, library.teacher
-    captions = [n for (_, colour), found in library.kinds.items() if not colour for n in found]
+    captions = library.plain()
     captions = captions[:: max(1, len(captions) // 40_000)]
+    empty = library.empty[None]
     with torch.no_grad():
+        before = text(empty)[0]
+        for norm in (text.norm1, text.norm2):
+            norm.reset_parameters()
         nn.init.eye_(text.pool.v_proj.weight)
         for part in (text.pool.q_proj.weight, text.pool.q_proj.bias, text.pool.v_proj.bias):
             nn.init.zeros_(part)
@@ -141,11 +160,6 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
         weight, bias = whitened(pooled, text.proj.out_features, 0.1)
         text.proj.weight.copy_(weight)
         text.proj.bias.copy_(bias)
-        project = model.encoder_hid_proj
-        tokens = library.states(captions[:2048]).flatten(0, 1)[::9]
-        weight, bias = whitened(tokens, project.out_features, 0.05)
-        project.weight.copy_(weight)
-        project.bias.copy_(bias)
     heads = nn.ModuleList(nn.Linear(text.proj.out_features, goal.shape[1]) for goal in goals)
     learning = [*text.proj.parameters(), *text.norm2.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.01)
@@ -161,6 +175,10 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
         optimizer.zero_grad()
         sum(losses).backward()
         optimizer.step()
+    with torch.no_grad():
+        for part in text.norm2.parameters():
+            part *= QUIET
+        model.time_embedding.linear_2.bias += before - text(empty)[0]
     shares = ", ".join(f"{loss.item():.2f}" for loss in losses)
     print(f"head start: unexplained of the mean drawings {shares}", flush=True)
 
@@ -230,11 +248,13 @@ def begin(
             part.load_state_dict(saved[name])
         return model, average, optimizer, saved["seen"]
     if args.stage == "recall":
-        head_start(model, library)
+        spread_tokens(model, library)
     else:
         before = args.out / f"{STAGES[STAGES.index(args.stage) - 1]}.pt"
         state = torch.load(before, weights_only=True)["average"]
         model.load_state_dict(whole(state) if args.stage == "sheets" else state)
+    if args.stage == "text":
+        head_start(model, library)
     average.load_state_dict(model.state_dict())
     return model, average, optimizer, 0
 

@@ -87,6 +87,10 @@ class Library:
         found = torch.load(file, weights_only=True)["vectors"]
         return dict(zip(phrases, found, strict=True))
 
+    def plain(self) -> list[int]:
+        """Numbers of the captions that name no background."""
+        return [n for (_, colour), found in self.kinds.items() if not colour for n in found]
+
     def kind_of(self, number: int) -> Kind:
         return self.captions[number].layout, self.captions[number].colour
 
