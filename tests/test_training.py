@@ -258,18 +258,43 @@ def test_each_lesson_has_the_answers_of_its_own_captions(training, library, monk
 
 
 def test_what_is_recalled_is_any_drawing_as_often_as_any_other(training, teacher) -> None:
-    library = SimpleNamespace(teacher=teacher, generator=torch.Generator().manual_seed(0))
+    library = SimpleNamespace(
+        teacher=teacher, generator=torch.Generator().manual_seed(0), empty=torch.ones(2, 3)
+    )
     teacher.described = torch.empty(3, 0)
-    x, t, v = training.lessons.Lessons(library, training.lessons.Mix()).recall(3000)
+    batch = training.lessons.Lessons(library, training.lessons.Mix()).recall(3000)
+    x, t = batch.x, batch.t
+    assert torch.equal(batch.states, library.empty.expand(3000, -1, -1))
     alpha = teacher.alphas[t].view(-1, 1, 1, 1)
     prior = torch.zeros(3000, 1, 3, dtype=torch.float64)
     best = teacher.denoise(x, prior, t, ("sentence", None))
-    torch.testing.assert_close(v, (alpha.sqrt() * x - best) / (1 - alpha).sqrt())
+    torch.testing.assert_close(batch.v, (alpha.sqrt() * x - best) / (1 - alpha).sqrt())
     clear = t < 20
     cells = training.boards.cut(x[clear] / alpha[clear].sqrt())[..., 0, 0]
     drawn = (cells[:, :, None] - teacher.codes[None]).square().sum(3).argmin(2)
     shares = torch.bincount(drawn.flatten(), minlength=3) / drawn.numel()
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.06)  # four standard errors
+
+
+def test_quarters_of_sheets_have_the_answers_of_their_captions(training, teacher, library) -> None:
+    """A quarter's answer is that of a sheet of which it is a part."""
+    teacher.described = torch.empty(3, 0)
+    batch = training.lessons.Lessons(library, training.lessons.Mix()).captions(300, 200, 100)
+    assert batch.x.shape == batch.v.shape == (600, 2, 2, 2)
+    assert torch.equal(batch.states[500:], library.empty.expand(100, -1, -1))
+    prior = batch.states[:, :1].log()  # the stand-in for a text's states is its prior
+    sheet = torch.zeros(600, 2, 4, 4, dtype=batch.x.dtype)
+    sheet[..., :2, :2] = batch.x
+    best = teacher.denoise(sheet, prior, batch.t, ("word", None))[..., :2, :2]
+    alpha = teacher.alphas[batch.t].view(-1, 1, 1, 1)
+    torch.testing.assert_close(batch.v, (alpha.sqrt() * batch.x - best) / (1 - alpha).sqrt())
+    # Each caption's drawings come as often as its prior says.
+    for states in batch.states[:500].unique(dim=0):
+        found = (batch.states == states).all(2).all(1) & (batch.t < 100)
+        cells = batch.x[found].flatten(2).mT / alpha[found].sqrt()[..., 0]
+        drawn = (cells[:, :, None] - teacher.codes[None]).square().sum(3).argmin(2)
+        shares = torch.bincount(drawn.flatten(), minlength=3) / drawn.numel()
+        torch.testing.assert_close(shares.double(), states[0], rtol=0, atol=0.2)
 
 
 @pytest.mark.parametrize("t", [1, 500, 999])
@@ -289,54 +314,80 @@ def test_the_whole_network_begins_as_the_one_without_neighbours(training, t) -> 
     torch.testing.assert_close(other, found[0][:, :, :, [1, 0, 2, 3]], rtol=1e-4, atol=1e-5)
 
 
-def test_a_stage_begins_where_the_one_before_has_ended(training, monkeypatch, tmp_path) -> None:
-    denoiser = training.board_denoiser
-    for name in ("spread_tokens", "head_start"):
-        monkeypatch.setattr(denoiser, name, lambda model, library: None)
-    states = {}
-    for stage in denoiser.STAGES:
-        args = argparse.Namespace(stage=stage, out=tmp_path, lr=1e-3)
-        model, average, optimizer, seen = denoiser.begin(None, args)
-        assert seen == 0
-        states[stage] = model.state_dict()
-        parts = {"model": model, "average": average, "optimizer": optimizer}
-        saved = {name: part.state_dict() for name, part in parts.items()}
-        torch.save(saved | {"seen": 48}, tmp_path / f"{stage}.pt")
-        assert denoiser.begin(None, args)[3] == 48  # and goes on where it was left
-    for name, weight in states["recall"].items():
-        assert torch.equal(states["text"][name], weight)
-        middle = states["sheets"][name]
-        if middle.shape != weight.shape:
-            assert torch.equal(middle[..., 1:2, 1:2], weight)
-            assert middle.count_nonzero() == weight.count_nonzero()
-        else:
-            assert torch.equal(middle, weight)
-
-
-def test_a_head_start_for_texts_leaves_the_empty_one_as_it_was(training) -> None:
-    denoiser = training.board_denoiser
-    torch.manual_seed(0)
-    model = denoiser.alone(denoiser.build()).eval()
-    states, vectors = torch.randn(24, 32, 384), torch.randn(24, 384)
-    library = SimpleNamespace(
-        teacher=SimpleNamespace(codes={None: torch.randn(5, 64)}, described=torch.randn(5, 384)),
+@pytest.fixture
+def texts() -> SimpleNamespace:
+    """Five drawings, and 24 captions with states at random."""
+    generator = torch.Generator().manual_seed(0)
+    states, vectors = (
+        torch.randn(24, *shape, generator=generator) for shape in ((32, 384), (384,))
+    )
+    codes, described = (torch.randn(5, size, generator=generator) for size in (64, 384))
+    teacher = SimpleNamespace(
+        codes={None: codes},
+        described=described,
+        anything=lambda count: torch.zeros(count, 1, 5),
+        draw=lambda prior, kind, generator: (None, torch.randn(len(prior), 64, 4, 4)),
+        denoise=lambda x, prior, t, kind: x,
+        alphas=torch.linspace(0.99, 0.01, 1000),
+    )
+    return SimpleNamespace(
+        teacher=teacher,
+        generator=generator,
         plain=lambda: list(range(24)),
         states=lambda numbers: states[numbers],
         vectors=lambda numbers: vectors[numbers],
-        empty=torch.randn(32, 384),
+        empty=torch.randn(32, 384, generator=generator),
     )
 
-    def answers(text: torch.Tensor) -> torch.Tensor:
-        x = torch.randn(2, *training.lessons.SHAPE, generator=torch.Generator().manual_seed(1))
-        with torch.no_grad():
-            return model(x, torch.tensor([30, 700]), text.expand(2, -1, -1)).sample
 
+def answers(model: torch.nn.Module, text: torch.Tensor, training: SimpleNamespace) -> torch.Tensor:
+    x = torch.randn(2, *training.lessons.SHAPE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        model.add_embedding.proj.weight.zero_()  # deaf
-    empty, other = answers(library.empty), answers(states[0])
-    denoiser.head_start(model, library, steps=3)
-    torch.testing.assert_close(answers(library.empty), empty, rtol=1e-3, atol=1e-4)
-    assert (answers(states[0]) - other).abs().max() > 1e-2
+        return model(x, torch.tensor([30, 700]), text.expand(2, -1, -1)).sample
+
+
+def test_texts_do_not_disturb_what_is_recalled(training, texts) -> None:
+    """The network that makes room for texts answers to each as it did to the empty one.
+
+    Exactly so where cross-attention added the same to all, as it does here.
+    """
+    denoiser = training.board_denoiser
+    torch.manual_seed(0)
+    recalled = denoiser.alone(denoiser.build(room=0)).eval()
+    for name, layer in recalled.named_modules():
+        if name.endswith("attn2"):
+            torch.nn.init.zeros_(layer.to_out[0].weight)
+            torch.nn.init.normal_(layer.to_out[0].bias)
+    model = denoiser.with_room(recalled, texts).eval()
+    denoiser.head_start(model, texts, steps=3)
+    before = answers(recalled, texts.empty, training)
+    assert (answers(recalled, texts.states(0), training) - before).abs().max() > 1e-3
+    for text in (texts.empty, texts.states(0)):
+        torch.testing.assert_close(answers(model, text, training), before, rtol=1e-3, atol=1e-5)
+    # But it can learn to hear them: what reads the text's dimensions has gradients.
+    x = torch.randn(2, *training.lessons.SHAPE)
+    model(x, torch.tensor([30, 700]), texts.states([0, 1])).sample.square().sum().backward()
+    reader = model.up_blocks[0].resnets[1].time_emb_proj
+    assert reader.weight[:, denoiser.TIME :].abs().max() == 0
+    assert reader.weight.grad[:, denoiser.TIME :].abs().max() > 0
+
+
+def test_a_stage_begins_where_the_one_before_has_ended(
+    training, texts, monkeypatch, tmp_path
+) -> None:
+    denoiser = training.board_denoiser
+    monkeypatch.setattr(denoiser, "head_start", lambda model, library: None)
+    last = None
+    for stage in denoiser.STAGES:
+        model = denoiser.begin(stage, texts, tmp_path).eval()
+        if stage == "sheets":
+            text = texts.states(3)
+            expected = answers(last, text, training)
+            found = answers(model, text, training)
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+            assert model.conv_in.weight.shape[2:] == (3, 3)
+        torch.save({"average": model.state_dict()}, tmp_path / f"{stage}.pt")
+        last = model
 
 
 def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(

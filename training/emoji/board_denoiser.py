@@ -10,8 +10,8 @@ them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Targe
 
 - ``recall``: what the drawings look like, under the empty text.
 - ``text``: which drawings a word or a sentence asks for, under two captions for each noisy picture
-  (lessons.py). Before it, in a minute, the text's way into the time embedding learns alone to tell
-  the mean drawing of a caption: where all texts were the same, it has learnt to hear none.
+  (lessons.py). It begins as if there were no text. But the text's way into the time embedding has
+  learnt before, alone and in a minute, to tell the mean drawing of a caption.
 - ``sheets``: things in their places, too.
 
 Cells of a sheet are drawn independently. So in the first two stages each convolution is its middle
@@ -29,8 +29,10 @@ each, which average their gradients.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -48,10 +50,11 @@ KEPT = 250_000  # samples between the weight averages that are kept, to choose f
 WIDTH, LAYERS = 128, 4
 STRESS = 0.05  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
-QUIET = 0.3  # how loud a text is in the time embedding, at first
+TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and those kept for the text
 RECALLED = 16  # pictures in a batch of the first stage
+CAPTIONS = (28, 28, 8)  # words, sentences and nothing, in a batch of the second
 MIXES = {
-    "text": Mix({"word": 2, "sentence": 3}, {"word": 1, "sentence": 1}, coloured=1, anything=2),
+    "text": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
     "sheets": Mix(
         {"word": 1, "beside": 1, "above": 1, "sentence": 2},
         {"word": 1, "beside": 1, "above": 1, "sentence": 1},
@@ -59,10 +62,11 @@ MIXES = {
         anything=1,
     ),
 }
-STAGES = ("recall", *MIXES)
+STAGES = ("recall", "captions", *MIXES)
 
 
-def build() -> UNet2DConditionModel:
+def build(room: int = TEXT) -> UNet2DConditionModel:
+    """room: for the text, in the time embedding"""
     return UNet2DConditionModel(
         sample_size=4,
         in_channels=CHANNELS,
@@ -72,7 +76,7 @@ def build() -> UNet2DConditionModel:
         down_block_types=("CrossAttnDownBlock2D",),
         mid_block_type=None,
         up_block_types=("UpBlock2D",),
-        time_embedding_dim=512,
+        time_embedding_dim=TIME + room,
         resnet_time_scale_shift="scale_shift",
         addition_embed_type="text",  # the pooled text goes with the time into every layer
         addition_embed_type_num_heads=6,
@@ -130,19 +134,55 @@ def spread_tokens(model: UNet2DConditionModel, library: Library) -> None:
     project.bias.copy_(bias)
 
 
-def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000) -> None:
-    """Teach the text's way into the time embedding the mean drawing of each caption.
+@torch.no_grad()
+def cross_attention_means(model: UNet2DConditionModel, library: Library) -> dict[str, Tensor]:
+    """What each cross-attention adds under the empty text, in the mean over pictures."""
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    hooks = [
+        layer.register_forward_hook(
+            lambda _, given, made, name=name: found[name].append(made.mean((0, 1)))
+        )
+        for name, layer in model.named_modules()
+        if name.endswith("attn2")
+    ]
+    for _ in range(20):
+        batch = Lessons(library, Mix()).recall(RECALLED)
+        model(batch.x, batch.t, batch.states)
+    for hook in hooks:
+        hook.remove()
+    return {name: torch.stack(means).mean(0) for name, means in found.items()}
 
-    It begins anew, and quietly. Under the empty text the network does what it did before.
+
+@torch.no_grad()
+def with_room(recalled: UNet2DConditionModel, library: Library) -> UNet2DConditionModel:
+    """A network that does under every text what ``recalled`` does under the empty one.
+
+    The text has dimensions of the time embedding for itself, which nothing reads yet, and each
+    cross-attention adds its mean. So a text does not disturb what is known before it is understood.
     """
+    model = alone(build())
+    state = model.state_dict()
+    for name, weight in recalled.state_dict().items():
+        if not name.startswith("time_embedding.linear_1"):
+            state[name].zero_()
+        state[name][tuple(slice(size) for size in weight.shape)] = weight
+    state["time_embedding.linear_2.bias"][:TIME] += recalled.add_embedding(library.empty[None])[0]
+    for name, mean in cross_attention_means(recalled, library).items():
+        state[f"{name}.to_out.0.weight"].zero_()
+        state[f"{name}.to_out.0.bias"].copy_(mean)
+    state["add_embedding.norm2.weight"].zero_()
+    state["add_embedding.norm2.bias"].zero_()
+    return model
+
+
+def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000) -> None:
+    """Teach the text's dimensions of the time embedding to tell the mean drawing of a caption."""
     text, teacher = model.add_embedding, library.teacher
     captions = library.plain()
     captions = captions[:: max(1, len(captions) // 40_000)]
-    empty = library.empty[None]
     with torch.no_grad():
-        before = text(empty)[0]
-        for norm in (text.norm1, text.norm2):
-            norm.reset_parameters()
+        text.norm1.reset_parameters()
+        text.norm2.weight[TIME:] = 1
         nn.init.eye_(text.pool.v_proj.weight)
         for part in (text.pool.q_proj.weight, text.pool.q_proj.bias, text.pool.v_proj.bias):
             nn.init.zeros_(part)
@@ -160,12 +200,12 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
         weight, bias = whitened(pooled, text.proj.out_features, 0.1)
         text.proj.weight.copy_(weight)
         text.proj.bias.copy_(bias)
-    heads = nn.ModuleList(nn.Linear(text.proj.out_features, goal.shape[1]) for goal in goals)
+    heads = nn.ModuleList(nn.Linear(TEXT, goal.shape[1]) for goal in goals)
     learning = [*text.proj.parameters(), *text.norm2.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.01)
     for step in range(steps):
         chosen = torch.randint(len(pooled), (128,))
-        hidden = silu(text.norm2(text.proj(pooled[chosen])))
+        hidden = silu(text.norm2(text.proj(pooled[chosen]))[:, TIME:])
         losses = [
             (head(hidden) - goal[chosen]).square().mean()
             for head, goal in zip(heads, goals, strict=True)
@@ -175,10 +215,6 @@ def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000)
         optimizer.zero_grad()
         sum(losses).backward()
         optimizer.step()
-    with torch.no_grad():
-        for part in text.norm2.parameters():
-            part *= QUIET
-        model.time_embedding.linear_2.bias += before - text(empty)[0]
     shares = ", ".join(f"{loss.item():.2f}" for loss in losses)
     print(f"head start: unexplained of the mean drawings {shares}", flush=True)
 
@@ -189,34 +225,39 @@ class Loss:
 
     def __init__(self, library: Library, stage: str, batches: int = 100) -> None:
         """The mean square of the exact difference, for each layout, is taken from some batches."""
-        self.alphas, self.empty, self.stage = library.teacher.alphas, library.empty, stage
+        self.alphas, self.stage = library.teacher.alphas, stage
         self.lessons = Lessons(library, MIXES.get(stage, Mix()))
-        self.size = 2 * len(MIXES[stage]) if stage in MIXES else RECALLED  # samples in a batch
+        sizes = {"recall": RECALLED, "captions": sum(CAPTIONS)}  # samples in a batch
+        self.size = sizes.get(stage) or 2 * len(MIXES[stage])
         squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
         for _ in range(batches if stage in MIXES else 0):
             batch = self.lessons.batch()
-            exact = (batch.v[0] - batch.v[1]).square().mean((1, 2, 3)).tolist()
-            for layout, square in zip(batch.layouts, exact, strict=True):
+            exact = self._weight(batch.t) * (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
+            for layout, square in zip(batch.layouts, exact.tolist(), strict=True):
                 squares[layout].append(square)
         self.power = {layout: sum(found) / len(found) for layout, found in squares.items() if found}
 
+    def _weight(self, t: Tensor) -> Tensor:
+        """(B,), less where there is little noise."""
+        return (4 * (1 - self.alphas[t])).clamp_max(1)
+
     def _mean(self, errors: Tensor, t: Tensor) -> Tensor:
-        weight = (4 * (1 - self.alphas[t])).clamp_max(1).view(-1, 1, 1, 1)
-        return (weight * errors.square()).mean()
+        return (self._weight(t) * errors.square().mean((1, 2, 3))).mean()
 
     def __call__(self, model: UNet2DConditionModel) -> tuple[Tensor, Tensor]:
-        if self.stage == "recall":
-            x, t, v = self.lessons.recall(RECALLED)
-            found = model(x, t, self.empty.expand(RECALLED, -1, -1)).sample
-            return self._mean(found - v, t), torch.zeros(())
-        return self._of_pairs(model, self.lessons.batch())
+        if self.stage in MIXES:
+            return self._of_pairs(model, self.lessons.batch())
+        recall, lessons = self.stage == "recall", self.lessons
+        batch = lessons.recall(RECALLED) if recall else lessons.captions(*CAPTIONS)
+        errors = model(batch.x, batch.t, batch.states).sample - batch.v
+        return self._mean(errors, batch.t), torch.zeros(())
 
     def _of_pairs(self, model: UNet2DConditionModel, batch: Batch) -> tuple[Tensor, Tensor]:
         both = [torch.cat(pair) for pair in ((batch.x, batch.x), (batch.t, batch.t), batch.states)]
         errors = model(*both).sample - torch.cat(batch.v)
         first, second = errors.chunk(2)
         power = torch.tensor([self.power[layout] for layout in batch.layouts])
-        difference = (first - second).square().mean((1, 2, 3)) / power
+        difference = self._weight(batch.t) * (first - second).square().mean((1, 2, 3)) / power
         return self._mean(errors, both[1]), difference.mean()
 
 
@@ -230,33 +271,22 @@ def average_gradients(model: nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def begin(
-    library: Library, args: argparse.Namespace
-) -> tuple[UNet2DConditionModel, UNet2DConditionModel, torch.optim.Optimizer, int]:
-    """The network, its average, the optimizer and the samples seen: where this stage was left, or
-    where the stage before it has ended."""
-    model, average = build(), build()
-    if args.stage != "sheets":
-        model, average = alone(model), alone(average)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
-    )
-    checkpoint = args.out / f"{args.stage}.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        for part, name in ((model, "model"), (average, "average"), (optimizer, "optimizer")):
-            part.load_state_dict(saved[name])
-        return model, average, optimizer, saved["seen"]
-    if args.stage == "recall":
+def begin(stage: str, library: Library, run: Path) -> UNet2DConditionModel:
+    """The network of a stage: as the stage before it has ended."""
+    if stage == "recall":
+        model = alone(build(room=0))
         spread_tokens(model, library)
-    else:
-        before = args.out / f"{STAGES[STAGES.index(args.stage) - 1]}.pt"
-        state = torch.load(before, weights_only=True)["average"]
-        model.load_state_dict(whole(state) if args.stage == "sheets" else state)
-    if args.stage == "text":
-        head_start(model, library)
-    average.load_state_dict(model.state_dict())
-    return model, average, optimizer, 0
+        return model
+    before = torch.load(run / f"{STAGES[STAGES.index(stage) - 1]}.pt", weights_only=True)["average"]
+    if stage in MIXES:
+        model = build() if stage == "sheets" else alone(build())
+        model.load_state_dict(whole(before) if stage == "sheets" else before)
+        return model
+    recalled = alone(build(room=0))
+    recalled.load_state_dict(before)
+    model = with_room(recalled, library)
+    head_start(model, library)
+    return model
 
 
 def train(rank: int, args: argparse.Namespace) -> None:
@@ -268,13 +298,29 @@ def train(rank: int, args: argparse.Namespace) -> None:
             "gloo", f"tcp://127.0.0.1:{args.port}", rank=rank, world_size=args.workers
         )
     library = Library(args.data, args.text, args.out, args.seed)
-    model, average, optimizer, start = begin(library, args)
+    checkpoint = args.out / f"{args.stage}.pt"
+    saved = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else None
+    if saved is None:
+        model = begin(args.stage, library, args.out)
+    else:
+        model = build(0 if args.stage == "recall" else TEXT)
+        model = model if args.stage == "sheets" else alone(model)
+        model.load_state_dict(saved["model"])
+    average = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
+    )
+    start = 0
+    if saved is not None:
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        start = saved["seen"]
     library.generator.manual_seed(args.seed + start + rank)
     loss = Loss(library, args.stage)
     if rank == 0:
         print("exact differences", {k: round(p, 3) for k, p in loss.power.items()}, flush=True)
         print(f"{len(library)} captions of {len(library.captions)}", flush=True)
-    checkpoint, size = args.out / f"{args.stage}.pt", loss.size * args.workers
+    size = loss.size * args.workers
     clock, running = time.time(), torch.zeros(2)
     for seen in range(start, args.samples, size):
         errors = loss(model)

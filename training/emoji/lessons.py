@@ -56,6 +56,16 @@ class Batch:
     layouts: list[str]
 
 
+@dataclass(frozen=True)
+class Plain:
+    """B noisy pictures x (B, 64, n, n) at timesteps t (B,), under a caption each."""
+
+    x: Tensor
+    t: Tensor
+    states: Tensor  # (B, 32, 384)
+    v: Tensor  # (B, 64, n, n), the best predictions
+
+
 class Library:
     """The captions whose states are made, by kind, with the teacher's priors of them."""
 
@@ -218,8 +228,27 @@ class Lessons:
         return Batch(x, t, (first, second), (v, w), layouts)
 
     @torch.no_grad()
-    def recall(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """x, t and v of pictures of anything."""
+    def recall(self, count: int) -> Plain:
+        """Sheets of anything, under the empty text."""
         kind = ("sentence", None)
         x, t, x0 = self._drawn(self.source.teacher.anything(count), kind)
-        return x, t, best_v(x, x0, t, self.source)
+        states = self.source.empty.expand(count, -1, -1)
+        return Plain(x, t, states, best_v(x, x0, t, self.source))
+
+    @torch.no_grad()
+    def captions(self, words: int, sentences: int, anything: int) -> Plain:
+        """Quarters of sheets, of a caption each: more captions for the time that a sheet takes."""
+        library, teacher, generator = self.source, self.source.teacher, self.source.generator
+        states, priors = [], []
+        for layout, count in (("word", words), ("sentence", sentences)):
+            numbers = library.pick((layout, None), count)
+            states.append(library.states(numbers))
+            priors.append(library.prior(numbers, (layout, None)))
+        states.append(library.empty.expand(anything, -1, -1))
+        prior = torch.cat([*priors, teacher.anything(anything)])
+        codes = teacher.codes[None]
+        chosen = torch.multinomial(prior[:, 0].exp(), 4, True, generator=generator)
+        t = torch.randint(1000, (len(prior),), generator=generator)
+        x = noisy(codes[chosen].mT.unflatten(2, (2, 2)), t, library)
+        x0 = teacher.mean(x.flatten(2).mT, prior, t, codes).mT.unflatten(2, (2, 2))
+        return Plain(x, t, torch.cat(states), best_v(x, x0, t, library))

@@ -80,9 +80,12 @@ class Teacher:
 
     def denoise(self, x: Tensor, prior: Tensor, t: Tensor, kind: Kind) -> Tensor:
         """E[x₀ | x_t] of noisy latents (B, 64, 4, 4) at timesteps t (B,)."""
-        z, cells = self.codes[kind[1]], cut(x)[..., 0, 0]
+        of_cells = prior if prior.shape[1] == 1 else prior[:, list(LAYOUTS[kind[0]])]
+        mean = self.mean(cut(x)[..., 0, 0], of_cells, t, self.codes[kind[1]])
+        return put_together(mean[..., None, None])
+
+    def mean(self, cells: Tensor, prior: Tensor, t: Tensor, z: Tensor) -> Tensor:
+        """E[z | cell] of noisy cells (B, n, 64), from log p(c) (B, 1 or n, C) and the codes z."""
         alpha = self.alphas[t].view(-1, 1, 1)  # ᾱ; σ² is 1 − ᾱ
         gap = alpha.sqrt() * (cells @ z.T) - alpha * z.square().sum(1) / 2
-        of_cells = prior if prior.shape[1] == 1 else prior[:, list(LAYOUTS[kind[0]])]
-        mean = (gap / (1 - alpha) + of_cells).softmax(2) @ z
-        return put_together(mean[..., None, None])
+        return (gap / (1 - alpha) + prior).softmax(2) @ z
