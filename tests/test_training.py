@@ -279,22 +279,29 @@ def test_what_is_recalled_is_any_drawing_as_often_as_any_other(training, teacher
 def test_quarters_of_sheets_have_the_answers_of_their_captions(training, teacher, library) -> None:
     """A quarter's answer is that of a sheet of which it is a part."""
     teacher.described = torch.empty(3, 0)
-    batch = training.lessons.Lessons(library, training.lessons.Mix()).captions(300, 200, 100)
-    assert batch.x.shape == batch.v.shape == (600, 2, 2, 2)
-    assert torch.equal(batch.states[500:], library.empty.expand(100, -1, -1))
-    prior = batch.states[:, :1].log()  # the stand-in for a text's states is its prior
-    sheet = torch.zeros(600, 2, 4, 4, dtype=batch.x.dtype)
-    sheet[..., :2, :2] = batch.x
-    best = teacher.denoise(sheet, prior, batch.t, ("word", None))[..., :2, :2]
-    alpha = teacher.alphas[batch.t].view(-1, 1, 1, 1)
-    torch.testing.assert_close(batch.v, (alpha.sqrt() * batch.x - best) / (1 - alpha).sqrt())
+    library.kinds["word", "red"] = [0, 1]
+    teacher.codes["red"] = teacher.codes[None] + 3
+    batch = training.lessons.Lessons(library, training.lessons.Mix()).captions(300, 200, 50, 100)
+    assert batch.x.shape == batch.v.shape == (650, 2, 2, 2)
+    assert torch.equal(batch.states[550:], library.empty.expand(100, -1, -1))
+    colours = {None: [*range(500), *range(550, 650)], "red": [*range(500, 550)]}
+    for colour, rows in colours.items():
+        x, t, states = batch.x[rows], batch.t[rows], batch.states[rows]
+        sheet = torch.zeros(len(rows), 2, 4, 4, dtype=x.dtype)
+        sheet[..., :2, :2] = x
+        prior = states[:, :1].log()  # the stand-in for a text's states is its prior
+        best = teacher.denoise(sheet, prior, t, ("word", colour))[..., :2, :2]
+        alpha = teacher.alphas[t].view(-1, 1, 1, 1)
+        expected = (alpha.sqrt() * x - best) / (1 - alpha).sqrt()
+        torch.testing.assert_close(batch.v[rows], expected)
     # Each caption's drawings come as often as its prior says.
-    for states in batch.states[:500].unique(dim=0):
-        found = (batch.states == states).all(2).all(1) & (batch.t < 100)
-        cells = batch.x[found].flatten(2).mT / alpha[found].sqrt()[..., 0]
+    for prior in batch.states[:500].unique(dim=0):
+        found = (batch.states[:500] == prior).all(2).all(1) & (batch.t[:500] < 100)
+        clear = batch.x[:500][found] / teacher.alphas[batch.t[:500][found]].sqrt().view(-1, 1, 1, 1)
+        cells = clear.flatten(2).mT
         drawn = (cells[:, :, None] - teacher.codes[None]).square().sum(3).argmin(2)
         shares = torch.bincount(drawn.flatten(), minlength=3) / drawn.numel()
-        torch.testing.assert_close(shares.double(), states[0], rtol=0, atol=0.2)
+        torch.testing.assert_close(shares.double(), prior[0], rtol=0, atol=0.2)
 
 
 @pytest.mark.parametrize("t", [1, 500, 999])

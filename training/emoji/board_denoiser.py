@@ -52,7 +52,7 @@ STRESS = 0.05  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
 TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and those kept for the text
 RECALLED = 16  # pictures in a batch of the first stage
-CAPTIONS = (28, 28, 8)  # words, sentences and nothing, in a batch of the second
+CAPTIONS = (26, 26, 6, 6)  # words, sentences, words on a colour and "", in one of the second
 MIXES = {
     "text": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
     "sheets": Mix(

@@ -236,19 +236,31 @@ class Lessons:
         return Plain(x, t, states, best_v(x, x0, t, self.source))
 
     @torch.no_grad()
-    def captions(self, words: int, sentences: int, anything: int) -> Plain:
+    def captions(self, words: int, sentences: int, coloured: int, anything: int) -> Plain:
         """Quarters of sheets, of a caption each: more captions for the time that a sheet takes."""
-        library, teacher, generator = self.source, self.source.teacher, self.source.generator
-        states, priors = [], []
-        for layout, count in (("word", words), ("sentence", sentences)):
-            numbers = library.pick((layout, None), count)
-            states.append(library.states(numbers))
-            priors.append(library.prior(numbers, (layout, None)))
-        states.append(library.empty.expand(anything, -1, -1))
-        prior = torch.cat([*priors, teacher.anything(anything)])
-        codes = teacher.codes[None]
-        chosen = torch.multinomial(prior[:, 0].exp(), 4, True, generator=generator)
-        t = torch.randint(1000, (len(prior),), generator=generator)
+        library = self.source
+        colours = [kind for kind in library.kinds if kind[1]]
+        asked = [(("word", None), words), (("sentence", None), sentences)]
+        if coloured:  # all of them on one colour
+            place = int(torch.randint(len(colours), (1,), generator=library.generator))
+            asked.append((colours[place], coloured))
+        parts = []
+        for kind, count in asked:
+            numbers = library.pick(kind, count)
+            parts.append((library.states(numbers), library.prior(numbers, kind), kind[1]))
+        states = library.empty.expand(anything, -1, -1)
+        parts.append((states, library.teacher.anything(anything), None))
+        found = [self._quarters(*part) for part in parts]
+        return Plain(*(torch.cat(same) for same in zip(*found, strict=True)))
+
+    def _quarters(
+        self, states: Tensor, prior: Tensor, colour: str | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x, t, the states given, and the best v, of four cells that a prior draws."""
+        library, teacher = self.source, self.source.teacher
+        codes = teacher.codes[colour]
+        chosen = torch.multinomial(prior[:, 0].exp(), 4, True, generator=library.generator)
+        t = torch.randint(1000, (len(prior),), generator=library.generator)
         x = noisy(codes[chosen].mT.unflatten(2, (2, 2)), t, library)
         x0 = teacher.mean(x.flatten(2).mT, prior, t, codes).mT.unflatten(2, (2, 2))
-        return Plain(x, t, torch.cat(states), best_v(x, x0, t, library))
+        return x, t, states, best_v(x, x0, t, library)
