@@ -403,8 +403,8 @@ def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
     """A network that is wrong by the same everywhere has no error in the difference."""
     denoiser, lessons = training.board_denoiser, training.lessons
     monkeypatch.setattr(lessons, "SHAPE", (2, 4, 4))
-    monkeypatch.setattr(denoiser, "MIXES", {"text": lessons.Mix({}, {"word": 4, "sentence": 2})})
-    loss = denoiser.Loss(library, "text", batches=3)
+    monkeypatch.setattr(denoiser, "MIXES", {"pairs": lessons.Mix({}, {"word": 4, "sentence": 2})})
+    loss = denoiser.Loss(library, "pairs", batches=3)
     batch = loss.lessons.batch()
     monkeypatch.setattr(loss.lessons, "batch", lambda: batch)
     exact = torch.cat(batch.v)
@@ -421,6 +421,7 @@ def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
         found = loss(model)
         if error is None:
             gap = (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
+            gap *= library.teacher.alphas[batch.t]
             power = torch.tensor([loss.power[layout] for layout in batch.layouts])
             assert float(found[1]) == pytest.approx(float((gap / power).mean()), rel=1e-4)
         else:

@@ -1,6 +1,6 @@
-"""Train the denoiser on pictures whose exact denoiser is known, in three stages.
+"""Train the denoiser on pictures whose exact denoiser is known, in four stages.
 
-    for stage in recall text sheets; do
+    for stage in recall captions pairs sheets; do
         python training/emoji/board_denoiser.py $stage --data DATA --text TEXT --out RUN
     done
 
@@ -9,17 +9,19 @@ on the small text encoder's 32 token states (padding included, as ``StableDiffus
 them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Target Field*).
 
 - ``recall``: what the drawings look like, under the empty text.
-- ``text``: which drawings a word or a sentence asks for, under two captions for each noisy picture
-  (lessons.py). It begins as if there were no text. But the text's way into the time embedding has
-  learnt before, alone and in a minute, to tell the mean drawing of a caption.
-- ``sheets``: things in their places, too.
+- ``captions``: which drawings a word or a sentence asks for, on quarters of sheets. It begins as if
+  there were no text. But the text's way into the time embedding has learnt before, alone and in a
+  minute, to tell the mean drawing of a caption.
+- ``pairs``: how two captions differ on the same noisy picture (lessons.py).
+- ``sheets``: the same, and things in their places.
 
-Cells of a sheet are drawn independently. So in the first two stages each convolution is its middle
+Cells of a sheet are drawn independently. So before the last stage each convolution is its middle
 weight alone: a step costs less than half, and the neighbours do not disturb. The last stage has the
 whole convolutions.
 
-The loss is the mean square error of v, less where there is little noise, plus the error of the
-*difference* between the two captions, as a share of this difference: what the process is for.
+The loss is the mean square error of v, less where there is little noise. In the last two stages the
+error of the *difference* between the two captions is added, times ᾱ and as a share of the exact
+difference: what the distance between two texts is made of.
 
 AdamW, warm-up and cosine decay, weight average. Resumes from RUN/STAGE.pt. ``--samples`` may change
 between runs; the learning rate follows the share done. ``--workers N`` are programs of one thread
@@ -48,13 +50,13 @@ from torch.nn.functional import pad, silu
 
 KEPT = 250_000  # samples between the weight averages that are kept, to choose from
 WIDTH, LAYERS = 128, 4
-STRESS = 0.05  # weight of the difference between two captions
+STRESS = 0.1  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
 TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and those kept for the text
 RECALLED = 16  # pictures in a batch of the first stage
-CAPTIONS = (26, 26, 6, 6)  # words, sentences, words on a colour and "", in one of the second
+CAPTIONS = (26, 26, 6, 6)  # words, sentences, words on a colour, and ""; in one of the second
 MIXES = {
-    "text": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
+    "pairs": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
     "sheets": Mix(
         {"word": 1, "beside": 1, "above": 1, "sentence": 2},
         {"word": 1, "beside": 1, "above": 1, "sentence": 1},
@@ -232,17 +234,14 @@ class Loss:
         squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
         for _ in range(batches if stage in MIXES else 0):
             batch = self.lessons.batch()
-            exact = self._weight(batch.t) * (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
+            exact = self.alphas[batch.t] * (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
             for layout, square in zip(batch.layouts, exact.tolist(), strict=True):
                 squares[layout].append(square)
         self.power = {layout: sum(found) / len(found) for layout, found in squares.items() if found}
 
-    def _weight(self, t: Tensor) -> Tensor:
-        """(B,), less where there is little noise."""
-        return (4 * (1 - self.alphas[t])).clamp_max(1)
-
     def _mean(self, errors: Tensor, t: Tensor) -> Tensor:
-        return (self._weight(t) * errors.square().mean((1, 2, 3))).mean()
+        weight = (4 * (1 - self.alphas[t])).clamp_max(1).view(-1, 1, 1, 1)
+        return (weight * errors.square()).mean()
 
     def __call__(self, model: UNet2DConditionModel) -> tuple[Tensor, Tensor]:
         if self.stage in MIXES:
@@ -257,7 +256,7 @@ class Loss:
         errors = model(*both).sample - torch.cat(batch.v)
         first, second = errors.chunk(2)
         power = torch.tensor([self.power[layout] for layout in batch.layouts])
-        difference = self._weight(batch.t) * (first - second).square().mean((1, 2, 3)) / power
+        difference = self.alphas[batch.t] * (first - second).square().mean((1, 2, 3)) / power
         return self._mean(errors, both[1]), difference.mean()
 
 
