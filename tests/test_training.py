@@ -361,6 +361,9 @@ def test_texts_do_not_disturb_what_is_recalled(training, texts) -> None:
     denoiser = training.board_denoiser
     torch.manual_seed(0)
     recalled = denoiser.alone(denoiser.build(room=0)).eval()
+    model = denoiser.with_room(recalled, texts).eval()
+    found = [answers(model, text, training) for text in (texts.empty, texts.states(0))]
+    torch.testing.assert_close(*found)
     for name, layer in recalled.named_modules():
         if name.endswith("attn2"):
             torch.nn.init.zeros_(layer.to_out[0].weight)
