@@ -280,6 +280,7 @@ def test_quarters_of_sheets_have_the_answers_of_their_captions(training, teacher
     """A quarter's answer is that of a sheet of which it is a part."""
     teacher.described = torch.empty(3, 0)
     library.kinds["word", "red"] = [0, 1]
+    library.some_colour = lambda: ("word", "red")
     teacher.codes["red"] = teacher.codes[None] + 3
     batch = training.lessons.Lessons(library, training.lessons.Mix()).captions(300, 200, 50, 100)
     assert batch.x.shape == batch.v.shape == (650, 2, 2, 2)
@@ -344,6 +345,7 @@ def texts() -> SimpleNamespace:
         states=lambda numbers: states[numbers],
         vectors=lambda numbers: vectors[numbers],
         empty=torch.randn(32, 384, generator=generator),
+        fingerprint="these",
     )
 
 
@@ -396,8 +398,24 @@ def test_a_stage_begins_where_the_one_before_has_ended(
             found = answers(model, text, training)
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
             assert model.conv_in.weight.shape[2:] == (3, 3)
-        torch.save({"average": model.state_dict()}, tmp_path / f"{stage}.pt")
+        facts = {"seen": 8, "samples": 8, "lessons": texts.fingerprint}
+        torch.save({"average": model.state_dict()} | facts, tmp_path / f"{stage}.pt")
         last = model
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"seen": 8, "samples": 9, "lessons": "these"}, "has seen 8 of 9 samples"),
+        ({"seen": 9, "samples": 9, "lessons": "others"}, "was trained on other lessons"),
+    ],
+)
+def test_a_stage_does_not_begin_on_another_or_an_unfinished_one(
+    training, texts, tmp_path, facts, said
+) -> None:
+    torch.save({"average": {}} | facts, tmp_path / "captions.pt")
+    with pytest.raises(SystemExit, match=said):
+        training.board_denoiser.begin("pairs", texts, tmp_path)
 
 
 def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(

@@ -92,7 +92,7 @@ class Pictures:
         self.cells = {colour: draw_cells(drawings, colour) for colour in self.codes}
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        """Pictures (size, 3, 64, 64) in −1 … 1, and their codes (size, 32, 4, 4)."""
+        """Pictures (size, 3, 64, 64) in −1 … 1, and their codes (size, 64, 4, 4)."""
         colour = self.rng.choice(list(COLOURS)) if self.rng.random() < COLOURED else None
         cells, codes = self.cells[colour], self.codes[colour]
         chosen = torch.randint(len(cells), (size, SIDE**2), generator=self.generator)

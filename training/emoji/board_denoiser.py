@@ -65,6 +65,12 @@ MIXES = {
     ),
 }
 STAGES = ("recall", "captions", *MIXES)
+COURSES = {  # samples to see, and the highest learning rate
+    "recall": (150_000, 1e-3),
+    "captions": (700_000, 1e-3),
+    "pairs": (200_000, 3e-4),
+    "sheets": (150_000, 3e-4),
+}
 
 
 def build(room: int = TEXT) -> UNet2DConditionModel:
@@ -270,13 +276,26 @@ def average_gradients(model: nn.Module) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def read(file: Path, library: Library) -> dict:
+    """A checkpoint. SystemExit if it was trained on other drawings, codes, captions or texts."""
+    saved = torch.load(file, weights_only=True)
+    if saved["lessons"] != library.fingerprint:
+        raise SystemExit(f"{file} was trained on other lessons: move it away")
+    return saved
+
+
 def begin(stage: str, library: Library, run: Path) -> UNet2DConditionModel:
     """The network of a stage: as the stage before it has ended."""
     if stage == "recall":
         model = alone(build(room=0))
         spread_tokens(model, library)
         return model
-    before = torch.load(run / f"{STAGES[STAGES.index(stage) - 1]}.pt", weights_only=True)["average"]
+    file = run / f"{STAGES[STAGES.index(stage) - 1]}.pt"
+    saved = read(file, library)
+    if saved["seen"] < saved["samples"]:
+        seen = f"{saved['seen']} of {saved['samples']} samples"
+        raise SystemExit(f"{file} has seen {seen}: finish that stage first")
+    before = saved["average"]
     if stage in MIXES:
         model = build() if stage == "sheets" else alone(build())
         model.load_state_dict(whole(before) if stage == "sheets" else before)
@@ -298,7 +317,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
         )
     library = Library(args.data, args.text, args.out, args.seed)
     checkpoint = args.out / f"{args.stage}.pt"
-    saved = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else None
+    saved = read(checkpoint, library) if checkpoint.exists() else None
     if saved is None:
         model = begin(args.stage, library, args.out)
     else:
@@ -348,7 +367,9 @@ def train(rank: int, args: argparse.Namespace) -> None:
             )
         if done // 20_000 > seen // 20_000 or done >= args.samples:
             parts = {"model": model, "average": average, "optimizer": optimizer}
-            save({k: p.state_dict() for k, p in parts.items()} | {"seen": done}, checkpoint)
+            state = {name: part.state_dict() for name, part in parts.items()}
+            facts = {"seen": done, "samples": args.samples, "lessons": library.fingerprint}
+            save(state | facts, checkpoint)
         if done // KEPT > seen // KEPT:
             kept_as = args.out / f"{args.stage}-{done // KEPT:02}.pt"
             save({"average": average.state_dict()}, kept_as)
@@ -364,12 +385,14 @@ def main() -> None:
     parser.add_argument(
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )
-    parser.add_argument("--samples", type=int, default=1_000_000, help="to see in all")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--samples", type=int, help="to see in all; by default as in COURSES")
+    parser.add_argument("--lr", type=float, help="the highest; by default as in COURSES")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--port", type=int, default=29_511, help="that the workers talk through")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    samples, rate = COURSES[args.stage]
+    args.samples, args.lr = args.samples or samples, args.lr or rate
     if args.workers == 1:
         train(0, args)
     else:

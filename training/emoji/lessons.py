@@ -24,7 +24,7 @@ from captions import Caption
 from codes import CHANNELS
 from optimisation import fingerprint, save
 from states import CHUNK, encode, encoder_file, read_captions, states_folder
-from teaching import Kind, Teacher, vectors
+from teaching import SHARPNESS, Kind, Teacher, vectors
 from torch import Tensor
 
 STEPS = (8, 10, 10, 10, 12, 15, 20, 25)  # of a walk
@@ -72,6 +72,10 @@ class Library:
     def __init__(self, data: Path, text: Path, run: Path, seed: int) -> None:
         self.teacher = Teacher(run, text, find_drawings(data))
         self.captions = read_captions(run)
+        codes = self.teacher.codes[None].numpy().tobytes().hex()
+        self.fingerprint = fingerprint(
+            states_folder(run, text).name, codes, str(SHARPNESS)
+        )  # of what is taught
         self.chunks = {
             int(file.stem): torch.load(file, weights_only=True, mmap=True)
             for file in sorted(states_folder(run, text).glob("*.pt"))
@@ -100,6 +104,11 @@ class Library:
     def plain(self) -> list[int]:
         """Numbers of the captions that name no background."""
         return [n for (_, colour), found in self.kinds.items() if not colour for n in found]
+
+    def some_colour(self) -> Kind:
+        """A kind of captions that name a background, as often as there are captions of it."""
+        place = int(torch.randint(len(self.coloured), (1,), generator=self.generator))
+        return self.kind_of(self.coloured[place])
 
     def kind_of(self, number: int) -> Kind:
         return self.captions[number].layout, self.captions[number].colour
@@ -203,9 +212,7 @@ class Lessons:
             numbers, *answer = walk.step()
             yield walk.kind, library.states(numbers), *answer
         picked = [((layout, None), count) for layout, count in self.mix.drawn.items()]
-        for _ in range(self.mix.coloured):
-            place = int(torch.randint(len(library.coloured), (1,), generator=library.generator))
-            picked.append((library.kind_of(library.coloured[place]), 1))
+        picked += [(library.some_colour(), 1) for _ in range(self.mix.coloured)]
         for kind, count in picked:
             numbers = library.pick(kind, count)
             yield kind, library.states(numbers), *self._drawn(library.prior(numbers, kind), kind)
@@ -239,11 +246,9 @@ class Lessons:
     def captions(self, words: int, sentences: int, coloured: int, anything: int) -> Plain:
         """Quarters of sheets, of a caption each: more captions for the time that a sheet takes."""
         library = self.source
-        colours = [kind for kind in library.kinds if kind[1]]
         asked = [(("word", None), words), (("sentence", None), sentences)]
         if coloured:  # all of them on one colour
-            place = int(torch.randint(len(colours), (1,), generator=library.generator))
-            asked.append((colours[place], coloured))
+            asked.append((library.some_colour(), coloured))
         parts = []
         for kind, count in asked:
             numbers = library.pick(kind, count)
