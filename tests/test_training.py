@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import random
 from pathlib import Path
@@ -214,7 +215,9 @@ def library(training, teacher):
     priors = torch.tensor([[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]]], dtype=torch.float64)
     found.prior = lambda numbers, kind: priors[numbers].log()
     found.states = lambda numbers: priors[numbers].expand(-1, 2, -1)
-    found.empty = torch.full((2, 3), 1 / 3, dtype=torch.float64)
+    found.vectors = lambda numbers: priors[numbers, 0]
+    found.nothing = torch.full((3,), 1 / 3, dtype=torch.float64)
+    found.empty = found.nothing.expand(2, -1)
     return found
 
 
@@ -248,9 +251,9 @@ def test_each_lesson_has_the_answers_of_its_own_captions(training, library, monk
     batch = lessons.Lessons(library, mix).batch()
     assert len(batch.x) == len(mix) == 9
     assert batch.layouts == ["sentence"] * 2 + ["word"] * 3 + ["sentence"] * 4
-    assert torch.equal(batch.states[0][5:], library.empty.expand(4, -1, -1))
+    assert torch.equal(batch.texts[0][5:], library.empty.expand(4, -1, -1))
     alpha = library.teacher.alphas[batch.t].view(-1, 1, 1, 1)
-    for states, v in zip(batch.states, batch.v, strict=True):
+    for states, v in zip(batch.texts, batch.v, strict=True):
         best = library.teacher.denoise(batch.x, states[:, :1].log(), batch.t, ("word", None))
         expected = (alpha.sqrt() * batch.x - best) / (1 - alpha).sqrt()
         torch.testing.assert_close(v.double(), expected, rtol=1e-4, atol=1e-4)
@@ -277,32 +280,36 @@ def test_what_is_recalled_is_any_drawing_as_often_as_any_other(training, teacher
 
 
 def test_quarters_of_sheets_have_the_answers_of_their_captions(training, teacher, library) -> None:
-    """A quarter's answer is that of a sheet of which it is a part."""
+    """A quarter's answer is that of a sheet of which it is a part, under both of its captions."""
     teacher.described = torch.empty(3, 0)
     library.kinds["word", "red"] = [0, 1]
     library.some_colour = lambda: ("word", "red")
     teacher.codes["red"] = teacher.codes[None] + 3
     batch = training.lessons.Lessons(library, training.lessons.Mix()).captions(300, 200, 50, 100)
-    assert batch.x.shape == batch.v.shape == (650, 2, 2, 2)
-    assert torch.equal(batch.states[550:], library.empty.expand(100, -1, -1))
+    assert batch.x.shape == batch.v[0].shape == (650, 2, 2, 2)
+    assert batch.layouts == ["word"] * 300 + ["sentence"] * 200 + ["word"] * 50 + ["sentence"] * 100
+    assert torch.equal(batch.texts[0][550:], library.nothing.expand(100, -1))
+    assert not torch.equal(batch.texts[0], batch.texts[1])
     colours = {None: [*range(500), *range(550, 650)], "red": [*range(500, 550)]}
-    for colour, rows in colours.items():
-        x, t, states = batch.x[rows], batch.t[rows], batch.states[rows]
+    for (colour, rows), (texts, v) in itertools.product(
+        colours.items(), zip(batch.texts, batch.v, strict=True)
+    ):
+        x, t = batch.x[rows], batch.t[rows]
         sheet = torch.zeros(len(rows), 2, 4, 4, dtype=x.dtype)
         sheet[..., :2, :2] = x
-        prior = states[:, :1].log()  # the stand-in for a text's states is its prior
+        prior = texts[rows, None].log()  # the stand-in for a text's vector is its prior
         best = teacher.denoise(sheet, prior, t, ("word", colour))[..., :2, :2]
         alpha = teacher.alphas[t].view(-1, 1, 1, 1)
-        expected = (alpha.sqrt() * x - best) / (1 - alpha).sqrt()
-        torch.testing.assert_close(batch.v[rows], expected)
-    # Each caption's drawings come as often as its prior says.
-    for prior in batch.states[:500].unique(dim=0):
-        found = (batch.states[:500] == prior).all(2).all(1) & (batch.t[:500] < 100)
+        torch.testing.assert_close(v[rows], (alpha.sqrt() * x - best) / (1 - alpha).sqrt())
+    # Each first caption's drawings come as often as its prior says.
+    given = batch.texts[0][:500]
+    for prior in given.unique(dim=0):
+        found = (given == prior).all(1) & (batch.t[:500] < 100)
         clear = batch.x[:500][found] / teacher.alphas[batch.t[:500][found]].sqrt().view(-1, 1, 1, 1)
         cells = clear.flatten(2).mT
         drawn = (cells[:, :, None] - teacher.codes[None]).square().sum(3).argmin(2)
         shares = torch.bincount(drawn.flatten(), minlength=3) / drawn.numel()
-        torch.testing.assert_close(shares.double(), prior[0], rtol=0, atol=0.2)
+        torch.testing.assert_close(shares.double(), prior, rtol=0, atol=0.2)
 
 
 @pytest.mark.parametrize("t", [1, 500, 999])
@@ -324,10 +331,10 @@ def test_the_whole_network_begins_as_the_one_without_neighbours(training, t) -> 
 
 @pytest.fixture
 def texts() -> SimpleNamespace:
-    """Five drawings, and 24 captions with states at random."""
+    """Five drawings, and 600 captions with states at random."""
     generator = torch.Generator().manual_seed(0)
     states, vectors = (
-        torch.randn(24, *shape, generator=generator) for shape in ((32, 384), (384,))
+        torch.randn(600, *shape, generator=generator) for shape in ((32, 384), (384,))
     )
     codes, described = (torch.randn(5, size, generator=generator) for size in (64, 384))
     teacher = SimpleNamespace(
@@ -341,7 +348,7 @@ def texts() -> SimpleNamespace:
     return SimpleNamespace(
         teacher=teacher,
         generator=generator,
-        plain=lambda: list(range(24)),
+        plain=lambda: list(range(600)),
         states=lambda numbers: states[numbers],
         vectors=lambda numbers: vectors[numbers],
         empty=torch.randn(32, 384, generator=generator),
@@ -352,7 +359,7 @@ def texts() -> SimpleNamespace:
 def answers(model: torch.nn.Module, text: torch.Tensor, training: SimpleNamespace) -> torch.Tensor:
     x = torch.randn(2, *training.lessons.SHAPE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        return model(x, torch.tensor([30, 700]), text.expand(2, -1, -1)).sample
+        return model(x, torch.tensor([30, 700]), text.expand(2, *text.shape)).sample
 
 
 def test_texts_do_not_disturb_what_is_recalled(training, texts) -> None:
@@ -371,24 +378,71 @@ def test_texts_do_not_disturb_what_is_recalled(training, texts) -> None:
             torch.nn.init.zeros_(layer.to_out[0].weight)
             torch.nn.init.normal_(layer.to_out[0].bias)
     model = denoiser.with_room(recalled, texts).eval()
-    denoiser.head_start(model, texts, steps=3)
     before = answers(recalled, texts.empty, training)
     assert (answers(recalled, texts.states(0), training) - before).abs().max() > 1e-3
     for text in (texts.empty, texts.states(0)):
         torch.testing.assert_close(answers(model, text, training), before, rtol=1e-3, atol=1e-5)
+    denoiser.given_vectors(model)
+    given = texts.vectors([0, 1])
+    torch.testing.assert_close(answers(model, given[0], training), before, rtol=1e-3, atol=1e-5)
     # But it can learn to hear them: what reads the text's dimensions has gradients.
     x = torch.randn(2, *training.lessons.SHAPE)
-    model(x, torch.tensor([30, 700]), texts.states([0, 1])).sample.square().sum().backward()
+    model(x, torch.tensor([30, 700]), given).sample.square().sum().backward()
     reader = model.up_blocks[0].resnets[1].time_emb_proj
     assert reader.weight[:, denoiser.TIME :].abs().max() == 0
     assert reader.weight.grad[:, denoiser.TIME :].abs().max() > 0
+
+
+def test_the_texts_dimensions_hold_what_its_vector_says(training, texts) -> None:
+    """What reads them after the nonlinearity can put the vector's components together again."""
+    denoiser = training.board_denoiser
+    torch.manual_seed(0)
+    model = denoiser.with_room(denoiser.alone(denoiser.build(room=0)), texts)
+    vectors = texts.vectors(list(range(0, 600, 4)))
+    denoiser.given_vectors(model)
+    with torch.no_grad():
+        seen = torch.nn.functional.silu(model.add_embedding(vectors))[:, denoiser.TIME :]
+    half = seen.shape[1] // 2
+    found = seen[:, :half] - seen[:, half:]  # silu(a) − silu(−a) = a
+    size = found.norm(dim=1)
+    loudness = size.mean().expand(150)  # the same for all texts
+    torch.testing.assert_close(size, loudness, rtol=1e-4, atol=0)
+    centred = vectors - vectors.mean(0)
+    _, s, axes = torch.linalg.svd(centred, full_matrices=False)
+    expected = centred @ axes[:half].T / s[:half] ** 0.5
+    cosine = torch.nn.functional.cosine_similarity(expected.abs(), found.abs())
+    torch.testing.assert_close(cosine, torch.ones(150), rtol=1e-3, atol=1e-3)
+
+
+def test_the_network_learns_to_read_what_it_was_given(training, texts) -> None:
+    """From states of the bundled text encoder, padding and all, their mean without padding."""
+    denoiser, states = training.board_denoiser, importlib.import_module("states")
+    things = "dog cat violin pizza doctor tree ship house car apple king bird child shoe lamp pen"
+    doings = "sleeps, runs home, is red, is old, was sold, sings, fell down, sank, can swim, eats"
+    asked = [
+        f"{article} {thing} {doing}"
+        for article in ("a", "the", "my", "no")
+        for thing in things.split()
+        for doing in doings.split(", ")
+    ]
+    found, vectors = states.encode(BUNDLED, asked)
+    texts.plain = lambda: list(range(len(asked)))
+    texts.vectors, texts.states = vectors.__getitem__, found.float().__getitem__
+    torch.manual_seed(0)
+    model = denoiser.with_room(denoiser.alone(denoiser.build(room=0)), texts)
+    denoiser.learn_to_read(model, texts, steps=60)
+    with torch.no_grad():
+        read = model.add_embedding(found.float())[:, denoiser.TIME :]
+        denoiser.given_vectors(model)
+        given = model.add_embedding(vectors)[:, denoiser.TIME :]
+    assert (read - given).square().mean() < 0.2 * given.var(0).mean()
 
 
 def test_a_stage_begins_where_the_one_before_has_ended(
     training, texts, monkeypatch, tmp_path
 ) -> None:
     denoiser = training.board_denoiser
-    monkeypatch.setattr(denoiser, "head_start", lambda model, library: None)
+    monkeypatch.setattr(denoiser, "learn_to_read", lambda model, library: None)
     last = None
     for stage in denoiser.STAGES:
         model = denoiser.begin(stage, texts, tmp_path).eval()
@@ -492,6 +546,46 @@ def test_the_encoder_says_how_sure_it_is(training) -> None:
     assert decoder.item() > 0
 
 
+def test_of_two_drawings_most_alike_the_rarer_goes_unless_it_is_common(training) -> None:
+    vocabulary = importlib.import_module("vocabulary")
+    alike = torch.full((5, 5), 0.1)
+    for (first, second), likeness in {(0, 1): 0.9, (1, 2): 0.8, (3, 4): 0.95}.items():
+        alike[first, second] = alike[second, first] = likeness
+    counts = [9, 3, 7, vocabulary.COMMON, vocabulary.COMMON + 1]
+    assert vocabulary.thinned(alike, counts, 4) == [0, 2, 3, 4]
+    counts[3] -= 1
+    assert vocabulary.thinned(alike, counts, 4) == [0, 1, 2, 4]
+    assert vocabulary.thinned(alike, counts, 5) == [0, 1, 2, 3, 4]
+    # The second pair to go is found among those that are left.
+    assert vocabulary.thinned(alike, counts, 3) == [0, 2, 4]
+
+
+def test_the_vocabulary_is_of_words_and_of_people_who_do_something(
+    training, monkeypatch, tmp_path
+) -> None:
+    vocabulary, boards = importlib.import_module("vocabulary"), training.boards
+    names = {
+        "dog": 3, "hound": 3, "cat": 3, "red dog with cat": 3, "no entry": 8, "man running": 1,
+        "facing right man running": 1, "man bowing": 1, "person running": 1,
+    }  # fmt: skip
+    drawings = [boards.Drawing(name, (), "", group, Path()) for name, group in names.items()]
+    folder = tmp_path / "wordnet"
+    folder.mkdir()
+    words = (("dog", "a hound; a dog"), ("hound", "a dog"), ("cat", "a cat, no dog"))
+    for part in ("noun", "verb", "adj", "adv"):
+        (folder / f"data.{part}").write_text("  a licence\n")
+    with (folder / "data.noun").open("a") as file:
+        for n, (word, gloss) in enumerate((*words, ("no_entry", "a sign"))):
+            file.write(f"{n:08} 05 n 01 {word} 0 000 | {gloss}\n")
+    assert vocabulary.wordnet(tmp_path)[1]["dog"] == 3
+    assert vocabulary.wordnet(tmp_path)[1]["no dog"] == 1
+    monkeypatch.setattr(vocabulary, "NAMED", 2)
+    reads = torch.eye(9)
+    reads[1] = reads[0]  # a hound reads like a dog
+    kept = vocabulary.vocabulary(tmp_path, drawings, reads, torch.eye(9))
+    assert [drawings[i].name for i in kept] == ["dog", "cat", "man running"]
+
+
 def test_pairs_name_their_cells_in_the_order_of_their_places(training) -> None:
     """The first cell is the left or the upper one, whichever the caption names first."""
     drawings = [training.boards.Drawing(name, (), "", 4, Path()) for name in ("ball", "cube")]
@@ -539,9 +633,10 @@ def test_the_perfect_student_is_the_teacher(training, monkeypatch, tmp_path) -> 
         drawings.append(boards.Drawing(name, ("thing",), "", 4, tmp_path / f"{n}.png"))
     monkeypatch.setenv("EMOJI_DATA", str(tmp_path))
     monkeypatch.setenv("EMOJI_RUN", str(tmp_path))
-    monkeypatch.setattr(perfect, "find_drawings", lambda data: drawings)
+    monkeypatch.setattr(training.teaching, "find_drawings", lambda data: drawings)
+    monkeypatch.setattr(training.teaching, "vocabulary", lambda *_: [0, 1, 2, 4])
     monkeypatch.setattr(training.codes, "CHANNELS", 8)
-    teacher = training.teaching.Teacher(tmp_path, BUNDLED, drawings)
+    teacher = training.teaching.Teacher(tmp_path, BUNDLED, tmp_path)
     text = ["a cat in a house"]
     vectors = training.teaching.vectors(BUNDLED, text)[:, None]
     for layout, process in (("sentence", perfect.sentences()), ("word", perfect.words())):

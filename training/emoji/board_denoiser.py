@@ -9,19 +9,19 @@ on the small text encoder's 32 token states (padding included, as ``StableDiffus
 them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Target Field*).
 
 - ``recall``: what the drawings look like, under the empty text.
-- ``captions``: which drawings a word or a sentence asks for, on quarters of sheets. It begins as if
-  there were no text. But the text's way into the time embedding has learnt before, alone and in a
-  minute, to tell the mean drawing of a caption.
-- ``pairs``: how two captions differ on the same noisy picture (lessons.py).
+- ``captions``: which drawings a word or a sentence asks for, on quarters of sheets. A text is given
+  as its vector, in dimensions of the time embedding that nothing reads at first.
+- ``pairs``: the same on whole sheets, along the teacher's own walks (lessons.py). Before it begins,
+  the network learns to make the vectors from the states that it will read. Cross-attention opens.
 - ``sheets``: the same, and things in their places.
 
 Cells of a sheet are drawn independently. So before the last stage each convolution is its middle
 weight alone: a step costs less than half, and the neighbours do not disturb. The last stage has the
 whole convolutions.
 
-The loss is the mean square error of v, less where there is little noise. In the last two stages the
-error of the *difference* between the two captions is added, times ᾱ and as a share of the exact
-difference: what the distance between two texts is made of.
+The loss is the mean square error of v, less where there is little noise. Once there are texts, each
+picture is answered under two of them, and the error of their *difference* is added, times ᾱ and as
+a share of the exact difference: what the distance between two texts is made of.
 
 AdamW, warm-up and cosine decay, weight average. Resumes from RUN/STAGE.pt. ``--samples`` may change
 between runs; the learning rate follows the share done. ``--workers N`` are programs of one thread
@@ -44,17 +44,17 @@ from codes import CHANNELS
 from diffusers import UNet2DConditionModel
 from lessons import Batch, Lessons, Library, Mix
 from optimisation import learning_rate, save
-from teaching import logits
 from torch import Tensor, nn
-from torch.nn.functional import pad, silu
+from torch.nn.functional import pad
 
 KEPT = 250_000  # samples between the weight averages that are kept, to choose from
 WIDTH, LAYERS = 128, 4
-STRESS = 0.1  # weight of the difference between two captions
+STRESS = 0.2  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
 TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and those kept for the text
 RECALLED = 16  # pictures in a batch of the first stage
-CAPTIONS = (26, 26, 6, 6)  # words, sentences, words on a colour, and ""; in one of the second
+CAPTIONS = (12, 28, 4, 4)  # words, sentences, words on a colour, and ""; in one of the second
+READING = 1500  # steps of 64 captions
 MIXES = {
     "pairs": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
     "sheets": Mix(
@@ -161,12 +161,22 @@ def cross_attention_means(model: UNet2DConditionModel, library: Library) -> dict
     return {name: torch.stack(means).mean(0) for name, means in found.items()}
 
 
+def half_whitened(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Weight (count, n) and bias of a layer that gives principal components, half whitened."""
+    mean = vectors.mean(0)
+    _, s, axes = torch.linalg.svd(vectors - mean, full_matrices=False)
+    weight = axes[:count] / s[:count, None] ** 0.5
+    weight /= ((vectors - mean) @ weight.T).square().mean().sqrt()
+    return weight, -weight @ mean
+
+
 @torch.no_grad()
 def with_room(recalled: UNet2DConditionModel, library: Library) -> UNet2DConditionModel:
     """A network that does under every text what ``recalled`` does under the empty one.
 
-    The text has dimensions of the time embedding for itself, which nothing reads yet, and each
-    cross-attention adds its mean. So a text does not disturb what is known before it is understood.
+    The text has dimensions of the time embedding for itself, which nothing reads yet: components of
+    its vector, and their negatives, as what comes next cuts off what is negative. Each
+    cross-attention adds its mean.
     """
     model = alone(build())
     state = model.state_dict()
@@ -178,53 +188,56 @@ def with_room(recalled: UNet2DConditionModel, library: Library) -> UNet2DConditi
     for name, mean in cross_attention_means(recalled, library).items():
         state[f"{name}.to_out.0.weight"].zero_()
         state[f"{name}.to_out.0.bias"].copy_(mean)
-    state["add_embedding.norm2.weight"].zero_()
-    state["add_embedding.norm2.bias"].zero_()
+    text = model.add_embedding
+    weight, bias = half_whitened(library.vectors(library.plain()[::4]), TEXT // 2)
+    nothing = weight.new_zeros(TIME, weight.shape[1])
+    text.proj.weight.copy_(torch.cat([nothing, weight, -weight]))
+    text.proj.bias.copy_(torch.cat([nothing[:, 0], bias, -bias]))
+    text.norm2.bias.zero_()
+    text.norm2.weight.zero_()
+    text.norm2.weight[TIME:] = 1
     return model
 
 
-def head_start(model: UNet2DConditionModel, library: Library, steps: int = 6000) -> None:
-    """Teach the text's dimensions of the time embedding to tell the mean drawing of a caption."""
-    text, teacher = model.add_embedding, library.teacher
+def given_vectors(model: UNet2DConditionModel) -> UNet2DConditionModel:
+    """The same network, which is given the vectors of texts in place of their states."""
+    for part in (model.encoder_hid_proj, model.add_embedding.norm1, model.add_embedding.pool):
+        part.forward = lambda vectors: vectors
+    for name, layer in model.named_modules():
+        if name.endswith("attn2"):
+            bias = layer.to_out[0].bias
+            layer.forward = lambda hidden, *_, bias=bias, **__: bias.expand_as(hidden)
+    return model
+
+
+def learn_to_read(model: UNet2DConditionModel, library: Library, steps: int = READING) -> None:
+    """Teach the text's way into the time embedding to make a text's vector from its states."""
+    text = model.add_embedding
     captions = library.plain()
-    captions = captions[:: max(1, len(captions) // 40_000)]
     with torch.no_grad():
         text.norm1.reset_parameters()
-        text.norm2.weight[TIME:] = 1
         nn.init.eye_(text.pool.v_proj.weight)
-        for part in (text.pool.q_proj.weight, text.pool.q_proj.bias, text.pool.v_proj.bias):
-            nn.init.zeros_(part)
+        for layer in (text.pool.q_proj, text.pool.k_proj):
+            layer.reset_parameters()
+        nn.init.zeros_(text.pool.v_proj.bias)
         nn.init.zeros_(text.pool.positional_embedding)
-        features, means = [], []
-        for first in range(0, len(captions), 256):
-            numbers = captions[first : first + 256]
-            features.append(text.pool(text.norm1(library.states(numbers))))
-            logit = logits(library.vectors(numbers), teacher.described)
-            means.append([(s * logit).softmax(1) @ teacher.codes[None] for s in (1, 2)])
-        pooled = torch.cat(features)
-        goals = [torch.cat(part) for part in zip(*means, strict=True)]
-        goals = [goal - goal.mean(0) for goal in goals]
-        goals = [goal / goal.square().mean().sqrt() for goal in goals]
-        weight, bias = whitened(pooled, text.proj.out_features, 0.1)
-        text.proj.weight.copy_(weight)
-        text.proj.bias.copy_(bias)
-    heads = nn.ModuleList(nn.Linear(TEXT, goal.shape[1]) for goal in goals)
-    learning = [*text.proj.parameters(), *text.norm2.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(learning, weight_decay=0.01)
+    learning = [*text.norm1.parameters(), *text.pool.parameters()]
+    optimizer = torch.optim.AdamW(learning, weight_decay=0.0, betas=(0.9, 0.99))
+    running = 1.0
     for step in range(steps):
-        chosen = torch.randint(len(pooled), (128,))
-        hidden = silu(text.norm2(text.proj(pooled[chosen]))[:, TIME:])
-        losses = [
-            (head(hidden) - goal[chosen]).square().mean()
-            for head, goal in zip(heads, goals, strict=True)
-        ]
+        places = torch.randint(len(captions), (64,), generator=library.generator)
+        numbers = [captions[place] for place in places.tolist()]
+        with torch.no_grad():
+            goal = text.norm2(text.proj(library.vectors(numbers)))[:, TIME:]
+        loss = (text(library.states(numbers))[:, TIME:] - goal).square().mean()
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(2e-3, (step + 1) / steps)
+            group["lr"] = learning_rate(1e-3, (step + 1) / steps)
         optimizer.zero_grad()
-        sum(losses).backward()
+        loss.backward()
         optimizer.step()
-    shares = ", ".join(f"{loss.item():.2f}" for loss in losses)
-    print(f"head start: unexplained of the mean drawings {shares}", flush=True)
+        running += 0.02 * (loss.item() / goal.var(0).mean().item() - running)
+        if (step + 1) % 500 == 0:
+            print(f"reading, step {step + 1}: unexplained {running:.3f}", flush=True)
 
 
 class Loss:
@@ -235,11 +248,11 @@ class Loss:
         """The mean square of the exact difference, for each layout, is taken from some batches."""
         self.alphas, self.stage = library.teacher.alphas, stage
         self.lessons = Lessons(library, MIXES.get(stage, Mix()))
-        sizes = {"recall": RECALLED, "captions": sum(CAPTIONS)}  # samples in a batch
+        sizes = {"recall": RECALLED, "captions": 2 * sum(CAPTIONS)}  # samples in a batch
         self.size = sizes.get(stage) or 2 * len(MIXES[stage])
         squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
-        for _ in range(batches if stage in MIXES else 0):
-            batch = self.lessons.batch()
+        for _ in range(0 if stage == "recall" else batches):
+            batch = self.batch()
             exact = self.alphas[batch.t] * (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
             for layout, square in zip(batch.layouts, exact.tolist(), strict=True):
                 squares[layout].append(square)
@@ -249,16 +262,18 @@ class Loss:
         weight = (4 * (1 - self.alphas[t])).clamp_max(1).view(-1, 1, 1, 1)
         return (weight * errors.square()).mean()
 
+    def batch(self) -> Batch:
+        return self.lessons.batch() if self.stage in MIXES else self.lessons.captions(*CAPTIONS)
+
     def __call__(self, model: UNet2DConditionModel) -> tuple[Tensor, Tensor]:
-        if self.stage in MIXES:
-            return self._of_pairs(model, self.lessons.batch())
-        recall, lessons = self.stage == "recall", self.lessons
-        batch = lessons.recall(RECALLED) if recall else lessons.captions(*CAPTIONS)
+        if self.stage != "recall":
+            return self._of_pairs(model, self.batch())
+        batch = self.lessons.recall(RECALLED)
         errors = model(batch.x, batch.t, batch.states).sample - batch.v
         return self._mean(errors, batch.t), torch.zeros(())
 
     def _of_pairs(self, model: UNet2DConditionModel, batch: Batch) -> tuple[Tensor, Tensor]:
-        both = [torch.cat(pair) for pair in ((batch.x, batch.x), (batch.t, batch.t), batch.states)]
+        both = [torch.cat(pair) for pair in ((batch.x, batch.x), (batch.t, batch.t), batch.texts)]
         errors = model(*both).sample - torch.cat(batch.v)
         first, second = errors.chunk(2)
         power = torch.tensor([self.power[layout] for layout in batch.layouts])
@@ -299,12 +314,12 @@ def begin(stage: str, library: Library, run: Path) -> UNet2DConditionModel:
     if stage in MIXES:
         model = build() if stage == "sheets" else alone(build())
         model.load_state_dict(whole(before) if stage == "sheets" else before)
+        if stage == "pairs":
+            learn_to_read(model, library)
         return model
     recalled = alone(build(room=0))
     recalled.load_state_dict(before)
-    model = with_room(recalled, library)
-    head_start(model, library)
-    return model
+    return with_room(recalled, library)
 
 
 def train(rank: int, args: argparse.Namespace) -> None:
@@ -325,6 +340,8 @@ def train(rank: int, args: argparse.Namespace) -> None:
         model = model if args.stage == "sheets" else alone(model)
         model.load_state_dict(saved["model"])
     average = copy.deepcopy(model)
+    if args.stage == "captions":
+        given_vectors(model)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.99)
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from boards import SIDE, find_drawings
+from boards import SIDE
 from captions import Caption
 from codes import CHANNELS
 from optimisation import fingerprint, save
@@ -47,30 +47,30 @@ class Mix:
 
 @dataclass(frozen=True)
 class Batch:
-    """B noisy pictures x (B, 64, 4, 4) at timesteps t (B,), under two captions each."""
+    """B noisy pictures x (B, 64, n, n) at timesteps t (B,), under two captions each."""
 
     x: Tensor
     t: Tensor
-    states: tuple[Tensor, Tensor]  # (B, 32, 384) of the first and of the second captions
-    v: tuple[Tensor, Tensor]  # (B, 64, 4, 4), the best predictions
+    texts: tuple[Tensor, Tensor]  # states (B, 32, 384) of the captions, or their vectors (B, 384)
+    v: tuple[Tensor, Tensor]  # (B, 64, n, n), the best predictions
     layouts: list[str]
 
 
 @dataclass(frozen=True)
 class Plain:
-    """B noisy pictures x (B, 64, n, n) at timesteps t (B,), under a caption each."""
+    """B noisy pictures x (B, 64, 4, 4) at timesteps t (B,), under a caption each."""
 
     x: Tensor
     t: Tensor
     states: Tensor  # (B, 32, 384)
-    v: Tensor  # (B, 64, n, n), the best predictions
+    v: Tensor  # (B, 64, 4, 4), the best predictions
 
 
 class Library:
     """The captions whose states are made, by kind, with the teacher's priors of them."""
 
     def __init__(self, data: Path, text: Path, run: Path, seed: int) -> None:
-        self.teacher = Teacher(run, text, find_drawings(data))
+        self.teacher = Teacher(data, text, run)
         self.captions = read_captions(run)
         codes = self.teacher.codes[None].numpy().tobytes().hex()
         self.fingerprint = fingerprint(
@@ -86,7 +86,8 @@ class Library:
                 self.kinds[self.kind_of(n)].append(n)
         self.coloured = [n for (_, colour), found in self.kinds.items() if colour for n in found]
         self.phrases = self._vectors_of_phrases(run, text, self.captions)
-        self.empty = encode(text, [""])[0][0].float()
+        states, found = encode(text, [""])
+        self.empty, self.nothing = states[0].float(), found[0]  # of the empty text
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -243,29 +244,37 @@ class Lessons:
         return Plain(x, t, states, best_v(x, x0, t, self.source))
 
     @torch.no_grad()
-    def captions(self, words: int, sentences: int, coloured: int, anything: int) -> Plain:
-        """Quarters of sheets, of a caption each: more captions for the time that a sheet takes."""
+    def captions(self, words: int, sentences: int, coloured: int, anything: int) -> Batch:
+        """Quarters of sheets, under two captions each, which are given as their vectors.
+
+        Four cells teach as much of a caption as sixteen, and vectors cost nothing to read.
+        """
         library = self.source
         asked = [(("word", None), words), (("sentence", None), sentences)]
         if coloured:  # all of them on one colour
             asked.append((library.some_colour(), coloured))
-        parts = []
+        found, layouts = [], []
         for kind, count in asked:
             numbers = library.pick(kind, count)
-            parts.append((library.states(numbers), library.prior(numbers, kind), kind[1]))
-        states = library.empty.expand(anything, -1, -1)
-        parts.append((states, library.teacher.anything(anything), None))
-        found = [self._quarters(*part) for part in parts]
-        return Plain(*(torch.cat(same) for same in zip(*found, strict=True)))
+            given = library.vectors(numbers), library.prior(numbers, kind)
+            found.append(self._quarters(kind, *given))
+            layouts += [kind[0]] * count
+        nothing = library.nothing.expand(anything, -1), library.teacher.anything(anything)
+        found.append(self._quarters(("sentence", None), *nothing))
+        layouts += ["sentence"] * anything
+        x, t, first, second, v, w = (torch.cat(part) for part in zip(*found, strict=True))
+        return Batch(x, t, (first, second), (v, w), layouts)
 
-    def _quarters(
-        self, states: Tensor, prior: Tensor, colour: str | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """x, t, the states given, and the best v, of four cells that a prior draws."""
+    def _quarters(self, kind: Kind, vectors: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        """x, t, the vectors of the first and second captions, and their best v."""
         library, teacher = self.source, self.source.teacher
-        codes = teacher.codes[colour]
+        codes = teacher.codes[kind[1]]
         chosen = torch.multinomial(prior[:, 0].exp(), 4, True, generator=library.generator)
         t = torch.randint(1000, (len(prior),), generator=library.generator)
         x = noisy(codes[chosen].mT.unflatten(2, (2, 2)), t, library)
-        x0 = teacher.mean(x.flatten(2).mT, prior, t, codes).mT.unflatten(2, (2, 2))
-        return x, t, states, best_v(x, x0, t, library)
+        others = library.pick(kind, len(prior))
+        best = []
+        for beliefs in (prior, library.prior(others, kind)):
+            x0 = teacher.mean(x.flatten(2).mT, beliefs, t, codes).mT.unflatten(2, (2, 2))
+            best.append(best_v(x, x0, t, library))
+        return x, t, vectors, library.vectors(others), *best

@@ -14,9 +14,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from boards import SIDE, draw_cells, find_drawings
-from codes import kept_codes
-from teaching import SHARPNESS
+from boards import SIDE, draw_cells
+from teaching import SHARPNESS, Teacher
 from torch.nn.functional import normalize
 
 import conjure
@@ -27,9 +26,10 @@ from conjure.processes.sentences import SentenceEncoder
 
 def _perfect(layout: str, **settings: Any) -> IdealProcess:
     data, run = (Path(os.environ[name]) for name in ("EMOJI_DATA", "EMOJI_RUN"))
-    drawings = find_drawings(data)
-    codes = kept_codes(run, drawings)[None]
-    encode = SentenceEncoder(Path(conjure.__file__).parent / "processes" / "emoji")
+    bundled = Path(conjure.__file__).parent / "processes" / "emoji"
+    teacher = Teacher(data, bundled, run)
+    drawings, codes = teacher.drawings, teacher.codes[None]
+    encode = SentenceEncoder(bundled)
     described = [", ".join((d.name, *d.keywords)) for d in drawings]
     captions = normalize(encode([d.name for d in drawings]) + encode(described), dim=1)
     digest = hashlib.sha256(codes.numpy().tobytes() + "\n".join(described).encode())

@@ -20,12 +20,13 @@ import math
 from pathlib import Path
 
 import torch
-from boards import LAYOUTS, Drawing, cut, put_together
+from boards import LAYOUTS, Drawing, cut, find_drawings, put_together
 from codes import kept_codes
 from diffusion import noise_schedule
 from encoding import encoded
 from torch import Tensor
 from torch.nn.functional import normalize
+from vocabulary import vocabulary
 
 SHARPNESS = {"word": 2.0, "beside": 2.0, "above": 2.0, "sentence": 1.0}  # s
 Kind = tuple[str, str | None]  # a caption's layout and its background
@@ -57,9 +58,13 @@ def describe(text: Path, drawings: list[Drawing]) -> Tensor:
 class Teacher:
     """Draws pictures of captions, and denoises them exactly."""
 
-    def __init__(self, run: Path, text: Path, drawings: list[Drawing]) -> None:
-        self.codes = kept_codes(run, drawings)
-        self.described = describe(text, drawings)
+    def __init__(self, data: Path, text: Path, run: Path) -> None:
+        everything = find_drawings(data)
+        codes, described = kept_codes(run, everything), describe(text, everything)
+        kept = vocabulary(data, everything, described, codes[None])
+        self.drawings = [everything[i] for i in kept]
+        self.codes = {colour: found[kept] for colour, found in codes.items()}
+        self.described = described[kept]
         self.alphas = noise_schedule().alphas_cumprod
 
     def prior(self, phrases: Tensor, layout: str) -> Tensor:
