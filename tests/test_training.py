@@ -279,6 +279,18 @@ def test_what_is_recalled_is_any_drawing_as_often_as_any_other(training, teacher
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.06)  # four standard errors
 
 
+@pytest.mark.parametrize("count", [1, 7, 96])
+def test_the_timesteps_of_a_batch_are_spread_over_all(training, count) -> None:
+    generator = torch.Generator().manual_seed(0)
+    seen = torch.stack([training.lessons.spread(count, generator) for _ in range(400)])
+    assert seen.min() >= 0
+    assert seen.max() <= 999
+    parts = (seen * count / 1000 + 1e-4).floor()
+    assert ((parts.sort(1).values - torch.arange(count)).abs() <= 1).all()
+    # No place of the batch prefers a timestep.
+    assert seen.double().mean(0).sub(499.5).abs().max() < 4 * 289 / 20
+
+
 def test_quarters_of_sheets_have_the_answers_of_their_captions(training, teacher, library) -> None:
     """A quarter's answer is that of a sheet of which it is a part, under both of its captions."""
     teacher.described = torch.empty(3, 0)

@@ -53,12 +53,12 @@ STRESS = 0.2  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
 TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and those kept for the text
 RECALLED = 16  # pictures in a batch of the first stage
-CAPTIONS = (12, 28, 4, 4)  # words, sentences, words on a colour, and ""; in one of the second
+CAPTIONS = (36, 84, 12, 12)  # words, sentences, words on a colour, and ""; in one of the second
 READING = 1500  # steps of 64 captions
 MIXES = {
     "pairs": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
     "sheets": Mix(
-        {"word": 1, "beside": 1, "above": 1, "sentence": 2},
+        {"word": 1, "beside": 1, "above": 1, "sentence": 4},
         {"word": 1, "beside": 1, "above": 1, "sentence": 1},
         coloured=1,
         anything=1,
@@ -66,10 +66,10 @@ MIXES = {
 }
 STAGES = ("recall", "captions", *MIXES)
 COURSES = {  # samples to see, and the highest learning rate
-    "recall": (150_000, 1e-3),
-    "captions": (700_000, 1e-3),
+    "recall": (110_000, 1e-3),
+    "captions": (2_000_000, 1e-3),
     "pairs": (200_000, 3e-4),
-    "sheets": (150_000, 3e-4),
+    "sheets": (150_000, 2e-4),
 }
 
 

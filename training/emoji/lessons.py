@@ -180,6 +180,12 @@ class Walk:
         return numbers, x, t, x0
 
 
+def spread(count: int, generator: torch.Generator) -> Tensor:
+    """Timesteps (count,) of 0 … 999: one of each of as many equal parts, in any order."""
+    places = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
+    return (places * 1000 / count).long()
+
+
 def noisy(x0: Tensor, t: Tensor, library: Library) -> Tensor:
     alpha = library.teacher.alphas[t].view(-1, 1, 1, 1)
     noise = torch.randn(x0.shape, generator=library.generator)
@@ -202,7 +208,7 @@ class Lessons:
         """x, t and E[x₀ | x] of pictures that a prior draws."""
         teacher, generator = self.source.teacher, self.source.generator
         _, x0 = teacher.draw(prior, kind, generator)
-        t = torch.randint(1000, (len(prior),), generator=generator)
+        t = spread(len(prior), generator)
         x = noisy(x0, t, self.source)
         return x, t, teacher.denoise(x, prior, t, kind)
 
@@ -270,7 +276,7 @@ class Lessons:
         library, teacher = self.source, self.source.teacher
         codes = teacher.codes[kind[1]]
         chosen = torch.multinomial(prior[:, 0].exp(), 4, True, generator=library.generator)
-        t = torch.randint(1000, (len(prior),), generator=library.generator)
+        t = spread(len(prior), library.generator)
         x = noisy(codes[chosen].mT.unflatten(2, (2, 2)), t, library)
         others = library.pick(kind, len(prior))
         best = []
