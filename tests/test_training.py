@@ -481,7 +481,7 @@ def test_a_stage_does_not_begin_on_another_or_an_unfinished_one(
 ) -> None:
     torch.save({"average": {}} | facts, tmp_path / "captions.pt")
     with pytest.raises(SystemExit, match=said):
-        training.board_denoiser.begin("pairs", texts, tmp_path)
+        training.board_denoiser.begin("sheets", texts, tmp_path)
 
 
 def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
@@ -490,8 +490,8 @@ def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
     """A network that is wrong by the same everywhere has no error in the difference."""
     denoiser, lessons = training.board_denoiser, training.lessons
     monkeypatch.setattr(lessons, "SHAPE", (2, 4, 4))
-    monkeypatch.setattr(denoiser, "MIXES", {"pairs": lessons.Mix({}, {"word": 4, "sentence": 2})})
-    loss = denoiser.Loss(library, "pairs", batches=3)
+    monkeypatch.setattr(denoiser, "SHEETS", lessons.Mix({}, {"word": 4, "sentence": 2}))
+    loss = denoiser.Loss(library, "sheets", batches=3)
     batch = loss.lessons.batch()
     monkeypatch.setattr(loss.lessons, "batch", lambda: batch)
     exact = torch.cat(batch.v)

@@ -1,6 +1,6 @@
-"""Train the denoiser on pictures whose exact denoiser is known, in four stages.
+"""Train the denoiser on pictures whose exact denoiser is known, in three stages.
 
-    for stage in recall captions pairs sheets; do
+    for stage in recall captions sheets; do
         python training/emoji/board_denoiser.py $stage --data DATA --text TEXT --out RUN
     done
 
@@ -11,9 +11,9 @@ them). Its targets are exact (teaching.py; compare Xu et al. 2023, *Stable Targe
 - ``recall``: what the drawings look like, under the empty text.
 - ``captions``: which drawings a word or a sentence asks for, on quarters of sheets. A text is given
   as its vector, in dimensions of the time embedding that nothing reads at first.
-- ``pairs``: the same on whole sheets, along the teacher's own walks (lessons.py). Before it begins,
-  the network learns to make the vectors from the states that it will read. Cross-attention opens.
-- ``sheets``: the same, and things in their places.
+- ``sheets``: the same on whole sheets, along the teacher's own walks (lessons.py), and things in
+  their places. Before it begins, the network learns to make the vectors from the states that it
+  will read. Cross-attention opens.
 
 Cells of a sheet are drawn independently. So before the last stage each convolution is its middle
 weight alone: a step costs less than half, and the neighbours do not disturb. The last stage has the
@@ -55,20 +55,16 @@ TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and thos
 RECALLED = 16  # pictures in a batch of the first stage
 CAPTIONS = (36, 84, 12, 12)  # words, sentences, words on a colour, and ""; in one of the second
 READING = 1500  # steps of 64 captions
-MIXES = {
-    "pairs": Mix({"word": 2, "sentence": 4}, {"word": 1, "sentence": 1}, anything=2),
-    "sheets": Mix(
-        {"word": 1, "beside": 1, "above": 1, "sentence": 4},
-        {"word": 1, "beside": 1, "above": 1, "sentence": 1},
-        coloured=1,
-        anything=1,
-    ),
-}
-STAGES = ("recall", "captions", *MIXES)
+SHEETS = Mix(
+    {"word": 1, "beside": 1, "above": 1, "sentence": 4},
+    {"word": 1, "beside": 1, "above": 1, "sentence": 1},
+    coloured=1,
+    anything=1,
+)
+STAGES = ("recall", "captions", "sheets")
 COURSES = {  # samples to see, and the highest learning rate
     "recall": (110_000, 1e-3),
     "captions": (2_000_000, 1e-3),
-    "pairs": (200_000, 3e-4),
     "sheets": (150_000, 2e-4),
 }
 
@@ -247,9 +243,9 @@ class Loss:
     def __init__(self, library: Library, stage: str, batches: int = 100) -> None:
         """The mean square of the exact difference, for each layout, is taken from some batches."""
         self.alphas, self.stage = library.teacher.alphas, stage
-        self.lessons = Lessons(library, MIXES.get(stage, Mix()))
-        sizes = {"recall": RECALLED, "captions": 2 * sum(CAPTIONS)}  # samples in a batch
-        self.size = sizes.get(stage) or 2 * len(MIXES[stage])
+        self.lessons = Lessons(library, SHEETS if stage == "sheets" else Mix())
+        sizes = {"recall": RECALLED, "captions": 2 * sum(CAPTIONS), "sheets": 2 * len(SHEETS)}
+        self.size = sizes[stage]  # samples in a batch
         squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
         for _ in range(0 if stage == "recall" else batches):
             batch = self.batch()
@@ -263,7 +259,8 @@ class Loss:
         return (weight * errors.square()).mean()
 
     def batch(self) -> Batch:
-        return self.lessons.batch() if self.stage in MIXES else self.lessons.captions(*CAPTIONS)
+        captions = self.stage == "captions"
+        return self.lessons.captions(*CAPTIONS) if captions else self.lessons.batch()
 
     def __call__(self, model: UNet2DConditionModel) -> tuple[Tensor, Tensor]:
         if self.stage != "recall":
@@ -311,15 +308,14 @@ def begin(stage: str, library: Library, run: Path) -> UNet2DConditionModel:
         seen = f"{saved['seen']} of {saved['samples']} samples"
         raise SystemExit(f"{file} has seen {seen}: finish that stage first")
     before = saved["average"]
-    if stage in MIXES:
-        model = build() if stage == "sheets" else alone(build())
-        model.load_state_dict(whole(before) if stage == "sheets" else before)
-        if stage == "pairs":
-            learn_to_read(model, library)
-        return model
-    recalled = alone(build(room=0))
-    recalled.load_state_dict(before)
-    return with_room(recalled, library)
+    if stage == "captions":
+        recalled = alone(build(room=0))
+        recalled.load_state_dict(before)
+        return with_room(recalled, library)
+    model = build()
+    model.load_state_dict(whole(before))
+    learn_to_read(model, library)
+    return model
 
 
 def train(rank: int, args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
-"""Which drawings the process draws: 490 of Noto's 1,636.
+"""Which drawings the process draws: 492 of Noto's 1,636.
 
-A perfect student of 490 drawings agrees with people as well as one of all (README.md), and a small
-network can know 490. These are drawings whose name is a word of WordNet, without symbols; and men
+A perfect student of 492 drawings agrees with people as well as one of all (README.md), and a small
+network can know 492. These are drawings whose name is a word of WordNet, without symbols; and men
 and women who do something. Of two that read and look most alike, the one that WordNet's texts name
 less often goes, if it is not common, until enough are left.
 """
