@@ -21,7 +21,7 @@ whole convolutions.
 
 The loss is the mean square error of v, less where there is little noise. Once there are texts, each
 picture is answered under two of them, and the error of their *difference* is added, times ᾱ and as
-a share of the exact difference: what the distance between two texts is made of.
+a share of how large it is for texts as far apart: what the distance between two texts is made of.
 
 AdamW, warm-up and cosine decay, weight average. Resumes from RUN/STAGE.pt. ``--samples`` may change
 between runs; the learning rate follows the share done. ``--workers N`` are programs of one thread
@@ -241,18 +241,19 @@ class Loss:
     difference."""
 
     def __init__(self, library: Library, stage: str, batches: int = 100) -> None:
-        """The mean square of the exact difference, for each layout, is taken from some batches."""
+        """How large the exact difference is, for texts as far apart, is taken from some batches."""
         self.alphas, self.stage = library.teacher.alphas, stage
         self.lessons = Lessons(library, SHEETS if stage == "sheets" else Mix())
         sizes = {"recall": RECALLED, "captions": 2 * sum(CAPTIONS), "sheets": 2 * len(SHEETS)}
         self.size = sizes[stage]  # samples in a batch
-        squares: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
+        squares: dict[str, list[Tensor]] = {layout: [] for layout in LAYOUTS}
         for _ in range(0 if stage == "recall" else batches):
             batch = self.batch()
             exact = self.alphas[batch.t] * (batch.v[0] - batch.v[1]).square().mean((1, 2, 3))
-            for layout, square in zip(batch.layouts, exact.tolist(), strict=True):
-                squares[layout].append(square)
-        self.power = {layout: sum(found) / len(found) for layout, found in squares.items() if found}
+            for layout, *square in zip(batch.layouts, exact, batch.apart, strict=True):
+                squares[layout].append(torch.stack(square))
+        sums = {layout: torch.stack(found).sum(0) for layout, found in squares.items() if found}
+        self.power = {layout: float(exact / apart) for layout, (exact, apart) in sums.items()}
 
     def _mean(self, errors: Tensor, t: Tensor) -> Tensor:
         weight = (4 * (1 - self.alphas[t])).clamp_max(1).view(-1, 1, 1, 1)
@@ -273,7 +274,7 @@ class Loss:
         both = [torch.cat(pair) for pair in ((batch.x, batch.x), (batch.t, batch.t), batch.texts)]
         errors = model(*both).sample - torch.cat(batch.v)
         first, second = errors.chunk(2)
-        power = torch.tensor([self.power[layout] for layout in batch.layouts])
+        power = batch.apart * torch.tensor([self.power[layout] for layout in batch.layouts])
         difference = self.alphas[batch.t] * (first - second).square().mean((1, 2, 3)) / power
         return self._mean(errors, both[1]), difference.mean()
 

@@ -26,9 +26,14 @@ from optimisation import fingerprint, save
 from states import CHUNK, encode, encoder_file, read_captions, states_folder
 from teaching import SHARPNESS, Kind, Teacher, vectors
 from torch import Tensor
+from torch.nn.functional import normalize
 
 STEPS = (8, 10, 10, 10, 12, 15, 20, 25)  # of a walk
 SHAPE = (CHANNELS, SIDE, SIDE)
+AMONG, SAME, CLOSE = 200, 0.999, 0.02  # captions to choose a near one from; cosine; 1 − cosine
+Text = tuple[
+    Tensor, Tensor
+]  # vectors (n, 384) of texts, and (n, phrases, 384) of what they ask for
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Batch:
     t: Tensor
     texts: tuple[Tensor, Tensor]  # states (B, 32, 384) of the captions, or their vectors (B, 384)
     v: tuple[Tensor, Tensor]  # (B, 64, n, n), the best predictions
+    apart: Tensor  # (B,): 1 − cosine of the two captions' vectors, at least ``CLOSE``
     layouts: list[str]
 
 
@@ -128,15 +134,23 @@ class Library:
         """(n, 384): the mean state of each caption, at length 1."""
         return torch.stack([self.chunks[n // CHUNK]["vectors"][n % CHUNK] for n in numbers])
 
+    def meant(self, numbers: list[int], kind: Kind) -> Tensor:
+        """(n, phrases, 384): the vectors of what captions of one kind ask for."""
+        if kind[0] == "sentence":
+            return self.vectors(numbers)[:, None]
+        return torch.stack(
+            [torch.stack([self.phrases[p] for p in self.captions[n].phrases]) for n in numbers]
+        )
+
     def prior(self, numbers: list[int], kind: Kind) -> Tensor:
         """(n, phrases, C) log p of captions of one kind."""
-        if kind[0] == "sentence":
-            phrases = self.vectors(numbers)[:, None]
-        else:
-            phrases = torch.stack(
-                [torch.stack([self.phrases[p] for p in self.captions[n].phrases]) for n in numbers]
-            )
-        return self.teacher.prior(phrases, kind[0])
+        return self.teacher.prior(self.meant(numbers, kind), kind[0])
+
+    def near(self, vectors: Tensor, kind: Kind) -> list[int]:
+        """For each of some vectors (n, 384) the nearest of ``AMONG`` captions, but not the same."""
+        found = self.pick(kind, AMONG)
+        alike = vectors @ self.vectors(found).T
+        return [found[i] for i in alike.masked_fill(alike > SAME, -1).argmax(1).tolist()]
 
 
 class Walk:
@@ -180,6 +194,19 @@ class Walk:
         return numbers, x, t, x0
 
 
+def between(one: Text, other: Text, share: Tensor) -> Text:
+    """On the way from one text to another; share: (n,) of the way."""
+    ways = share[:, None], share[:, None, None]
+    a, b = (
+        normalize(a.lerp(b, way.to(a)), dim=-1) for a, b, way in zip(one, other, ways, strict=True)
+    )
+    return a, b
+
+
+def distance(first: Tensor, second: Tensor) -> Tensor:
+    return (1 - (first * second).sum(1)).clamp_min(CLOSE)
+
+
 def spread(count: int, generator: torch.Generator) -> Tensor:
     """Timesteps (count,) of 0 … 999: one of each of as many equal parts, in any order."""
     places = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
@@ -212,34 +239,38 @@ class Lessons:
         x = noisy(x0, t, self.source)
         return x, t, teacher.denoise(x, prior, t, kind)
 
-    def _first_captions(self) -> Iterator[tuple[Kind, Tensor, Tensor, Tensor, Tensor]]:
-        """Kind, states, x, t and E[x₀ | x] of each part of a batch."""
+    def _first_captions(self) -> Iterator[tuple[Kind, Tensor, Tensor, Tensor, Tensor, Tensor]]:
+        """Kind, vectors, states, x, t and E[x₀ | x] of each part of a batch."""
         library = self.source
         for walk in self.walks:
             numbers, *answer = walk.step()
-            yield walk.kind, library.states(numbers), *answer
+            yield walk.kind, library.vectors(numbers), library.states(numbers), *answer
         picked = [((layout, None), count) for layout, count in self.mix.drawn.items()]
         picked += [(library.some_colour(), 1) for _ in range(self.mix.coloured)]
         for kind, count in picked:
             numbers = library.pick(kind, count)
-            yield kind, library.states(numbers), *self._drawn(library.prior(numbers, kind), kind)
+            texts = library.vectors(numbers), library.states(numbers)
+            yield kind, *texts, *self._drawn(library.prior(numbers, kind), kind)
         if count := self.mix.anything:
-            kind, states = ("sentence", None), library.empty.expand(count, -1, -1)
-            yield kind, states, *self._drawn(library.teacher.anything(count), kind)
+            texts = library.nothing.expand(count, -1), library.empty.expand(count, -1, -1)
+            kind = ("sentence", None)
+            yield kind, *texts, *self._drawn(library.teacher.anything(count), kind)
 
     @torch.no_grad()
     def batch(self) -> Batch:
         library, teacher = self.source, self.source.teacher
         found: list[tuple[Tensor, ...]] = []
         layouts = []
-        for kind, states, x, t, x0 in self._first_captions():
-            others = library.pick(kind, len(x))
+        for kind, given, states, x, t, x0 in self._first_captions():
+            others = library.near(given, kind)
+            others[::2] = library.pick(kind, len(others[::2]))
             other = teacher.denoise(x, library.prior(others, kind), t, kind)
             best = best_v(x, x0, t, library), best_v(x, other, t, library)
-            found.append((x, t, states, library.states(others), *best))
+            apart = distance(given, library.vectors(others))
+            found.append((x, t, states, library.states(others), *best, apart))
             layouts += [kind[0]] * len(x)
-        x, t, first, second, v, w = (torch.cat(part) for part in zip(*found, strict=True))
-        return Batch(x, t, (first, second), (v, w), layouts)
+        x, t, first, second, v, w, apart = (torch.cat(part) for part in zip(*found, strict=True))
+        return Batch(x, t, (first, second), (v, w), apart, layouts)
 
     @torch.no_grad()
     def recall(self, count: int) -> Plain:
@@ -251,9 +282,11 @@ class Lessons:
 
     @torch.no_grad()
     def captions(self, words: int, sentences: int, coloured: int, anything: int) -> Batch:
-        """Quarters of sheets, under two captions each, which are given as their vectors.
+        """Quarters of sheets, under two texts each, which are given as their vectors.
 
-        Four cells teach as much of a caption as sixteen, and vectors cost nothing to read.
+        Four cells teach as much of a text as sixteen, and vectors cost nothing to read. Between two
+        captions there are as many more texts as one likes, for the teacher answers any vector. So
+        the first is somewhere near a caption, and the second anywhere on the way to a third.
         """
         library = self.source
         asked = [(("word", None), words), (("sentence", None), sentences)]
@@ -261,26 +294,36 @@ class Lessons:
             asked.append((library.some_colour(), coloured))
         found, layouts = [], []
         for kind, count in asked:
-            numbers = library.pick(kind, count)
-            given = library.vectors(numbers), library.prior(numbers, kind)
-            found.append(self._quarters(kind, *given))
+            one, two, three = (self._texts(kind, count) for _ in range(3))
+            ways = torch.rand(2, count, generator=library.generator)
+            first = between(one, two, ways[0] ** 3)
+            texts = first, between(first, three, ways[1])
+            priors = [library.teacher.prior(meant, kind[0]) for _, meant in texts]
+            found.append(self._quarters(kind, [given for given, _ in texts], priors))
             layouts += [kind[0]] * count
-        nothing = library.nothing.expand(anything, -1), library.teacher.anything(anything)
-        found.append(self._quarters(("sentence", None), *nothing))
-        layouts += ["sentence"] * anything
+        kind = ("sentence", None)
+        given, meant = self._texts(kind, anything)
+        priors = [library.teacher.anything(anything), library.teacher.prior(meant, kind[0])]
+        found.append(self._quarters(kind, [library.nothing.expand(anything, -1), given], priors))
+        layouts += [kind[0]] * anything
         x, t, first, second, v, w = (torch.cat(part) for part in zip(*found, strict=True))
-        return Batch(x, t, (first, second), (v, w), layouts)
+        return Batch(x, t, (first, second), (v, w), distance(first, second), layouts)
 
-    def _quarters(self, kind: Kind, vectors: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
-        """x, t, the vectors of the first and second captions, and their best v."""
+    def _texts(self, kind: Kind, count: int) -> Text:
+        numbers = self.source.pick(kind, count)
+        return self.source.vectors(numbers), self.source.meant(numbers, kind)
+
+    def _quarters(
+        self, kind: Kind, given: list[Tensor], priors: list[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """x, t, the vectors of the first and second texts, and their best v."""
         library, teacher = self.source, self.source.teacher
         codes = teacher.codes[kind[1]]
-        chosen = torch.multinomial(prior[:, 0].exp(), 4, True, generator=library.generator)
-        t = spread(len(prior), library.generator)
+        chosen = torch.multinomial(priors[0][:, 0].exp(), 4, True, generator=library.generator)
+        t = spread(len(chosen), library.generator)
         x = noisy(codes[chosen].mT.unflatten(2, (2, 2)), t, library)
-        others = library.pick(kind, len(prior))
         best = []
-        for beliefs in (prior, library.prior(others, kind)):
-            x0 = teacher.mean(x.flatten(2).mT, beliefs, t, codes).mT.unflatten(2, (2, 2))
+        for prior in priors:
+            x0 = teacher.mean(x.flatten(2).mT, prior, t, codes).mT.unflatten(2, (2, 2))
             best.append(best_v(x, x0, t, library))
-        return x, t, vectors, library.vectors(others), *best
+        return x, t, *given, *best
