@@ -294,9 +294,12 @@ def test_the_timesteps_of_a_batch_are_spread_over_all(training, count) -> None:
     assert seen.double().mean(0).sub(499.5).abs().max() < 4 * 289 / 20
 
 
-def test_quarters_of_sheets_have_the_answers_of_their_texts(training, teacher, library) -> None:
+def test_quarters_of_sheets_have_the_answers_of_their_texts(
+    training, teacher, library, monkeypatch
+) -> None:
     """A quarter's answer is that of a sheet of which it is a part, under both of its texts."""
     teacher.described = torch.empty(3, 0)
+    monkeypatch.setattr(training.lessons, "FARTHEST", 0.05)  # a prior stays one
     library.kinds["word", "red"] = [0, 1]
     library.some_colour = lambda: ("word", "red")
     teacher.codes["red"] = teacher.codes[None] + 3
@@ -325,9 +328,12 @@ def test_quarters_of_sheets_have_the_answers_of_their_texts(training, teacher, l
     torch.testing.assert_close(shares.double(), first[found].mean(0), rtol=0, atol=0.15)
 
 
-def test_two_texts_are_anything_from_almost_the_same_to_unlike(training, library) -> None:
+def test_two_texts_are_anything_from_almost_the_same_to_unlike(
+    training, library, monkeypatch
+) -> None:
     lessons = training.lessons
     library.teacher.described = torch.empty(3, 0)
+    monkeypatch.setattr(lessons, "FARTHEST", 0.0)
     batch = lessons.Lessons(library, lessons.Mix()).captions(300, 300, 0, 4)
     ends = torch.nn.functional.normalize(library.vectors([0, 1]), dim=1)
     cosine = (batch.texts[0][:600] * batch.texts[1][:600]).sum(1)
@@ -339,6 +345,18 @@ def test_two_texts_are_anything_from_almost_the_same_to_unlike(training, library
     assert ((batch.texts[0][:600] @ ends.T).max(1).values > 0.99).double().mean() > 0.6
     normal = torch.linalg.cross(ends[0], ends[1])
     assert (torch.cat(batch.texts)[:600] @ normal).abs().max() < 1e-6
+
+
+def test_a_text_is_moved_in_any_direction_and_what_it_asks_for_with_it(training) -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.randn(500, 384, generator=generator), dim=1)
+    sizes = torch.linspace(0, 0.7, 500)
+    given, meant = training.lessons.disturbed((vectors, vectors[:, None]), sizes, generator)
+    torch.testing.assert_close(given, meant[:, 0])
+    tangent = sizes / (1 + sizes**2).sqrt()  # directions are almost at right angles
+    torch.testing.assert_close((given - vectors).norm(dim=1), tangent, rtol=0.15, atol=0.02)
+    moved = (given - vectors)[250:]
+    assert torch.linalg.svdvals(moved)[[0, -1]].log().diff().abs() < 4  # no direction is left out
 
 
 def test_the_nearest_caption_is_not_the_caption_itself(training, library, monkeypatch) -> None:

@@ -31,9 +31,8 @@ from torch.nn.functional import normalize
 STEPS = (8, 10, 10, 10, 12, 15, 20, 25)  # of a walk
 SHAPE = (CHANNELS, SIDE, SIDE)
 AMONG, SAME, CLOSE = 200, 0.999, 0.02  # captions to choose a near one from; cosine; 1 − cosine
-Text = tuple[
-    Tensor, Tensor
-]  # vectors (n, 384) of texts, and (n, phrases, 384) of what they ask for
+FARTHEST = 0.7  # that a text is moved
+Text = tuple[Tensor, Tensor]  # vectors of texts (n, 384), and of their phrases (n, phrases, 384)
 
 
 @dataclass(frozen=True)
@@ -203,6 +202,14 @@ def between(one: Text, other: Text, share: Tensor) -> Text:
     return a, b
 
 
+def disturbed(text: Text, sizes: Tensor, generator: torch.Generator) -> Text:
+    """A text moved by sizes (n,) in directions at random, which are those of no caption."""
+    given, meant = text
+    away = normalize(torch.randn(given.shape, generator=generator), dim=1) * sizes[:, None]
+    away = away.to(given)
+    return normalize(given + away, dim=-1), normalize(meant + away[:, None], dim=-1)
+
+
 def distance(first: Tensor, second: Tensor) -> Tensor:
     return (1 - (first * second).sum(1)).clamp_min(CLOSE)
 
@@ -285,8 +292,8 @@ class Lessons:
         """Quarters of sheets, under two texts each, which are given as their vectors.
 
         Four cells teach as much of a text as sixteen, and vectors cost nothing to read. Between two
-        captions there are as many more texts as one likes, for the teacher answers any vector. So
-        the first is somewhere near a caption, and the second anywhere on the way to a third.
+        captions, and around, there are as many more texts as one likes, for the teacher answers any
+        vector. So the first is near a caption, and the second anywhere on the way to a third.
         """
         library = self.source
         asked = [(("word", None), words), (("sentence", None), sentences)]
@@ -295,9 +302,12 @@ class Lessons:
         found, layouts = [], []
         for kind, count in asked:
             one, two, three = (self._texts(kind, count) for _ in range(3))
-            ways = torch.rand(2, count, generator=library.generator)
+            ways = torch.rand(4, count, generator=library.generator)
             first = between(one, two, ways[0] ** 3)
-            texts = first, between(first, three, ways[1])
+            first = disturbed(first, FARTHEST * ways[1], library.generator)
+            second = between(first, three, ways[2])
+            second = disturbed(second, FARTHEST * ways[2] * ways[3], library.generator)
+            texts = first, second
             priors = [library.teacher.prior(meant, kind[0]) for _, meant in texts]
             found.append(self._quarters(kind, [given for given, _ in texts], priors))
             layouts += [kind[0]] * count
