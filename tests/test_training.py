@@ -212,10 +212,12 @@ def library(training, teacher):
     found.teacher = teacher
     found.generator = torch.Generator().manual_seed(0)
     found.kinds = {(layout, None): [0, 1] for layout in training.boards.LAYOUTS}
-    priors = torch.tensor([[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]]], dtype=torch.float64)
+    priors = torch.tensor(
+        [[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]], [[0.3, 0.3, 0.4]]], dtype=torch.float64
+    )  # the third is never picked
     found.prior = lambda numbers, kind: priors[numbers].log()
     found.meant = lambda numbers, kind: priors[numbers]
-    found.near = lambda given, kind: [0] * len(given)
+    found.near = lambda given, kind: [2] * len(given)
     teacher.prior = lambda phrases, layout: phrases.log()
     found.states = lambda numbers: priors[numbers].expand(-1, 2, -1)
     found.vectors = lambda numbers: priors[numbers, 0]
@@ -255,6 +257,8 @@ def test_each_lesson_has_the_answers_of_its_own_captions(training, library, monk
     assert len(batch.x) == len(mix) == 9
     assert batch.layouts == ["sentence"] * 2 + ["word"] * 3 + ["sentence"] * 4
     assert torch.equal(batch.texts[0][5:], library.empty.expand(4, -1, -1))
+    near = (batch.texts[1] == library.states([2])).all(2).all(1)
+    assert near.tolist() == [False, True] + [False, True, False] + [False, True] * 2
     alpha = library.teacher.alphas[batch.t].view(-1, 1, 1, 1)
     for states, v in zip(batch.texts, batch.v, strict=True):
         best = library.teacher.denoise(batch.x, states[:, :1].log(), batch.t, ("word", None))
