@@ -298,6 +298,13 @@ def test_the_timesteps_of_a_batch_are_spread_over_all(training, count) -> None:
     assert seen.double().mean(0).sub(499.5).abs().max() < 4 * 289 / 20
 
 
+def test_no_timestep_is_past_the_last(training, monkeypatch) -> None:
+    """The largest number below 1 that ``rand`` gives, added to 95, is 96 in float32."""
+    most = torch.full((96,), 1 - 2.0**-24)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: most)
+    assert training.lessons.spread(96, torch.Generator()).max() == 999
+
+
 def test_quarters_of_sheets_have_the_answers_of_their_texts(
     training, teacher, library, monkeypatch
 ) -> None:
@@ -616,6 +623,8 @@ def test_of_two_drawings_most_alike_the_rarer_goes_unless_it_is_common(training)
     counts[3] -= 1
     assert vocabulary.thinned(alike, counts, 4) == [0, 1, 2, 4]
     assert vocabulary.thinned(alike, counts, 5) == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="cannot leave 2 of 3"):
+        vocabulary.thinned(alike[:3, :3], [vocabulary.COMMON] * 3, 2)
     # The second pair to go is found among those that are left.
     assert vocabulary.thinned(alike, counts, 3) == [0, 2, 4]
 

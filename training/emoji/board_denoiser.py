@@ -171,7 +171,7 @@ def with_room(recalled: UNet2DConditionModel, library: Library) -> UNet2DConditi
     """A network that does under every text what ``recalled`` does under the empty one.
 
     The text has dimensions of the time embedding for itself, which nothing reads yet: components of
-    its vector, and their negatives, as what comes next cuts off what is negative. Each
+    its vector, and their negatives. So both signs pass the SiLU that comes next. Each
     cross-attention adds its mean.
     """
     model = alone(build())

@@ -203,7 +203,7 @@ def between(one: Text, other: Text, share: Tensor) -> Text:
 
 
 def disturbed(text: Text, sizes: Tensor, generator: torch.Generator) -> Text:
-    """A text moved by sizes (n,) in directions at random, which are those of no caption."""
+    """A text moved by sizes (n,), in directions at random."""
     given, meant = text
     away = normalize(torch.randn(given.shape, generator=generator), dim=1) * sizes[:, None]
     away = away.to(given)
@@ -217,7 +217,7 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
 def spread(count: int, generator: torch.Generator) -> Tensor:
     """Timesteps (count,) of 0 … 999: one of each of as many equal parts, in any order."""
     places = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
-    return (places * 1000 / count).long()
+    return (places * 1000 / count).long().clamp_max(999)  # float32 may round up to ``count``
 
 
 def noisy(x0: Tensor, t: Tensor, library: Library) -> Tensor:

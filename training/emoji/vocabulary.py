@@ -49,12 +49,14 @@ def does_something(drawing: Drawing) -> bool:
 def thinned(alike: Tensor, counts: list[int], number: int) -> list[int]:
     """Places of ``number`` things: again and again, of the two most alike the rarer goes.
 
-    Common ones stay.
+    Common ones stay. ValueError if too many are common.
     """
     common = torch.tensor(counts) >= COMMON
     alike = alike.masked_fill(common[:, None] & common, -torch.inf).fill_diagonal_(-torch.inf)
     left = set(range(len(counts)))
     while len(left) > number:
+        if alike.max() == -torch.inf:
+            raise ValueError(f"cannot leave {number} of {len(counts)}: the others are common")
         first, second = divmod(int(alike.argmax()), len(counts))
         goes = first if counts[first] < counts[second] else second
         alike[goes] = alike[:, goes] = -torch.inf
