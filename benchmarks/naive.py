@@ -2,8 +2,8 @@
 
 This is what one writes from the paper in an afternoon: one pair at a time, one scheduler for each
 sample and direction, and at each step the guided prediction of both prompts (four network rows, in
-batches of two as in ``StableDiffusionPipeline``). Nothing is shared. Tests and benchmarks compare
-the package with it, so it imports nothing of the package.
+batches of two as in ``StableDiffusionPipeline``; two rows at w = 1). Nothing is shared. Tests and
+benchmarks compare the package with it, so it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -59,16 +59,22 @@ def naive_terms(
 
 
 def _guided(pipeline: Any, network: Network, prompts: tuple[str, str], guidance: float) -> Network:
-    """(x, t, text) → the guided prediction, in the network's own kind: ε, v or x₀."""
+    """(x, t, text) → the guided prediction, in the network's own kind: ε, v or x₀.
+
+    w = 1 needs no prediction without a prompt, and ``StableDiffusionPipeline`` makes none.
+    """
     states = {}
     for text in prompts:
         given, nothing = pipeline.encode_prompt(text, pipeline.device, 1, True, "")
-        states[text] = torch.cat([nothing, given]).to(pipeline.unet.dtype)
+        both = given if guidance == 1 else torch.cat([nothing, given])
+        states[text] = both.to(pipeline.unet.dtype)
 
     def predict(x: Tensor, t: Tensor, text: str) -> Tensor:
-        rows = torch.cat([x, x]).to(pipeline.unet.dtype)
-        out = network(rows, t, encoder_hidden_states=states[text]).sample
-        nothing, given = out.to(x.dtype).chunk(2)
+        rows = x.expand(len(states[text]), -1, -1, -1).to(pipeline.unet.dtype)
+        out: Tensor = network(rows, t, encoder_hidden_states=states[text]).sample.to(x.dtype)
+        if guidance == 1:
+            return out
+        nothing, given = out.chunk(2)
         guided: Tensor = nothing + guidance * (given - nothing)
         return guided
 

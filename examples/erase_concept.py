@@ -1,10 +1,13 @@
-"""Erase one concept of the bundled process by a closed-form edit of its cross-attention.
+"""Erase one concept of the bundled process by a closed-form edit of what reads its text.
 
-The edit is that of UCE (Gandikota et al., WACV 2024, Equation 7). Each matrix W of keys and values
-becomes the least-squares solution that sends the text states c of the target to what W made of a
-neutral text, and leaves those of other words where they were:
+The edit is that of UCE (Gandikota et al., WACV 2024, Equation 7). Each matrix W that is applied to
+the text states becomes the least-squares solution that sends the states c of the target to what W
+made of a neutral text, and leaves those of other words where they were:
 
     W' = (Σ_target W c* cᵀ + Σ_kept W c cᵀ + λ W) (Σ_target c cᵀ + Σ_kept c cᵀ + λ I)⁻¹
+
+In Stable Diffusion these matrices are the keys and values of cross-attention. Here they are the
+projection before it, and those of the pooled text, which goes with the time into every layer.
 
 python examples/erase_concept.py erased
 conjure compare emoji erased --target dog,puppy --bystander cat,wolf,horse,car,pizza,sun
@@ -41,13 +44,19 @@ def edited(weight, sources, wanted, kept):
 def erase(folder):
     """Save a copy of the bundled process without the target."""
     process = conjure.load()
-    sources = states(process, TARGET).flatten(0, 1)
-    wanted = states(process, [NEUTRAL] * len(TARGET)).flatten(0, 1)
-    kept = states(process, KEPT).flatten(0, 1)
+    unet = process.pipeline.unet
+    texts = [states(process, words) for words in (TARGET, [NEUTRAL] * len(TARGET), KEPT)]
+    pooled = [unet.add_embedding.norm1.double()(found) for found in texts]
+    pool = unet.add_embedding.float().pool
     with torch.no_grad():
-        for name, layer in process.pipeline.unet.named_modules():
-            if name.endswith(("attn2.to_k", "attn2.to_v")):
-                layer.weight.copy_(edited(layer.weight, sources, wanted, kept))
+        for layer, read in (
+            (unet.encoder_hid_proj, texts),
+            (pool.q_proj, pooled),
+            (pool.k_proj, pooled),
+            (pool.v_proj, pooled),
+        ):
+            sources, wanted, kept = (found.flatten(0, 1) for found in read)
+            layer.weight.copy_(edited(layer.weight, sources, wanted, kept))
     process.pipeline.save_pretrained(folder)
     settings = {"name": "erased", "sampler": process.sampler, "guidance": process.guidance}
     settings["steps"] = len(process.schedule)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from conjure.core.spec import Signature
 from conjure.datasets.cards import SEVEN
 from conjure.paper.tables import table_report
 from conjure.report.cells import ALL, AVERAGE, DEVIATION, MEAN, MEASURED, WEIGHTED, Cell, Column
@@ -57,7 +58,10 @@ def kept(name: str) -> list[dict[str, Any]]:
 
 
 def as_cell(one: dict[str, Any]) -> Cell:
-    return Cell(**as_tuple(one))
+    signature = one["signature"]  # a line in older files
+    if isinstance(signature, dict):
+        signature = Signature(signature["key"], signature["provenance"])
+    return Cell(**as_tuple(one | {"signature": signature}))
 
 
 def as_tuple(one: dict[str, Any]) -> dict[str, Any]:

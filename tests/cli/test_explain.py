@@ -79,9 +79,9 @@ def test_refused_before_anything_is_loaded(nothing_loaded, capsys, arguments, wo
 
 
 def test_more_samples_than_memory_holds(capsys) -> None:
-    assert main(["explain", "a dog", "a cat", *QUICK, "--samples", "4000000"]) == 2
+    assert main(["explain", "a dog", "a cat", *QUICK, "--samples", "400000000"]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "4,000,000 samples need" in line
+    assert "400,000,000 samples need" in line
     assert "bytes" in line
 
 

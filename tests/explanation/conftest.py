@@ -1,4 +1,4 @@
-"""What the tests of explanations share: the bundled process at two steps."""
+"""What the tests of explanations share: the bundled process at two steps, with guidance."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ import conjure
 
 @pytest.fixture(scope="session")
 def emoji():
-    return conjure.load(steps=2, device="cpu")
+    return conjure.load(steps=2, guidance=3.0, device="cpu")

@@ -74,7 +74,7 @@ def test_several_samples_are_resampled_over_seeds_too(curves):
 
 
 def test_the_figure_asks_the_real_network_for_one_pass_and_nothing_more(tmp_path):
-    process = load(steps=3, device="cpu")
+    process = load(steps=3, guidance=3.0, device="cpu")
     rows = 0
 
     def count(module, given, keywords):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_its_recommended_settings_are_used(process) -> None:
     assert (process.name, process.revision) == ("emoji", content_hash(FOLDER, FAMILY.parts))
     assert (process.sampler, process.guidance) == (card["sampler"], card["guidance"])
     assert len(process.schedule) == card["steps"]
-    assert process.latent_shape == (8, 8, 8)
+    assert process.latent_shape == (64, 4, 4)
 
 
 def test_near_texts_are_nearer_than_far_ones(process) -> None:
@@ -78,7 +79,7 @@ A, B, C, D, E = "a dog", "a puppy", "a violin", "a red car", "two cats"
 )
 def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) -> None:
     steps, rows = 4, 0
-    process = process.with_settings(steps=steps)
+    process = process.with_settings(steps=steps, guidance=3.0)
 
     def count(_, given, keywords) -> None:
         nonlocal rows
@@ -92,7 +93,9 @@ def test_its_network_is_asked_for_no_row_too_many(process, pairs, texts, apart) 
         conjure.distances(pairs, process=process, estimand="output")
         assert rows == output + texts
         rows = 0
-        bound = 3 * (2 * steps * 512 * 4 + process.embed([A]).nbytes)  # three trajectories
+        bound = 3 * (
+            2 * steps * prod(process.latent_shape) * 4 + process.embed([A]).nbytes
+        )  # three trajectories
         told = cost(pairs, process=process, max_memory=bound)
         tiled = conjure.distances(pairs, process=process, max_memory=bound)
         assert rows == told.rows == output + told.recomputed

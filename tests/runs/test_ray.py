@@ -103,7 +103,7 @@ def test_a_worker_that_is_killed_costs_its_block_and_the_numbers_are_those_of_he
                     killed = True
         assert killed
         assert first not in pids(engine)
-        other = process.with_settings(guidance=1.0)
+        other = process.with_settings(guidance=3.0)
         unguided, _ = terms_of(other, pairs[:1], tmp_path / "unguided")
     assert units_of(tmp_path / "ray") == sorted((pair, 0) for pair in distinct(pairs))
     own = bundled().with_settings(steps=2)
@@ -111,7 +111,7 @@ def test_a_worker_that_is_killed_costs_its_block_and_the_numbers_are_those_of_he
     here, _ = terms_of(own, pairs, tmp_path / "here")
     assert numbers(found) == numbers(here)
     assert found[0].signature.object() == here[0].signature.object()
-    other, _ = terms_of(own.with_settings(guidance=1.0), pairs[:1], tmp_path / "other")
+    other, _ = terms_of(own.with_settings(guidance=3.0), pairs[:1], tmp_path / "other")
     assert numbers(unguided) == numbers(other)
 
 

@@ -2,8 +2,7 @@
 
     python training/emoji/assemble.py --out RUN --text TEXT --to src/conjure/processes/emoji
 
-The denoiser's weights are the mean of the files of ``--weights``, each FILE or FILE:SHARE. An
-average over many updates ranks pairs better; one over the last updates draws more sharply. Other
+The denoiser's weights are the mean of the files of ``--weights``, each FILE or FILE:SHARE. Other
 files of the target (the model card, the recommended settings of conjure.json) are kept.
 ``revision`` in conjure.json becomes a hash of the weights, a label for people.
 """
@@ -16,13 +15,14 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from diffusion import build, noise_schedule
+from denoiser import build, whole
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from noise import noise_schedule
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 BUDGET = 36_000_000  # bytes, all files together
-RECOMMENDED = {"name": "emoji", "sampler": "ddim", "steps": 10, "guidance": 7.5}
+RECOMMENDED = {"name": "emoji", "sampler": "ddim", "steps": 10, "guidance": 1.0}
 
 
 def mean_weights(run: Path, weights: list[str]) -> dict[str, Tensor]:
@@ -43,9 +43,9 @@ def pipeline(run: Path, text: Path, weights: list[str]) -> StableDiffusionPipeli
     for weight in encoder.pooler.parameters():  # never used, but a file without it gives a warning
         torch.nn.init.zeros_(weight)
     unet = build()
-    unet.load_state_dict(mean_weights(run, weights))
+    unet.load_state_dict(whole(mean_weights(run, weights)))
     return StableDiffusionPipeline(
-        vae=AutoencoderTiny.from_pretrained(run / "vae"),
+        vae=AutoencoderKL.from_pretrained(run / "vae"),
         text_encoder=encoder,
         tokenizer=AutoTokenizer.from_pretrained(text / "tokenizer"),
         unet=unet,
@@ -61,8 +61,6 @@ def tidy(folder: Path) -> None:
     for file in folder.glob("*/config.json"):
         config = json.loads(file.read_text())
         config.pop("_name_or_path", None)
-        if config.get("_class_name") == "AutoencoderTiny":
-            config.pop("block_out_channels")  # set anew by its constructor
         if "dtype" in config:  # transformers would load it so, and diffusers the rest in float32
             config["dtype"] = "float32"
         file.write_text(json.dumps(config, indent=2) + "\n")
@@ -90,7 +88,7 @@ def main() -> None:
         "--text", type=Path, required=True, help="folder with text_encoder/ tokenizer/"
     )
     parser.add_argument(
-        "--weights", nargs="+", default=["diffusion.pt"], help="which weight averages of RUN"
+        "--weights", nargs="+", default=["sheets.pt"], help="which weight averages of RUN"
     )
     parser.add_argument("--to", type=Path, required=True)
     args = parser.parse_args()

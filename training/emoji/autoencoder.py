@@ -1,106 +1,149 @@
-"""Train the bundled process's autoencoder: 64×64 pictures ↔ 8×8 latents of 8 channels.
+"""Train the autoencoder of sheets: 64×64 pictures ↔ 4×4 latents of 64 channels.
 
     python training/emoji/autoencoder.py --data DATA --out RUN
 
-A diffusers ``AutoencoderTiny`` of 1.6 M parameters. The loss is L1 plus L1 of the picture's
-gradients. Noise on the latents makes the decoder robust to small errors of the denoiser. A penalty
-draws every latent channel towards mean 0 and deviation 1, so that the pipeline's scaling factor is
-1. Resumes from RUN/autoencoder.pt. ``--pictures`` may grow between runs; the learning rate follows
-the share done.
+A diffusers ``AutoencoderKL``. The latents are given: principal components of the drawings
+(codes.py). The encoder learns them, and how large its error is. The decoder learns to draw sheets
+from them; its loss is L1 plus L1 of the picture's gradients. It sees codes with noise of random
+size, and so learns to draw clearly what the denoiser has left vague.
+
+The decoder makes sixteen by sixteen pixels of one position, by repeating it. Which of them it is
+drawing it can only know from the picture's border. So its layers are taught this, too: before each
+doubling, the place of a position, modulo four, is to be read from its features.
+
+Resumes from RUN/autoencoder.pt. ``--pictures`` may grow between runs; the learning rate follows the
+share done.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from diffusers import AutoencoderTiny
-from optimisation import DEVICE, learning_rate, save
-from scenes import Concept, draw_scene, load_concepts, render, to_pixels
-from torch import Tensor
+from boards import CELL, COLOURS, SIDE, Drawing, draw_cells, find_drawings, put_together
+from codes import CHANNELS, kept_codes
+from diffusers import AutoencoderKL
+from diffusers.models.upsampling import Upsample2D
+from optimisation import learning_rate, save
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTH, LATENT_CHANNELS, LATENT_NOISE = 64, 8, 0.05
+COLOURED = 0.25  # share of the pictures
+NOISE = 0.4  # largest deviation of the noise on the codes
 
 
-def build() -> AutoencoderTiny:
-    return AutoencoderTiny(
-        encoder_block_out_channels=(WIDTH,) * 4,
-        decoder_block_out_channels=(WIDTH,) * 4,
-        num_encoder_blocks=(0, 1, 2, 3),
-        num_decoder_blocks=(3, 2, 1, 0),
-        latent_channels=LATENT_CHANNELS,
+def build() -> AutoencoderKL:
+    return AutoencoderKL(
+        latent_channels=CHANNELS,
+        block_out_channels=(32, 32, 64, 96, 192),
+        down_block_types=("DownEncoderBlock2D",) * 5,
+        up_block_types=("UpDecoderBlock2D",) * 5,
+        norm_num_groups=16,
+        sample_size=CELL * SIDE,
         scaling_factor=1.0,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        mid_block_add_attention=False,
     )
 
 
-def batches(concepts: list[Concept], size: int, seed: int):
-    """Endless pictures, half of them scenes: (size, 3, 64, 64) in −1 … 1."""
-    rng = random.Random(seed)
-    while True:
-        kinds = rng.choices(("single", "colour", "pair"), (4, 3, 3), k=size)
-        scenes = [draw_scene(concepts, rng, kind) for kind in kinds]
-        yield to_pixels(np.stack([render(s, concepts) for s in scenes]))
+def places(side: int) -> Tensor:
+    """(1, 4, side, side): cosine and sine of each row and column, with a period of four."""
+    angle = torch.arange(side) * math.pi / 2 + math.pi / 8
+    wave = torch.stack([angle.cos(), angle.sin()])
+    return torch.cat(
+        [wave[:, :, None].expand(-1, -1, side), wave[:, None, :].expand(-1, side, -1)]
+    )[None]
+
+
+class Places(nn.Module):
+    """What the decoder's features say of their places, before each doubling."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        layers = [layer for layer in decoder.modules() if isinstance(layer, Upsample2D)]
+        self.readers = nn.ModuleList(nn.Conv2d(layer.channels, 4, 1) for layer in layers)
+        self._seen: list[Tensor] = []
+        for layer in layers:
+            layer.register_forward_pre_hook(lambda _, given: self._seen.append(given[0]))
+
+    def loss(self) -> Tensor:
+        """Of the last picture decoded."""
+        seen, self._seen = self._seen, []
+        return sum(
+            F.mse_loss(read(x), places(x.shape[-1]).expand(len(x), -1, -1, -1))
+            for read, x in zip(self.readers, seen, strict=True)
+        )
 
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
-def loss_of(model: AutoencoderTiny, x: Tensor) -> Tensor:
-    with torch.autocast(DEVICE, torch.bfloat16):
-        z = model.encode(x).latents.float()
-        y = model.decode(z + LATENT_NOISE * torch.randn_like(z)).sample.float()
-    pixels = F.l1_loss(y, x)
+class Pictures:
+    """Endless sheets of drawings at random, with their codes."""
+
+    def __init__(self, drawings: list[Drawing], run: Path, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.codes = kept_codes(run, drawings)
+        self.cells = {colour: draw_cells(drawings, colour) for colour in self.codes}
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor]:
+        """Pictures (size, 3, 64, 64) in −1 … 1, and their codes (size, 64, 4, 4)."""
+        colour = self.rng.choice(list(COLOURS)) if self.rng.random() < COLOURED else None
+        cells, codes = self.cells[colour], self.codes[colour]
+        chosen = torch.randint(len(cells), (size, SIDE**2), generator=self.generator)
+        return put_together(cells[chosen]), put_together(codes[chosen][..., None, None])
+
+
+def losses(
+    model: AutoencoderKL, places: Places, x: Tensor, codes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the encoder (a Gaussian's log-likelihood, on one picture), the decoder, and the places."""
+    deviation = NOISE * torch.rand(len(codes), 1, 1, 1)
+    y = model.decode(codes + deviation * torch.randn_like(codes)).sample
     edges = sum(F.l1_loss(a, b) for a, b in zip(gradients(y), gradients(x), strict=True))
-    spread = z.mean((0, 2, 3)).square().mean() + (z.std((0, 2, 3)) - 1).square().mean()
-    return pixels + edges + 0.1 * spread
+    found = model.encode(x[:1]).latent_dist
+    encoder = F.gaussian_nll_loss(found.mean, codes[:1], found.var)
+    return encoder, F.l1_loss(y, x) + edges, places.loss()
 
 
 def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
-    concepts = load_concepts(args.data)
-    model = build().to(DEVICE, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-4)
+    model = build()
+    places = Places(model.decoder)
+    learning = nn.ModuleDict({"model": model, "places": places})
+    optimizer = torch.optim.AdamW(learning.parameters(), lr=args.lr, weight_decay=1e-4)
     steps = args.pictures // args.batch
     checkpoint, start = args.out / "autoencoder.pt", 0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True, map_location=DEVICE)
-        model.load_state_dict(saved["model"])
+        saved = torch.load(checkpoint, weights_only=True)
+        learning.load_state_dict(saved["learning"])
         optimizer.load_state_dict(saved["optimizer"])
         start = saved["step"]
-    stream = batches(concepts, args.batch, args.seed + start)
+    pictures = Pictures(find_drawings(args.data), args.out, args.seed + start)
     clock = time.time()
     for step in range(start, steps):
-        x = next(stream).to(DEVICE, memory_format=torch.channels_last)
-        loss = loss_of(model, x)
+        errors = losses(model, places, *pictures.draw(args.batch))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        sum(errors).backward()
+        nn.utils.clip_grad_norm_(learning.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(args.lr, (step + 1) / steps)
         optimizer.step()
-        if step % 50 == 0 or step == steps - 1:
+        if step % 500 == 0 or step == steps - 1:
             rate = (step - start + 1) * args.batch / (time.time() - clock)
-            print(f"step {step}/{steps} loss {loss.item():.4f} {rate:.0f} pictures/s", flush=True)
-        if step % 200 == 199 or step == steps - 1:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            said = "encoder {:.4f} decoder {:.4f} places {:.4f}".format(*(e.item() for e in errors))
+            print(f"step {step}/{steps} {said} {rate:.0f} pictures/s", flush=True)
+        if step % 1000 == 999 or step == steps - 1:
+            state = {"learning": learning.state_dict(), "optimizer": optimizer.state_dict()}
             save(state | {"step": step + 1}, checkpoint)
-    print_scale(model, concepts, args)
-    model.to(memory_format=torch.contiguous_format).save_pretrained(args.out / "vae")
-
-
-@torch.no_grad()
-def print_scale(model: AutoencoderTiny, concepts: list[Concept], args: argparse.Namespace) -> None:
-    """Print how close the latents of new scenes are to mean 0 and deviation 1."""
-    stream = batches(concepts, 128, args.seed + 10_000)
-    z = torch.cat([model.encode(next(stream).to(DEVICE)).latents.cpu() for _ in range(8)])
-    mean, deviation = z.mean((0, 2, 3)).numpy(), z.std((0, 2, 3)).numpy()
-    print("latent channels: mean", mean.round(2), "deviation", deviation.round(2))
+    model.save_pretrained(args.out / args.name)
 
 
 def main() -> None:
@@ -108,12 +151,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder with google/ twitter/ emojibase/"
+        "--data", type=Path, required=True, help="folder with google/ emojibase/ wordnet/"
     )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
-    parser.add_argument("--pictures", type=int, default=60_000)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--pictures", type=int, default=100_000)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--name", default="vae")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from scenes import COLOURS, clean_name
 from torch import Tensor
 
 SIDE, CELL = 4, 16  # cells of a picture's side; pixels of a cell's side
 LEFT_OUT = {None, 2, 9}  # emojibase's groups: regional letters, skin and hair, flags
+COLOURS = {
+    "red": (235, 87, 87),
+    "orange": (242, 153, 74),
+    "yellow": (247, 220, 111),
+    "green": (111, 207, 151),
+    "blue": (86, 164, 235),
+    "purple": (187, 107, 217),
+    "pink": (255, 182, 213),
+    "grey": (189, 189, 189),
+    "black": (40, 40, 40),
+}
 
 
 # Which of a caption's phrases each cell draws, row by row.
@@ -39,6 +49,15 @@ class Drawing:
     emoji: str
     group: int
     file: Path
+
+
+def clean_name(label: str) -> str:
+    """Unicode's name in everyday words: "man: bald" → "bald man"."""
+    label = label.replace("’", "'").lower()
+    if ": " in label:
+        noun, quality = label.split(": ", 1)
+        label = f"{quality} {noun}"
+    return label.removesuffix(" face") if label.count(" ") == 1 else label
 
 
 def find_drawings(data: Path) -> list[Drawing]:

@@ -1,8 +1,6 @@
 """What is asked for, and what is then drawn: captions with their layouts and phrases.
 
-Words and names of emoji are a single drawing, two things in their places are two, and a sentence is
-a board (boards.py). A caption's *phrases* say what its cells show, one phrase a cell; a board has
-one phrase for all sixteen.
+A caption's *phrases* say what its cells show (boards.py): one phrase for all, or one for each half.
 """
 
 from __future__ import annotations
@@ -12,10 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards import Drawing
+from boards import COLOURS, Drawing
 from corpus import draw_sentences, find, lemma_counts
-from scenes import ABOVE, BESIDE, COLOURS, article
-from scenes import GROUP_WEIGHTS as SCENES
 
 SINGLE = (
     "{x}", "{x}", "{ax}", "{ax}", "the {x}", "a picture of {ax}", "a photo of {ax}",
@@ -27,7 +23,19 @@ COLOURED = (
     "{ax} in front of {c}",
     "{ax} on {c}",
 )
-GROUP_WEIGHTS = SCENES | {8: 0.4}  # symbols, too
+BESIDE = (
+    "{ax} to the left of {ay}", "{ay} to the right of {ax}", "{ax} next to {ay}",
+    "{ax} and {ay}", "{x} and {y}", "{ax} beside {ay}", "{ax} with {ay}",
+)  # fmt: skip
+ABOVE = (
+    "{ax} above {ay}",
+    "{ax} on top of {ay}",
+    "{ay} below {ax}",
+    "{ay} under {ax}",
+    "{ax} over {ay}",
+)
+# People and smileys come in dozens of near-copies; weights keep animals and food frequent.
+GROUP_WEIGHTS = {0: 0.6, 1: 0.5, 3: 2.0, 4: 1.6, 5: 1.1, 6: 1.2, 7: 1.0, 8: 0.4}
 WORDS = 2  # in a text that is still a word, not a sentence
 
 
@@ -35,8 +43,8 @@ WORDS = 2  # in a text that is still a word, not a sentence
 class Caption:
     text: str
     layout: str  # of boards.LAYOUTS
-    phrases: tuple[str, ...]  # what each cell shows; one for all cells of a board
-    colour: str | None = None  # of the background of a single drawing
+    phrases: tuple[str, ...]  # what the cells show
+    colour: str | None = None  # of the background
 
 
 def singles(drawings: list[Drawing], rng: random.Random) -> Iterator[Caption]:
@@ -54,6 +62,10 @@ def coloured(drawings: list[Drawing], rng: random.Random, count: int) -> Iterato
         colour = rng.choice(list(COLOURS))
         text = rng.choice(COLOURED).format(x=x, ax=article(x), c=colour)
         yield Caption(text, "word", (x,), colour)
+
+
+def article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def pairs(drawings: list[Drawing], rng: random.Random, count: int) -> Iterator[Caption]:

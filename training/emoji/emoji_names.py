@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 import emoji
-from scenes import clean_name
+from boards import clean_name
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 _SELECTOR = "\ufe0f"

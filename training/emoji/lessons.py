@@ -1,4 +1,4 @@
-"""What the denoiser is taught: noisy pictures, each under two captions, with the exact answers.
+"""What the denoiser is taught: noisy pictures with the exact answers, most under two texts.
 
 The distance that the process is made for compares two texts on the *same* noisy picture, along the
 trajectories of both. So lessons look like that:
@@ -6,6 +6,8 @@ trajectories of both. So lessons look like that:
 - *Walks.* The teacher denoises noise under a caption, as DDIM does in a few steps. Each state on
   the way is a lesson. It costs nothing: the teacher's answer is the next step.
 - *Drawings.* A picture of a caption, made noisy.
+- *Quarters.* Four cells of a text that no caption need have: a vector between two, or a sentence of
+  the corpus and a changed one (texts.py).
 
 Under the second caption the same picture has another exact answer (teaching.py). The empty text
 says nothing: it draws anything, each drawing as often as any other.
@@ -25,6 +27,7 @@ from codes import CHANNELS
 from optimisation import fingerprint, save
 from states import CHUNK, encode, encoder_file, read_captions, states_folder
 from teaching import SHARPNESS, Kind, Teacher, vectors
+from texts import kept_pairs
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -89,10 +92,13 @@ class Library:
         for n in range(len(self.captions)):
             if n // CHUNK in self.chunks:
                 self.kinds[self.kind_of(n)].append(n)
+        names = {drawing.name for drawing in self.teacher.drawings}
+        self.named = [n for n in self.kinds["word", None] if self.captions[n].phrases[0] in names]
         self.coloured = [n for (_, colour), found in self.kinds.items() if colour for n in found]
         self.phrases = self._vectors_of_phrases(run, text, self.captions)
         states, found = encode(text, [""])
         self.empty, self.nothing = states[0].float(), found[0]  # of the empty text
+        self.sentences, self.changed = kept_pairs(data, text, run)
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -121,7 +127,13 @@ class Library:
 
     def pick(self, kind: Kind, count: int) -> list[int]:
         """Numbers of captions of a kind."""
-        found = self.kinds[kind]
+        return self._some_of(self.kinds[kind], count)
+
+    def pick_named(self, count: int) -> list[int]:
+        """Numbers of captions that name a drawing."""
+        return self._some_of(self.named, count)
+
+    def _some_of(self, found: list[int], count: int) -> list[int]:
         places = torch.randint(len(found), (count,), generator=self.generator)
         return [found[place] for place in places.tolist()]
 
@@ -143,7 +155,18 @@ class Library:
 
     def prior(self, numbers: list[int], kind: Kind) -> Tensor:
         """(n, phrases, C) log p of captions of one kind."""
-        return self.teacher.prior(self.meant(numbers, kind), kind[0])
+        return self.teacher.prior(self.meant(numbers, kind))
+
+    def some(self, times: int, count: int) -> list[Text]:
+        """``times`` lots of ``count`` sentences at random (texts.py)."""
+        number = len(self.sentences)
+        places = torch.randint(number, (times, count), generator=self.generator)
+        return [as_text(self.sentences[chosen].float()) for chosen in places]
+
+    def alike(self, count: int) -> tuple[Text, Text]:
+        """Sentences, and the same after some changes."""
+        places = torch.randint(len(self.sentences), (count,), generator=self.generator)
+        return as_text(self.sentences[places].float()), as_text(self.changed[places].float())
 
     def near(self, vectors: Tensor, kind: Kind) -> list[int]:
         """For each of some vectors (n, 384) the nearest of ``AMONG`` captions, but not the same."""
@@ -191,6 +214,11 @@ class Walk:
         self.left = self.left - 1
         self._begin((self.left < 0).nonzero()[:, 0].tolist())
         return numbers, x, t, x0
+
+
+def as_text(vectors: Tensor) -> Text:
+    """Of texts that ask for what they say."""
+    return vectors, vectors[:, None]
 
 
 def between(one: Text, other: Text, share: Tensor) -> Text:
@@ -291,33 +319,56 @@ class Lessons:
     def captions(self, words: int, sentences: int, coloured: int, anything: int) -> Batch:
         """Quarters of sheets, under two texts each, which are given as their vectors.
 
-        Four cells teach as much of a text as sixteen, and vectors cost nothing to read. Between two
-        captions, and around, there are as many more texts as one likes, for the teacher answers any
-        vector. So the first is near a caption, and the second anywhere on the way to a third.
+        Four cells teach as much of a text as sixteen, and vectors cost nothing to read. Half of the
+        words are names of drawings as they are. Half of the sentences are under a changed one, too
+        (texts.py). As for the others: between two captions, or two sentences of the corpus, and
+        around them there are as many more texts as one likes, for the teacher answers any vector.
+        So the first is near one of them, and the second anywhere on the way to a third.
         """
-        library = self.source
-        asked = [(("word", None), words), (("sentence", None), sentences)]
-        if coloured:  # all of them on one colour
-            asked.append((library.some_colour(), coloured))
+        library, word, sentence = self.source, ("word", None), ("sentence", None)
+        lessons = [
+            (word, *self._named(words // 2)),
+            (word, *self._apart(FARTHEST, *self._three(word, words // 2))),
+            (sentence, *library.alike(sentences // 2)),
+            (sentence, *self._apart(FARTHEST, *library.some(3, sentences // 2))),
+        ]
+        if coloured:  # all of them on one colour, which texts a little away do not ask for
+            kind = library.some_colour()
+            lessons.append((kind, *self._apart(0, *self._three(kind, coloured))))
         found, layouts = [], []
-        for kind, count in asked:
-            one, two, three = (self._texts(kind, count) for _ in range(3))
-            ways = torch.rand(4, count, generator=library.generator)
-            first = between(one, two, ways[0] ** 3)
-            first = disturbed(first, FARTHEST * ways[1], library.generator)
-            second = between(first, three, ways[2])
-            second = disturbed(second, FARTHEST * ways[2] * ways[3], library.generator)
-            texts = first, second
-            priors = [library.teacher.prior(meant, kind[0]) for _, meant in texts]
+        for kind, *texts in lessons:
+            priors = [library.teacher.prior(meant) for _, meant in texts]
             found.append(self._quarters(kind, [given for given, _ in texts], priors))
-            layouts += [kind[0]] * count
-        kind = ("sentence", None)
-        given, meant = self._texts(kind, anything)
-        priors = [library.teacher.anything(anything), library.teacher.prior(meant, kind[0])]
-        found.append(self._quarters(kind, [library.nothing.expand(anything, -1), given], priors))
-        layouts += [kind[0]] * anything
+            layouts += [kind[0]] * len(priors[0])
+        given, meant = self._texts(sentence, anything)
+        priors = [library.teacher.anything(anything), library.teacher.prior(meant)]
+        found.append(
+            self._quarters(sentence, [library.nothing.expand(anything, -1), given], priors)
+        )
+        layouts += [sentence[0]] * anything
         x, t, first, second, v, w = (torch.cat(part) for part in zip(*found, strict=True))
         return Batch(x, t, (first, second), (v, w), distance(first, second), layouts)
+
+    def _named(self, count: int) -> tuple[Text, Text]:
+        """Names of drawings, and other words: half of them are near ones."""
+        library, word = self.source, ("word", None)
+        numbers = library.pick_named(count)
+        others = library.near(library.vectors(numbers), word)
+        others[::2] = library.pick(word, len(others[::2]))
+        first, second = ((library.vectors(n), library.meant(n, word)) for n in (numbers, others))
+        return first, second
+
+    def _three(self, kind: Kind, count: int) -> list[Text]:
+        return [self._texts(kind, count) for _ in range(3)]
+
+    def _apart(self, farthest: float, one: Text, two: Text, three: Text) -> tuple[Text, Text]:
+        """A text near the first of three, and one anywhere on the way to the third."""
+        generator = self.source.generator
+        ways = torch.rand(4, len(one[0]), generator=generator)
+        first = between(one, two, ways[0] ** 3)
+        first = disturbed(first, farthest * ways[1], generator)
+        second = between(first, three, ways[2])
+        return first, disturbed(second, farthest * ways[2] * ways[3], generator)
 
     def _texts(self, kind: Kind, count: int) -> Text:
         numbers = self.source.pick(kind, count)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import torch
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
 
 def learning_rate(peak: float, share: float, warm: float = 0.02) -> float:
     """Linear warm-up to ``peak``, then a cosine to zero; ``share`` of the training done, 0 … 1."""

@@ -1,10 +1,9 @@
 """The perfect student of the sheets, as a process: what `emoji` would be, were training perfect.
 
     export EMOJI_DATA=DATA EMOJI_RUN=RUN PYTHONPATH=training/emoji
-    conjure evaluate stsb-dev --process perfect:sentences --allow-code
+    conjure evaluate stsb-dev.tsv --process perfect:sheets --allow-code
 
-``sentences`` reads every text as a sentence, ``words`` as a word, which is drawn more sharply. Both
-are what the network is taught (teaching.py), by the package's own ``IdealProcess``.
+A text is a sheet, as the network is taught (teaching.py), by the package's own ``IdealProcess``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from conjure.processes.ideal import Board, IdealProcess
 from conjure.processes.sentences import SentenceEncoder
 
 
-def _perfect(layout: str, **settings: Any) -> IdealProcess:
+def sheets(**settings: Any) -> IdealProcess:
     data, run = (Path(os.environ[name]) for name in ("EMOJI_DATA", "EMOJI_RUN"))
     bundled = Path(conjure.__file__).parent / "processes" / "emoji"
     teacher = Teacher(data, bundled, run)
@@ -40,13 +39,5 @@ def _perfect(layout: str, **settings: Any) -> IdealProcess:
         codes[..., None, None],
         draw_cells(drawings).add(1).mul(127.5).round().byte(),
     )
-    board = Board(SIDE, 1 / SHARPNESS[layout], standardised=True)
+    board = Board(SIDE, 1 / SHARPNESS, standardised=True)
     return IdealProcess.with_choice(collection, encode, board, captions=captions, **settings)
-
-
-def sentences(**settings: Any) -> IdealProcess:
-    return _perfect("sentence", **settings)
-
-
-def words(**settings: Any) -> IdealProcess:
-    return _perfect("word", **settings)

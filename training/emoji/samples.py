@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--process", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--prompts", nargs="*", default=PROMPTS)
     args = parser.parse_args()

@@ -14,7 +14,6 @@ fetch() { # package@version, name of the folder it becomes, what to unpack
   mv package "$name" && rm "$archive"
 }
 fetch emoji-datasource-google@16.0.0 google 'package/img/google/64/*' 'package/*.json' package/LICENSE package/README.md
-fetch emoji-datasource-twitter@16.0.0 twitter 'package/img/twitter/64/*' 'package/*.json'
 fetch emojibase-data@17.0.0 emojibase 'package/en/*' 'package/*.json' package/LICENSE
 
 if [ ! -d wordnet ]; then

@@ -63,6 +63,7 @@ def main() -> None:
     args = parser.parse_args()
     captions = all_captions(args.data, find_drawings(args.data))
     random.Random(0).shuffle(captions)
+    args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "captions.json"
     if not file.exists():
         file.write_text(json.dumps([dataclasses.asdict(c) for c in captions]), "utf-8")

@@ -8,8 +8,8 @@ prediction of a noisy picture is known (Karras et al. 2022, Appendix B.3):
 
     p(c | phrase) ∝ exp(s · (cos(phrase, c) − mean over c) / deviation over c)
 
-Cosines are standardised over the drawings, so that vague and precise phrases are told apart by the
-order of the drawings, and not by how large their cosines are. It answers for any picture, not only
+Cosines are standardised over the drawings, so that it counts how far a drawing stands out
+for this phrase, and not how large its cosines are. It answers for any picture, not only
 for one that the caption has drawn. So a student can be taught what Algorithm 1 asks: how two texts
 differ on the same noisy picture.
 """
@@ -22,13 +22,13 @@ from pathlib import Path
 import torch
 from boards import LAYOUTS, Drawing, cut, find_drawings, put_together
 from codes import kept_codes
-from diffusion import noise_schedule
 from encoding import encoded
+from noise import noise_schedule
 from torch import Tensor
 from torch.nn.functional import normalize
 from vocabulary import vocabulary
 
-SHARPNESS = {"word": 2.0, "beside": 2.0, "above": 2.0, "sentence": 1.0}  # s
+SHARPNESS = 1.25  # s
 Kind = tuple[str, str | None]  # a caption's layout and its background
 
 
@@ -67,9 +67,9 @@ class Teacher:
         self.described = described[kept]
         self.alphas = noise_schedule().alphas_cumprod
 
-    def prior(self, phrases: Tensor, layout: str) -> Tensor:
+    def prior(self, phrases: Tensor) -> Tensor:
         """log p(c) of each phrase (B, phrases, C), from the phrases' vectors (B, phrases, 384)."""
-        return (SHARPNESS[layout] * logits(phrases, self.described)).log_softmax(-1)
+        return (SHARPNESS * logits(phrases, self.described)).log_softmax(-1)
 
     def anything(self, count: int) -> Tensor:
         """log p(c) of a text that says nothing (count, 1, C)."""

@@ -2,7 +2,8 @@
 
 **Freed memory.** A network on a CPU allocates and frees tens of megabytes a layer. By default glibc
 takes such blocks from the system one by one and gives them back at once. The system clears every
-page again, which takes an eighth of the time of the bundled network (``docs/performance.md``).
+page again, which takes an eighth of the time of the former bundled network
+(``docs/performance.md``).
 Memory that is kept gets holes: between two trajectories that are held, a batch was freed. Over
 thousands of pairs they add up, so they are given back from time to time.
 

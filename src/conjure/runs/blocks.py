@@ -34,7 +34,10 @@ class Block:
 
     @cached_property
     def cost(self) -> int:
-        """In units of 2(T − 1) network rows: for a seed, a text walked or a pair compared."""
+        """In units of 2(T − 1) network rows: for a seed, a text walked or a pair compared.
+
+        Without guidance a walk takes about half of that.
+        """
         return cost_of(self.pairs) * len(self.seeds)
 
     def __len__(self) -> int:

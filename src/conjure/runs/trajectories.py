@@ -1,7 +1,8 @@
 """Trajectories kept while a run goes on, so that a run that is stopped does not walk them again.
 
-A text that has pairs left is worth it: its trajectory takes 2T − 2 network rows, which a matrix
-would lose for each of its texts. The files are removed when the work is done.
+A text that has pairs left is worth it: its trajectory takes 2T − 2 network rows (T without
+guidance), which a matrix would lose for each of its texts. The files are removed when the work is
+done.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train the denoiser on pictures whose exact denoiser is known, in three stages.
 
     for stage in recall captions sheets; do
-        python training/emoji/board_denoiser.py $stage --data DATA --text TEXT --out RUN
+        python training/emoji/denoiser.py $stage --data DATA --text TEXT --out RUN
     done
 
 A ``UNet2DConditionModel``, v-prediction on Stable Diffusion's scaled-linear schedule, conditioned
@@ -53,7 +53,7 @@ STRESS = 0.2  # weight of the difference between two captions
 AVERAGED = 1e-3  # share of a new update in the average of the weights, in the end
 TIME, TEXT = 512, 256  # dimensions of the time embedding: of the time, and those kept for the text
 RECALLED = 16  # pictures in a batch of the first stage
-CAPTIONS = (36, 84, 12, 12)  # words, sentences, words on a colour, and ""; in one of the second
+CAPTIONS = (60, 60, 12, 12)  # words, sentences, words on a colour, and "": in one of the second
 READING = 1500  # steps of 64 captions
 SHEETS = Mix(
     {"word": 1, "beside": 1, "above": 1, "sentence": 4},
@@ -64,7 +64,7 @@ SHEETS = Mix(
 STAGES = ("recall", "captions", "sheets")
 COURSES = {  # samples to see, and the highest learning rate
     "recall": (110_000, 1e-3),
-    "captions": (2_000_000, 1e-3),
+    "captions": (5_000_000, 1e-3),
     "sheets": (150_000, 2e-4),
 }
 
@@ -171,7 +171,7 @@ def with_room(recalled: UNet2DConditionModel, library: Library) -> UNet2DConditi
     """A network that does under every text what ``recalled`` does under the empty one.
 
     The text has dimensions of the time embedding for itself, which nothing reads yet: components of
-    its vector, and their negatives. So both signs pass the SiLU that comes next. Each
+    its vector, and their negatives, as what comes next cuts off what is negative. Each
     cross-attention adds its mean.
     """
     model = alone(build())
@@ -327,7 +327,11 @@ def train(rank: int, args: argparse.Namespace) -> None:
         distributed.init_process_group(
             "gloo", f"tcp://127.0.0.1:{args.port}", rank=rank, world_size=args.workers
         )
+    if rank:
+        distributed.barrier()  # the first worker makes what is kept in the run folder
     library = Library(args.data, args.text, args.out, args.seed)
+    if args.workers > 1 and rank == 0:
+        distributed.barrier()
     checkpoint = args.out / f"{args.stage}.pt"
     saved = read(checkpoint, library) if checkpoint.exists() else None
     if saved is None:
