@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import itertools
 import json
@@ -160,6 +161,45 @@ def library(training, teacher):
     found.nothing = torch.full((3,), 1 / 3, dtype=torch.float64)
     found.empty = found.nothing.expand(2, -1)
     return found
+
+
+def test_a_library_knows_what_its_captions_ask_for(training, monkeypatch, tmp_path) -> None:
+    """Of real states: names of drawings, what each phrase says, and which texts are on a colour."""
+    lessons, states = training.lessons, importlib.import_module("states")
+    caption = training.captions.Caption
+    captions = [
+        caption("a dog", "word", ("dog",)),
+        caption("sadness", "word", ("sadness",)),
+        caption("a dog next to a cat", "beside", ("dog", "cat")),
+        caption("a cat on red", "word", ("cat",), "red"),
+        caption("the dog ran home", "sentence", ("the dog ran home",)),
+    ]
+    drawings = [training.boards.Drawing(name, (), "", 3, tmp_path) for name in ("dog", "cat")]
+    teacher = SimpleNamespace(drawings=drawings, codes={None: torch.zeros(2, 64)})
+    monkeypatch.setattr(lessons, "Teacher", lambda *_: teacher)
+    kept = torch.eye(3, 384).half()
+    monkeypatch.setattr(lessons, "kept_pairs", lambda *_: (kept, kept.flip(0)))
+    file = tmp_path / "captions.json"
+    file.write_text(json.dumps([dataclasses.asdict(each) for each in captions]))
+    encoded, vectors = states.encode(BUNDLED, [each.text for each in captions])
+    folder = states.states_folder(tmp_path, BUNDLED)
+    folder.mkdir()
+    torch.save({"states": encoded, "vectors": vectors}, folder / "000.pt")
+    library = lessons.Library(tmp_path, BUNDLED, tmp_path, 0)
+    assert library.pick_named(9) == [0] * 9  # "sadness" names no drawing, "a cat on red" more
+    assert library.some_colour() == ("word", "red")
+    assert sorted(library.plain()) == [0, 1, 2, 4]
+    meant = library.meant([2], ("beside", None))
+    torch.testing.assert_close(meant, training.teaching.vectors(BUNDLED, ["dog", "cat"])[None])
+    torch.testing.assert_close(library.meant([4], ("sentence", None))[:, 0], vectors[4:])
+    assert torch.equal(library.states([2, 0]), encoded[[2, 0]].float())
+    given, asked = library.some(3, 2)[1]
+    assert torch.equal(asked, given[:, None])
+    places = [text.argmax(1) for text, _ in library.alike(8)]
+    assert torch.equal(places[0] + places[1], torch.full((8,), 2))  # each with its own change
+    before = library.fingerprint
+    monkeypatch.setattr(lessons, "SHARPNESS", 2 * lessons.SHARPNESS)
+    assert lessons.Library(tmp_path, BUNDLED, tmp_path, 0).fingerprint != before
 
 
 def test_a_walk_is_what_ddim_does_with_the_teacher(training, library, monkeypatch) -> None:
@@ -514,6 +554,8 @@ def test_a_stage_begins_where_the_one_before_has_ended(
     last = None
     for stage in denoiser.STAGES:
         model = denoiser.begin(stage, texts, tmp_path).eval()
+        if stage == "captions":
+            assert torch.equal(model.conv_in.weight, last.conv_in.weight)
         if stage == "sheets":
             text = texts.states(3)
             expected = answers(last, text, training)

@@ -123,7 +123,7 @@ def test_show_writes_the_same_file_twice(suffix, tmp_path, capsys) -> None:
         assert show("a dog", "a cat", "--samples", "2", "--out", str(out)) == 0
         files.append(out.read_bytes())
     told = capsys.readouterr().err.splitlines()
-    assert told[0] == "conjure: 4 pictures: 14 network rows to compute"
+    assert told[0] == "conjure: 4 pictures: 8 network rows to compute"
     assert told[1] == f"conjure: written: {tmp_path / f'one.{suffix}'}"
     assert files[0].startswith(begins)
     assert files[0] == files[1]

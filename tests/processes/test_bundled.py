@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import runpy
 from math import prod
 from pathlib import Path
 
@@ -127,3 +128,22 @@ def test_plain_diffusers_reads_it(tmp_path: Path) -> None:
     pipe.set_progress_bar_config(disable=True)
     [picture] = pipe("a tiger", num_inference_steps=2, height=64, width=64).images
     assert picture.size == (64, 64)
+
+
+def test_the_example_erases_its_target_and_keeps_what_it_lists(process, tmp_path: Path) -> None:
+    """By what the network predicts at pure noise, beside the difference of a dog and a cat."""
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "erase_concept.py"))
+    example["erase"](tmp_path / "erased")
+    erased = conjure.load(tmp_path / "erased", device="cpu")
+    x = torch.randn(1, *process.latent_shape, generator=torch.Generator().manual_seed(0))
+    first = torch.tensor([0])
+
+    def predicted(by, word: str) -> torch.Tensor:
+        return by.predict(x, first, by.embed([word]))
+
+    moved = {
+        w: (predicted(process, w) - predicted(erased, w)).norm() for w in ("dog", "cat", "sun")
+    }
+    apart = (predicted(process, "dog") - predicted(process, "cat")).norm()
+    assert moved["dog"] > apart / 4
+    assert max(moved["cat"], moved["sun"]) < apart / 40

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boards import COLOURS, Drawing
-from corpus import draw_sentences, find, lemma_counts
+from corpus import article, draw_sentences, find, lemma_counts
 
 SINGLE = (
     "{x}", "{x}", "{ax}", "{ax}", "the {x}", "a picture of {ax}", "a photo of {ax}",
@@ -54,25 +54,25 @@ def singles(drawings: list[Drawing], rng: random.Random) -> Iterator[Caption]:
     for phrases, times in ((names, 3), (keywords, 2)):
         for x in phrases:
             for template in dict.fromkeys(("{x}", *rng.sample(SINGLE, times - 1))):
-                yield Caption(template.format(x=x, ax=article(x)), "word", (x,))
+                yield Caption(template.format(x=x, ax=with_article(x)), "word", (x,))
 
 
 def coloured(drawings: list[Drawing], rng: random.Random, count: int) -> Iterator[Caption]:
     for x in chosen(drawings, rng, count):
         colour = rng.choice(list(COLOURS))
-        text = rng.choice(COLOURED).format(x=x, ax=article(x), c=colour)
+        text = rng.choice(COLOURED).format(x=x, ax=with_article(x), c=colour)
         yield Caption(text, "word", (x,), colour)
 
 
-def article(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+def with_article(name: str) -> str:
+    return f"{article(name)} {name}"
 
 
 def pairs(drawings: list[Drawing], rng: random.Random, count: int) -> Iterator[Caption]:
     for x, y in zip(chosen(drawings, rng, count), chosen(drawings, rng, count), strict=True):
         layout = rng.choice(("beside", "beside", "above"))
         template = rng.choice(BESIDE if layout == "beside" else ABOVE)
-        text = template.format(x=x, y=y, ax=article(x), ay=article(y))
+        text = template.format(x=x, y=y, ax=with_article(x), ay=with_article(y))
         yield Caption(text, layout, (x, y))
 
 

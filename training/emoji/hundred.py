@@ -18,8 +18,8 @@ import torch
 from boards import Drawing
 from captions import pairs
 from corpus import ACTIONS, Composer
-from diffusers import DDIMScheduler, StableDiffusionPipeline
 from PIL import Image, ImageDraw, ImageFont
+from samples import open_pipeline
 from teaching import Teacher
 
 SEED, COLUMNS, SHOWN, MARGIN = 2026, 10, 128, 22
@@ -56,14 +56,11 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=1.0)
     args = parser.parse_args()
     prompts = draw_prompts(args.data, Teacher(args.data, args.process, args.run).drawings)
-    pipe = StableDiffusionPipeline.from_pretrained(args.process, torch_dtype=torch.float32)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-    pipe.set_progress_bar_config(disable=True)
+    pipe = open_pipeline(args.process)
     how = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
+    how |= {"height": 64, "width": 64}
     drawn = [
-        pipe(prompt, generator=torch.Generator().manual_seed(0), height=64, width=64, **how).images[
-            0
-        ]
+        pipe(prompt, generator=torch.Generator().manual_seed(0), **how).images[0]
         for prompt in prompts
     ]
     args.out.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,13 @@ def draw(
     return sheet
 
 
+def open_pipeline(folder: Path) -> StableDiffusionPipeline:
+    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
 def wrap(text: str, width: int = 24) -> str:
     import textwrap
 
@@ -57,11 +64,8 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--prompts", nargs="*", default=PROMPTS)
     args = parser.parse_args()
-    pipe = StableDiffusionPipeline.from_pretrained(args.process, torch_dtype=torch.float32)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-    pipe.set_progress_bar_config(disable=True)
     how = {"num_inference_steps": args.steps, "guidance_scale": args.guidance}
-    draw(pipe, tuple(args.prompts), args.columns, **how).save(args.to)
+    draw(open_pipeline(args.process), tuple(args.prompts), args.columns, **how).save(args.to)
 
 
 if __name__ == "__main__":

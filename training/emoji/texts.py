@@ -16,6 +16,7 @@ import torch
 from captions import is_word
 from corpus import COLOURS, read_corpus
 from optimisation import fingerprint, save
+from states import encoder_file
 from teaching import vectors
 from torch import Tensor
 
@@ -52,8 +53,7 @@ def pairs_of_texts(data: Path, rng: random.Random, count: int) -> list[tuple[str
 def kept_pairs(data: Path, text: Path, run: Path, count: int = SENTENCES) -> tuple[Tensor, Tensor]:
     """The vectors (count, 384) float16 of sentences, and of the changed ones."""
     pairs = pairs_of_texts(data, random.Random(0), count)
-    encoder = text / "text_encoder" / "model.safetensors"
-    file = run / f"texts-{fingerprint(encoder, *(t for pair in pairs for t in pair))}.pt"
+    file = run / f"texts-{fingerprint(encoder_file(text), *(t for pair in pairs for t in pair))}.pt"
     if not file.exists():
         found = [vectors(text, list(side)).half() for side in zip(*pairs, strict=True)]
         save({"sentences": found[0], "changed": found[1]}, file)

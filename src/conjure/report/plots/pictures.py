@@ -25,6 +25,7 @@ _GAP = 0.06
 _SIZES = {"label": 8.0, "note": 5.5}  # points
 _LEADING = 1.3  # line height by size of type
 _DPI = 200
+_FRAME = "#b0b0b0"
 # Without dates and versions, the same pictures are the same file.
 METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -88,7 +89,9 @@ def draw_pictures(pictures: Tensor, texts: Sequence[str], note: str, path: Path)
                 place = (left / whole, bottom / total, _CELL / whole, tall / total)
                 axes = figure.add_axes(place)
                 axes.imshow(pictures[row, column].permute(1, 2, 0).numpy(), aspect="auto")
-                axes.set_axis_off()
+                axes.set(xticks=[], yticks=[])
+                # A frame, so that white pictures side by side do not look like one.
+                axes.spines[:].set(visible=True, color=_FRAME, linewidth=0.5)
         figure.text(
             _GAP / whole,
             below / total / 2,
