@@ -7,6 +7,7 @@ import importlib
 import itertools
 import json
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -582,6 +583,29 @@ def test_a_stage_does_not_begin_on_another_or_an_unfinished_one(
         training.denoiser.begin("sheets", texts, tmp_path)
 
 
+def average_over_two(rank: int, folder: Path) -> None:
+    """A worker: its gradients are 1, 2 … times its rank plus one."""
+    sys.path.insert(0, str(ROOT / "training" / "emoji"))
+    distributed = torch.distributed
+    meeting = f"file://{folder / 'meeting'}"
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    for part in (model[0].weight, model[1].weight):  # the others have no gradient
+        part.grad = (rank + 1) * torch.arange(1.0, part.numel() + 1).view_as(part)
+    importlib.import_module("denoiser").average_gradients(model)
+    torch.save([p.grad for p in model.parameters()], folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_workers_go_by_the_mean_of_their_gradients(tmp_path) -> None:
+    torch.multiprocessing.spawn(average_over_two, (tmp_path,), nprocs=2)
+    for rank in (0, 1):
+        first, none, second, neither = torch.load(tmp_path / f"{rank}.pt")
+        assert none is neither is None
+        torch.testing.assert_close(first, 1.5 * torch.arange(1.0, 7).view(3, 2))
+        torch.testing.assert_close(second, 1.5 * torch.arange(1.0, 4).view(1, 3))
+
+
 def test_the_loss_is_of_v_and_of_the_difference_of_two_captions(
     training, library, monkeypatch
 ) -> None:
@@ -716,6 +740,38 @@ def test_pairs_name_their_cells_in_the_order_of_their_places(training) -> None:
         assert caption.text.index(names[0]) < caption.text.index(names[1]), caption
         seen.add((caption.layout, turned))
     assert len(seen) == 4
+
+
+def test_a_hundred_prompts_are_the_same_each_time(training, monkeypatch, tmp_path) -> None:
+    hundred = importlib.import_module("hundred")
+    drawn = SimpleNamespace(sentence=lambda kinds: f"{kinds[0][0]} {rng.pop().random()}")
+    rng: list[random.Random] = []
+
+    def composer(data: Path, given: random.Random) -> SimpleNamespace:
+        rng[:] = [given] * 20
+        return drawn
+
+    monkeypatch.setattr(hundred, "Composer", composer)  # WordNet is not part of the repository
+    names = [f"thing{n}" for n in range(70)]
+    drawings = [training.boards.Drawing(name, (), "", 4, Path()) for name in (*names, *names)]
+    prompts = hundred.draw_prompts(tmp_path, drawings)
+    assert len(prompts) == len(set(prompts)) == 100
+    assert set(prompts[:50]) < set(names)
+    for text in prompts[50:80]:
+        assert sum(name in text.split() for name in names) == 2, text
+    assert all(text.startswith(hundred.ACTIONS[0]) for text in prompts[80:])
+    assert hundred.draw_prompts(tmp_path, drawings) == prompts
+
+
+def test_the_numbered_pictures_stand_in_the_order_of_their_prompts(training) -> None:
+    hundred = importlib.import_module("hundred")
+    shades = [8 * n for n in range(hundred.COLUMNS + 2)]
+    sheet = hundred.sheet([Image.new("RGB", (64, 64), (n, n, n)) for n in shades])
+    width, height = hundred.SHOWN + 8, hundred.SHOWN + hundred.MARGIN
+    assert sheet.size == (hundred.COLUMNS * width, 2 * height)
+    for n, shade in enumerate(shades):
+        corner = n % hundred.COLUMNS * width, n // hundred.COLUMNS * height
+        assert sheet.getpixel((corner[0] + 68, corner[1] + 84)) == (shade,) * 3
 
 
 def test_words_are_told_from_sentences(training) -> None:
