@@ -24,11 +24,6 @@ from conjure.stats.comparison import average
 
 HERE = Path(__file__).parent
 TABLES = ("table1", "table2", "table3", "three-seeds/table1", "three-seeds/table2")
-EARLIER_RULE = (
-    "Intervals over pairs and seeds on this page come from an earlier rule. It resampled seeds as "
-    "well as pairs and so counted the noise of each pair twice. They are somewhat wider than "
-    "today's where noise is large, and narrower where seeds move the correlation itself."
-)
 
 
 def rewrite(table: str, out: Path) -> None:
@@ -47,9 +42,9 @@ def rewrite(table: str, out: Path) -> None:
         cells,
         [RowDifference(**as_tuple(one)) for one in kept(f"{table}-differences")],
         [RowReliability(**one) for one in kept(f"{table}-reliability")],
-        [EARLIER_RULE] if table.startswith("three-seeds") else [],
     )
     write_report(report, out / Path(table).parent, origin)
+    (out / f"{table}.csv").unlink()  # the same cells as in the JSON file
 
 
 def kept(name: str) -> list[dict[str, Any]]:
@@ -58,9 +53,7 @@ def kept(name: str) -> list[dict[str, Any]]:
 
 
 def as_cell(one: dict[str, Any]) -> Cell:
-    signature = one["signature"]  # a line in older files
-    if isinstance(signature, dict):
-        signature = Signature(signature["key"], signature["provenance"])
+    signature = Signature(one["signature"]["key"], one["signature"]["provenance"])
     return Cell(**as_tuple(one | {"signature": signature}))
 
 

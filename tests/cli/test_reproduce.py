@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pyarrow.parquet import read_table
 
 import conjure
 from conjure.cli.main import main
+from conjure.cli.names import typed
+from conjure.cli.reproduce import reproduce as commands
 from conjure.paper.rows import DIFFUSION, GROUPS, read_rows
 from conjure.processes.stable_diffusion import StableDiffusion
 from conjure.runs import baseline_distances
@@ -347,3 +350,14 @@ def test_shards_of_a_table_make_the_whole(pairs, tmp_path, capsys, monkeypatch):
     one, other = (cells_of(tmp_path / name / "table1.json") for name in ("out", "fresh"))
     for key, cell in one.items():
         assert cell["spearman"] == pytest.approx(other[key]["spearman"])
+
+
+def test_the_command_of_a_page_repeats_it() -> None:
+    """As a shell splits it: several processes, sets by commas, no folder of the machine."""
+    given = ["--process", "emoji", "--process", "my model", "--datasets", "rg65,stsb", "--out", "o"]
+    command = commands.commands["agreement"]
+    with command.make_context("conjure reproduce agreement", list(given)) as context:
+        told = shlex.split(typed(context).removeprefix("conjure reproduce agreement "))
+    with command.make_context("agreement", list(told)) as again:
+        assert again.params | {"out": None} == context.params | {"out": None}
+    assert told[told.index("--out") + 1] == "DIR"

@@ -37,6 +37,9 @@ def typed(context: click.Context) -> str:
             values = value if isinstance(value, tuple) else (value,)
             parts += [shlex.quote(str(each)) for each in values]
             continue
+        if option.multiple and option.callback is not names:  # one name each time
+            parts += [f"{flag} {shlex.quote(str(each))}" for each in value]
+            continue
         parts.append(flag)
         if not isinstance(option, click.Option) or not option.is_flag:
             mark = "/" if option.name == "part" else ","
