@@ -37,7 +37,7 @@ def typed(context: click.Context) -> str:
             values = value if isinstance(value, tuple) else (value,)
             parts += [shlex.quote(str(each)) for each in values]
             continue
-        if option.multiple and option.callback is not names:  # one name each time
+        if option.multiple and option.callback is None:  # it does not read names by commas
             parts += [f"{flag} {shlex.quote(str(each))}" for each in value]
             continue
         parts.append(flag)
