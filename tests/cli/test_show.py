@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import conjure
 from conjure.cli.main import main
@@ -112,6 +114,14 @@ def test_a_decoder_that_gives_nan_is_named(gaussians) -> None:
 
 def show(*arguments: str) -> int:
     return main(["show", *arguments, "--steps", "2", "--device", "cpu"])
+
+
+def test_white_pictures_side_by_side_are_told_apart(tmp_path) -> None:
+    draw_pictures(torch.ones(1, 2, 3, 8, 8), [""], "", tmp_path / "two.png")
+    gray = np.asarray(Image.open(tmp_path / "two.png").convert("L"))
+    line = gray[len(gray) // 3] < 230  # goes through both pictures
+    edges = np.flatnonzero(line[1:] & ~line[:-1])
+    assert len(edges) == 4
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
